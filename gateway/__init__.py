@@ -1,0 +1,1 @@
+"""Federated gateway between credit banks."""

@@ -1,0 +1,1 @@
+"""One exchange, step by step, on the answering and on the asking side."""

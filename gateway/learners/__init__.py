@@ -1,0 +1,1 @@
+"""Who a record is about, without saying who: identifiers in, subject tokens out."""

@@ -1,0 +1,1 @@
+"""One node put together: its folder, its configuration, its parts, its life."""

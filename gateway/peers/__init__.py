@@ -1,0 +1,1 @@
+"""Known peers: their cards, their TLS identity, how to reach them."""

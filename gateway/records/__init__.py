@@ -1,0 +1,1 @@
+"""The node's record source and the files that fill it."""

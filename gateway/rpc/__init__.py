@@ -1,0 +1,1 @@
+"""The only importer of grpc: servers, channels, identity of calls, errors to statuses."""

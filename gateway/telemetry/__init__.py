@@ -1,0 +1,1 @@
+"""What the node tells its operator: metrics and log lines."""

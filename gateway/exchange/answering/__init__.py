@@ -1,0 +1,1 @@
+"""The answering side: open, admit, authorise, find, translate, log, seal, count."""

@@ -1,0 +1,1 @@
+"""The asking side: compose, dispatch, verify, log, merge, present."""

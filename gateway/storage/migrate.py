@@ -1,0 +1,70 @@
+"""Brings a store's tables to this version (Alembic).
+
+Two stores, each with its own history: ``node`` (audit log, replay guard, evidence) and
+``records`` (the registry). On SQLite they are two files, so that a long import never holds the
+lock that an answer needs; on PostgreSQL they may share one database.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.errors import StorageError
+from gateway.storage.engine import database_name, reading, writing
+
+Store = Literal["node", "records"]
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def upgrade(engine: Engine, store: Store) -> None:
+    """Create or migrate all tables of ``store``. Doing it again changes nothing.
+
+    Raises:
+        StorageError: the database cannot be written.
+    """
+    config = _config(store)
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def require_current(engine: Engine, store: Store) -> None:
+    """Refuse to work on tables of another version.
+
+    Raises:
+        StorageError: tables are missing, older or newer than this version's.
+    """
+    with reading(engine) as connection:
+        try:
+            context = MigrationContext.configure(connection, opts={"version_table": version_table(store)})
+            found = context.get_current_revision()
+        except SQLAlchemyError as error:
+            raise StorageError(f"database {database_name(engine)}: its version cannot be read.") from error
+    wanted = ScriptDirectory.from_config(_config(store)).get_current_head()
+    if found != wanted:
+        raise StorageError(
+            f"database {database_name(engine)}: its {store} tables are of version "
+            f"{found or 'none'}, this program needs {wanted}.",
+            remedy="Run `credit-gateway init` on the node's folder again: it migrates and keeps what is there.",
+        )
+
+
+def version_table(store: Store) -> str:
+    """Name of the table in which Alembic notes the version of ``store``."""
+    return f"schema_version_{store}"
+
+
+def _config(store: Store) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS / store))
+    config.attributes["version_table"] = version_table(store)
+    return config
