@@ -4,6 +4,7 @@
 
     GatewayError
     ├── RefusedError          the calling peer: its request is refused for a stated reason
+    ├── EnvelopeError         whoever signed: a signed message is malformed or does not verify
     ├── PeerFaultError        the other peer: what it sent back cannot be accepted
     ├── CallerError           the local caller: an argument is wrong
     └── OperatorError         the operator: something on this machine is wrong
@@ -59,6 +60,20 @@ class RefusedError(GatewayError):
         self.reason = reason
         self.details = dict(details or {})
         self.retry_after_s = retry_after_s
+
+
+class EnvelopeError(GatewayError):
+    """A signed message is malformed or does not verify.
+
+    ``reason`` is ``MALFORMED_MESSAGE``, ``WRONG_PAYLOAD_TYPE``, ``UNKNOWN_KEY`` or
+    ``INVALID_SIGNATURE``. The answering side turns it into a refusal, the asking side into the
+    peer's fault.
+    """
+
+    def __init__(self, reason: str, message: str, **details: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.details = details
 
 
 class PeerFaultError(GatewayError):

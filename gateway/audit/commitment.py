@@ -1,0 +1,58 @@
+"""Commitments are signed, openings travel beside them (docs/protocol.md, "Commitments").
+
+An item that says something about a person is committed to by HMAC-SHA-256 under its own random
+key. Signed bytes hold only the RFC 6962 root over the commitments, so one item can be erased or
+shown alone while every signature, digest and proof stays valid.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+
+from creditexchange.v1.envelope_pb2 import Opening
+from gateway.audit.merkle import tree_root
+from gateway.errors import EnvelopeError
+
+CONTEXT = b"credit-exchange/item/v1\n"
+KEY_BYTES = 32
+
+SUBJECT_TOKEN = "subject-token"  # noqa: S105 - a type of item, not a secret
+RECORD = "record"
+CONSENT = "consent"
+
+
+def commitment(opening: Opening) -> bytes:
+    """Return HMAC-SHA-256(key, context || item type || 0x00 || item), 32 bytes.
+
+    Raises:
+        EnvelopeError: ``MALFORMED_MESSAGE`` when the key is not 32 bytes long.
+    """
+    if len(opening.key) != KEY_BYTES:
+        raise EnvelopeError("MALFORMED_MESSAGE", "an opening's key is not 32 bytes.", field="openings")
+    message = CONTEXT + opening.item_type.encode() + b"\x00" + opening.item
+    return hmac.digest(opening.key, message, sha256)
+
+
+def open_items(item_type: str, items: Iterable[bytes]) -> list[Opening]:
+    """Give each item its own random key."""
+    return [Opening(item_type=item_type, key=secrets.token_bytes(KEY_BYTES), item=item) for item in items]
+
+
+def commitments_root(openings: Sequence[Opening]) -> bytes:
+    """Return the RFC 6962 root over the commitments of ``openings``; SHA-256 of nothing when empty."""
+    return tree_root([commitment(opening) for opening in openings])
+
+
+def require_root(openings: Sequence[Opening], item_type: str, root: bytes) -> None:
+    """Return if ``openings`` are all of ``item_type`` and lead to ``root``.
+
+    Raises:
+        EnvelopeError: ``COMMITMENT_MISMATCH``.
+    """
+    if any(opening.item_type != item_type for opening in openings):
+        raise EnvelopeError("COMMITMENT_MISMATCH", f"an opening is not of type {item_type}.")
+    if not hmac.compare_digest(commitments_root(openings), root):
+        raise EnvelopeError("COMMITMENT_MISMATCH", "the openings do not lead to the signed root.")

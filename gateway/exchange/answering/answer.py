@@ -1,0 +1,103 @@
+"""The eight steps of the answering side in their order, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from creditexchange.v1.envelope_pb2 import SignedMessage
+from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, RecordQuery
+from gateway.audit import AuditLog
+from gateway.clock import Clock
+from gateway.errors import EnvelopeError, RefusedError
+from gateway.exchange.answering.admit import admit
+from gateway.exchange.answering.authorise import authorise
+from gateway.exchange.answering.count import StepTimes, count
+from gateway.exchange.answering.find import find
+from gateway.exchange.answering.log import log_exchange
+from gateway.exchange.answering.open import open_message
+from gateway.exchange.answering.refuse import sign_refusal
+from gateway.exchange.answering.seal import seal
+from gateway.exchange.answering.translate import translate
+from gateway.exchange.messages import RECORD_QUERY_TYPE, IncomingCall, Opened, Snapshot
+from gateway.records.source import RecordSource
+from gateway.signing.envelope import parse
+from gateway.telemetry.metrics import Metrics
+
+
+class SignedRefusalError(RefusedError):
+    """A refusal together with its signed form, if one is owed to the peer."""
+
+    def __init__(self, refused: RefusedError, signed: SignedMessage | None) -> None:
+        super().__init__(
+            refused.reason, refused.message, details=refused.details, retry_after_s=refused.retry_after_s
+        )
+        self.signed = signed
+
+
+@dataclass(frozen=True)
+class Answering:
+    """What the answering side works with, beside the snapshot that each call gets."""
+
+    source: RecordSource
+    log: AuditLog
+    metrics: Metrics
+    clock: Clock
+
+
+def answer_query(request: bytes, call: IncomingCall, snapshot: Snapshot, node: Answering) -> bytes:
+    """Answer one signed record query.
+
+    Raises:
+        SignedRefusalError: the query is refused.
+    """
+    times = StepTimes()
+    opened: Opened[RecordQuery] | None = None
+    try:
+        envelope = _parse_request(request)
+        openings = list(envelope.openings)
+
+        opened = open_message(call, envelope.message, RecordQuery, RECORD_QUERY_TYPE, snapshot.roster)
+        times.done("open")
+        admitted = admit(opened, snapshot, node.log)
+        times.done("admit")
+        authorised = authorise(admitted, openings, snapshot)
+        times.done("authorise")
+        found = find(authorised, node.source, node.log)
+        times.done("find")
+        translated = translate(found, snapshot)
+        times.done("translate")
+        logged = log_exchange(translated, openings, snapshot, node.log)
+        times.done("log")
+        sealed = seal(logged, snapshot, node.clock())
+        times.done("seal")
+        count(call, opened, "OK", logged.record_count, times, node.metrics)
+        return sealed.response
+    except RefusedError as refused:
+        raise _refuse(refused, opened, call, snapshot, node, times) from refused
+
+
+def _refuse(
+    refused: RefusedError,
+    opened: Opened[RecordQuery] | None,
+    call: IncomingCall,
+    snapshot: Snapshot,
+    node: Answering,
+    times: StepTimes,
+) -> SignedRefusalError:
+    """Log, sign and count a refusal."""
+    signed = None
+    if opened is not None:
+        try:
+            signed = sign_refusal(opened, refused, snapshot, node.log, node.clock())
+        except RefusedError as unlogged:
+            refused = unlogged
+    times.done("refuse")
+    count(call, opened, refused.reason, 0, times, node.metrics)
+    return SignedRefusalError(refused, signed)
+
+
+def _parse_request(request: bytes) -> QueryRecordsRequest:
+    try:
+        return parse(QueryRecordsRequest, request, "request")
+    except EnvelopeError as error:
+        raise RefusedError(error.reason, error.message, details=error.details) from error

@@ -1,0 +1,84 @@
+"""Step 3, authorise: this peer, for this purpose, about these kinds."""
+
+from __future__ import annotations
+
+from creditexchange.v1.envelope_pb2 import Opening
+from creditexchange.v1.exchange_pb2 import RecordQuery, RecordQueryBody
+from gateway.audit.commitment import CONSENT, SUBJECT_TOKEN, commitment, require_root
+from gateway.errors import EnvelopeError, RefusedError
+from gateway.exchange.messages import DIGEST_BYTES, KINDS_MAX, Admitted, Authorised, Snapshot
+from gateway.learners.subject_token import TOKEN_BYTES
+from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
+from gateway.signing.envelope import parse_strictly
+
+SUBJECTS_MAX = 1
+
+_KNOWN_PURPOSES = frozenset(PURPOSES.values())
+_KNOWN_KINDS = frozenset(KINDS.values())
+_KNOWN_BASES = frozenset(LEGAL_BASES.values())
+
+
+def authorise(admitted: Admitted[RecordQuery], openings: list[Opening], snapshot: Snapshot) -> Authorised:
+    """Return the query as authorised. Nothing about the learner has been looked up yet.
+
+    Raises:
+        RefusedError: ``MALFORMED_MESSAGE``, ``UNKNOWN_PURPOSE``, ``UNKNOWN_KIND``,
+            ``TOO_MANY_SUBJECTS``, ``UNKNOWN_EPOCH``, ``COMMITMENT_MISMATCH``, or a reason of
+            :meth:`gateway.policy.grants.Access.require_grant`.
+    """
+    try:
+        body = parse_strictly(RecordQueryBody, admitted.opened.payload.body, "body")
+        _require_form(body, snapshot)
+        tokens, consent = _openings_of(body, openings)
+    except EnvelopeError as error:
+        raise RefusedError(error.reason, error.message, details=error.details) from error
+    snapshot.access.require_grant(
+        admitted.opened.signer.node_id,
+        body.purpose,
+        body.kinds,
+        legal_basis=body.legal_basis,
+        has_consent=consent is not None,
+    )
+    return Authorised(admitted, body, tokens)
+
+
+def _require_form(body: RecordQueryBody, snapshot: Snapshot) -> None:
+    if body.purpose not in _KNOWN_PURPOSES:
+        raise RefusedError("UNKNOWN_PURPOSE", "the purpose is not on the list.")
+    if not 1 <= len(body.kinds) <= KINDS_MAX or len(set(body.kinds)) != len(body.kinds):
+        raise EnvelopeError(
+            "MALFORMED_MESSAGE", "each kind is asked for once, and one at least.", field="body.kinds"
+        )
+    if not _KNOWN_KINDS.issuperset(body.kinds):
+        raise RefusedError("UNKNOWN_KIND", "a kind is not on the list.")
+    if body.legal_basis not in _KNOWN_BASES:
+        raise EnvelopeError("MALFORMED_MESSAGE", "the legal basis is needed.", field="body.legal_basis")
+    if len(body.subjects_root) != DIGEST_BYTES or body.subject_count < 1:
+        raise EnvelopeError(
+            "MALFORMED_MESSAGE", "subjects_root and subject_count are needed.", field="body.subjects_root"
+        )
+    if body.subject_count > SUBJECTS_MAX:
+        raise RefusedError(
+            "TOO_MANY_SUBJECTS", "this method answers about one learner.", details={"subjectsMax": "1"}
+        )
+    if body.federation_epoch not in snapshot.secrets:
+        raise RefusedError(
+            "UNKNOWN_EPOCH",
+            "this epoch of the federation secret is not live here.",
+            details={"epoch": ", ".join(snapshot.secrets)},
+        )
+
+
+def _openings_of(body: RecordQueryBody, openings: list[Opening]) -> tuple[tuple[bytes, ...], Opening | None]:
+    """Return the subject tokens and the consent, after both led to what was signed."""
+    subjects, rest = openings[: body.subject_count], openings[body.subject_count :]
+    require_root(subjects, SUBJECT_TOKEN, body.subjects_root)
+    if len(subjects) != body.subject_count or any(len(o.item) != TOKEN_BYTES for o in subjects):
+        raise EnvelopeError(
+            "COMMITMENT_MISMATCH", "one subject token of 32 bytes is needed for each subject."
+        )
+    if not body.consent_commitment and not rest:
+        return tuple(o.item for o in subjects), None
+    if len(rest) != 1 or rest[0].item_type != CONSENT or commitment(rest[0]) != body.consent_commitment:
+        raise EnvelopeError("COMMITMENT_MISMATCH", "the consent is not the one that was committed to.")
+    return tuple(o.item for o in subjects), rest[0]

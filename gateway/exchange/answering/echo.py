@@ -1,0 +1,50 @@
+"""The signed echo: opened and admitted like a query, answered with what the caller may ask.
+
+It is not an exchange of records, so it leaves no entry in the audit log; the replay guard
+does not need to remember it either, since answering twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from creditexchange.v1.exchange_pb2 import EchoAnswer, EchoQuery, EchoRequest, EchoResponse, GrantSummary
+from gateway.errors import EnvelopeError, RefusedError
+from gateway.exchange.answering.admit import admit
+from gateway.exchange.answering.answer import Answering
+from gateway.exchange.answering.open import open_message
+from gateway.exchange.answering.seal import answer_header
+from gateway.exchange.messages import ECHO_ANSWER_TYPE, ECHO_QUERY_TYPE, IncomingCall, Snapshot
+from gateway.signing.envelope import parse, seal
+
+CONTENT_BYTES_MAX = 1024
+
+
+def answer_echo(request: bytes, call: IncomingCall, snapshot: Snapshot, node: Answering) -> bytes:
+    """Answer one signed echo.
+
+    Raises:
+        RefusedError: as open and admit do.
+    """
+    try:
+        message = parse(EchoRequest, request, "request").message
+    except EnvelopeError as error:
+        raise RefusedError(error.reason, error.message, details=error.details) from error
+    opened = open_message(call, message, EchoQuery, ECHO_QUERY_TYPE, snapshot.roster)
+    admit(opened, snapshot, node.log)
+    if len(opened.payload.content) > CONTENT_BYTES_MAX:
+        raise RefusedError(
+            "MALFORMED_MESSAGE", "the content is longer than 1,024 bytes.", details={"field": "content"}
+        )
+    answer = EchoAnswer(
+        header=answer_header(opened, snapshot, node.clock(), None),
+        content=opened.payload.content,
+        grants=[
+            GrantSummary(purpose=purpose, kinds=sorted(grant.kinds), consent_required=grant.consent_required)
+            for purpose, grant in snapshot.access.of_peer(opened.signer.node_id)
+        ],
+        accepted_card_serial=opened.signer.card.serial,
+        federation_epochs=list(snapshot.secrets),
+    )
+    answer.header.checkpoint = node.log.latest_checkpoint()
+    answer.receive_time.FromDatetime(call.received_at)
+    sealed = seal(answer.SerializeToString(), ECHO_ANSWER_TYPE, snapshot.message_keys)
+    return EchoResponse(message=sealed).SerializeToString()

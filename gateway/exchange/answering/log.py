@@ -1,0 +1,83 @@
+"""Step 6, log: the exchange stands durably in the audit log before anything leaves."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from creditexchange.v1.envelope_pb2 import Opening
+from creditexchange.v1.exchange_pb2 import QueryRecordsResponse, RecordAnswerBody
+from gateway.audit import AuditLog, EntryDraft, Evidence, SeenMessage
+from gateway.audit.commitment import RECORD, commitments_root, open_items
+from gateway.errors import RefusedError
+from gateway.exchange.messages import Logged, Snapshot, Translated
+from gateway.policy.purposes import purpose_word
+
+ENVELOPE_BYTES = 8 * 1024
+"""What header, receipt, checkpoint and signatures may take beside the openings."""
+
+
+def log_exchange(
+    translated: Translated, request_openings: list[Opening], snapshot: Snapshot, log: AuditLog
+) -> Logged:
+    """Commit to the records and append the exchange; returns once it is durable.
+
+    Raises:
+        RefusedError: ``ANSWER_TOO_LARGE``; ``REPLAYED_MESSAGE`` when the message id was taken in
+            the meantime; ``AUDIT_UNAVAILABLE`` when nothing can be made durable.
+    """
+    authorised = translated.found.authorised
+    opened = authorised.admitted.opened
+    body, openings, count = _answer(translated, snapshot)
+    appended = log.append(
+        EntryDraft(
+            kind="exchange",
+            role="answerer",
+            asker=opened.signer.node_id,
+            answerer=snapshot.node_id,
+            exchange_id=opened.header.exchange_id,
+            peer_seq=opened.header.pair_sequence,
+            method=opened.call.method,
+            purpose=purpose_word(authorised.body.purpose),
+            outcome="OK",
+            count=count,
+            request_digest=opened.digest,
+            answer_digest=sha256(body).digest(),
+        ),
+        seen=SeenMessage(opened.header.message_id, authorised.admitted.expires_at),
+        evidence=Evidence(
+            request_message=opened.message.SerializeToString(),
+            request_body=opened.payload.body,
+            answer_body=body,
+            request_openings=request_openings,
+            answer_openings=openings,
+            subject_tokens=authorised.subject_tokens,
+        ),
+    )
+    return Logged(translated, body, openings, count, appended.receipt)
+
+
+def _answer(translated: Translated, snapshot: Snapshot) -> tuple[bytes, list[Opening], int]:
+    """Return body, openings and record count: those of an earlier answer of this exchange, or new ones."""
+    earlier = translated.found.earlier
+    if earlier is not None:
+        return earlier.body, list(earlier.openings), earlier.record_count
+    openings = open_items(RECORD, (record for records in translated.records for record in records))
+    _require_size(openings, snapshot.settings.message_bytes_max)
+    query_body = translated.found.authorised.admitted.opened.payload.body
+    body = RecordAnswerBody(
+        records_root=commitments_root(openings),
+        record_counts=[len(records) for records in translated.records],
+        scheme=snapshot.scheme.reference,
+        query_body_digest=sha256(query_body).digest(),
+    )
+    return body.SerializeToString(), openings, len(openings)
+
+
+def _require_size(openings: list[Opening], message_bytes_max: int) -> None:
+    size = QueryRecordsResponse(openings=openings).ByteSize()
+    if size > message_bytes_max - ENVELOPE_BYTES:
+        raise RefusedError(
+            "ANSWER_TOO_LARGE",
+            "the answer would not fit a message.",
+            details={"answerBytesMax": str(message_bytes_max - ENVELOPE_BYTES)},
+        )

@@ -1,0 +1,73 @@
+"""A refusal is evidence like an answer: logged, signed, bound to the request.
+
+Only a peer that TLS, signature and header agree on gets one. Refusals that come before the
+signature is checked (rate, overload, deadline) are counted and not logged: otherwise a flood
+would fill the log.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from hashlib import sha256
+
+from creditexchange.v1.envelope_pb2 import Refusal, RefusalBody, RefusalDetail, SignedMessage
+from creditexchange.v1.exchange_pb2 import RecordQuery, RecordQueryBody
+from creditexchange.v1.reason_pb2 import Reason
+from gateway.audit import AuditLog, EntryDraft, Evidence
+from gateway.errors import EnvelopeError, RefusedError
+from gateway.exchange.answering.seal import answer_header
+from gateway.exchange.messages import REFUSAL_TYPE, Opened, Snapshot
+from gateway.policy.purposes import UNKNOWN, purpose_word
+from gateway.signing.envelope import parse
+from gateway.signing.envelope import seal as seal_envelope
+
+NOT_LOGGED = frozenset({"AUDIT_UNAVAILABLE", "RATE_EXCEEDED", "OVERLOADED", "SHUTTING_DOWN"})
+"""Reasons that would need the very thing that is missing."""
+
+
+def sign_refusal(
+    opened: Opened[RecordQuery], refused: RefusedError, snapshot: Snapshot, log: AuditLog, now: datetime
+) -> SignedMessage | None:
+    """Log and sign a refusal to an authenticated peer; ``None`` when none is owed or possible.
+
+    Raises:
+        RefusedError: ``AUDIT_UNAVAILABLE`` when it cannot be logged.
+    """
+    if not opened.authenticated or refused.reason in NOT_LOGGED:
+        return None
+    body = RefusalBody(
+        reason=Reason.Value(f"REASON_{refused.reason}"),
+        details=[RefusalDetail(key=key, value=value) for key, value in sorted(refused.details.items())],
+    ).SerializeToString()
+    appended = log.append(
+        EntryDraft(
+            kind="exchange",
+            role="answerer",
+            asker=opened.signer.node_id,
+            answerer=snapshot.node_id,
+            exchange_id=opened.header.exchange_id,
+            peer_seq=opened.header.pair_sequence,
+            method=opened.call.method,
+            purpose=_stated_purpose(opened.payload),
+            outcome=refused.reason,
+            count=0,
+            request_digest=opened.digest,
+            answer_digest=sha256(body).digest(),
+        ),
+        evidence=Evidence(
+            request_message=opened.message.SerializeToString(),
+            request_body=opened.payload.body,
+            answer_body=body,
+        ),
+    )
+    refusal = Refusal(
+        header=answer_header(opened, snapshot, now, appended.receipt), body=body, receipt=appended.receipt
+    )
+    return seal_envelope(refusal.SerializeToString(), REFUSAL_TYPE, snapshot.message_keys)
+
+
+def _stated_purpose(query: RecordQuery) -> str:
+    try:
+        return purpose_word(parse(RecordQueryBody, query.body, "body").purpose)
+    except EnvelopeError:
+        return UNKNOWN

@@ -1,0 +1,45 @@
+"""Step 7, seal: sign the answer, bound to the request and carrying the audit receipt."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from creditexchange.v1.envelope_pb2 import Header, Receipt
+from creditexchange.v1.exchange_pb2 import QueryRecordsResponse, RecordAnswer
+from gateway.clock import new_id
+from gateway.exchange.messages import RECORD_ANSWER_TYPE, Logged, Opened, Sealed, Snapshot
+from gateway.peers.card import PROTOCOL_VERSION
+from gateway.signing.envelope import seal as seal_envelope
+
+
+def seal(logged: Logged, snapshot: Snapshot, now: datetime) -> Sealed:
+    """Return the signed answer to the query that was logged."""
+    opened = logged.translated.found.authorised.admitted.opened
+    answer = RecordAnswer(
+        header=answer_header(opened, snapshot, now, logged.receipt),
+        body=logged.body,
+        receipt=logged.receipt,
+    )
+    message = seal_envelope(answer.SerializeToString(), RECORD_ANSWER_TYPE, snapshot.message_keys)
+    response = QueryRecordsResponse(message=message, openings=logged.openings)
+    return Sealed(logged, response.SerializeToString())
+
+
+def answer_header(opened: Opened[Any], snapshot: Snapshot, now: datetime, receipt: Receipt | None) -> Header:
+    """Return the header of an answer or refusal: bound to the request's id and signed bytes."""
+    header = Header(
+        protocol_version=PROTOCOL_VERSION,
+        message_id=new_id(),
+        exchange_id=opened.header.exchange_id,
+        pair_sequence=opened.header.pair_sequence,
+        sender=snapshot.node_id,
+        audience=opened.signer.node_id,
+        method=opened.call.method,
+        checkpoint=receipt.checkpoint if receipt is not None else "",
+        in_reply_to=opened.header.message_id,
+        request_digest=opened.digest,
+    )
+    header.issue_time.FromDatetime(now)
+    header.expire_time.FromDatetime(now + timedelta(seconds=snapshot.settings.window_s))
+    return header

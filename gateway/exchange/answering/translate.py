@@ -1,0 +1,35 @@
+"""Step 5, translate: every record in the shared model, with the trace of every rule used.
+
+Records are translated when they are imported; only what another version of the scheme
+translated is translated again here.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import RefusedError
+from gateway.exchange.messages import Found, Snapshot, Translated
+from gateway.records.source import StoredRecord, local_record_of
+from gateway.schemes import UntranslatableError, translate_record
+
+
+def translate(found: Found, snapshot: Snapshot) -> Translated:
+    """Return the records in the shared model, serialised, by the scheme of ``snapshot``.
+
+    Raises:
+        RefusedError: ``SOURCE_UNAVAILABLE`` when a stored record no longer fits the scheme.
+    """
+    return Translated(
+        found, [[_translated(record, snapshot) for record in records] for records in found.records]
+    )
+
+
+def _translated(record: StoredRecord, snapshot: Snapshot) -> bytes:
+    if record.scheme_digest == snapshot.scheme.reference.digest:
+        return record.translated
+    try:
+        shared = translate_record(local_record_of(record), snapshot.scheme, snapshot.node_id)
+    except UntranslatableError as error:
+        raise RefusedError(
+            "SOURCE_UNAVAILABLE", "a record does not fit the present scheme.", retry_after_s=60
+        ) from error
+    return shared.SerializeToString()

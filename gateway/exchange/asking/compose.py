@@ -1,0 +1,109 @@
+"""Build and sign one query for one peer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from creditexchange.v1.envelope_pb2 import Header, Opening, SignedMessage
+from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, RecordQuery, RecordQueryBody
+from gateway.audit.commitment import SUBJECT_TOKEN, commitments_root, open_items
+from gateway.clock import new_id
+from gateway.errors import OperatorError
+from gateway.exchange.asking.question import Question
+from gateway.exchange.messages import QUERY_RECORDS, RECORD_QUERY_TYPE, Snapshot
+from gateway.learners.subject_token import subject_token
+from gateway.peers.card import PROTOCOL_VERSION
+from gateway.peers.roster import Peer
+from gateway.signing.envelope import seal, signed_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A signed query and what its answer must be bound to."""
+
+    peer: Peer
+    method: str
+    purpose: int
+    header: Header
+    body: bytes
+    message: SignedMessage
+    openings: tuple[Opening, ...] = field(repr=False)
+    digest: bytes
+    subject_tokens: tuple[bytes, ...] = field(repr=False)
+
+    @property
+    def request(self) -> bytes:
+        """The bytes that are sent."""
+        return QueryRecordsRequest(message=self.message, openings=self.openings).SerializeToString()
+
+
+def token_for(question: Question, snapshot: Snapshot) -> bytes:
+    """Return the learner's subject token under the newest federation secret.
+
+    Raises:
+        gateway.learners.identifier.IdentifierError: the identifier is malformed.
+        OperatorError: the node has no federation secret.
+    """
+    secret = next(iter(snapshot.secrets.values()), None)
+    if secret is None:
+        raise OperatorError(
+            "this node has no federation secret.",
+            remedy="Get it from your federation and name it in node.toml, [federation].",
+        )
+    return subject_token(secret, question.identifier_type, question.learner_identifier)
+
+
+def compose(
+    question: Question,
+    peer: Peer,
+    token: bytes,
+    sequence: int,
+    snapshot: Snapshot,
+    *,
+    checkpoint: str,
+    now: datetime,
+) -> Composed:
+    """Return the signed query to ``peer``; ``sequence`` is the pair's next number."""
+    openings = open_items(SUBJECT_TOKEN, [token])
+    body = RecordQueryBody(
+        purpose=question.purpose,  # type: ignore[arg-type]
+        kinds=question.kinds,  # type: ignore[arg-type]
+        subjects_root=commitments_root(openings),
+        subject_count=1,
+        federation_epoch=next(iter(snapshot.secrets)),
+        legal_basis=question.legal_basis,  # type: ignore[arg-type]
+    ).SerializeToString()
+    header = query_header(peer, QUERY_RECORDS, sequence, snapshot, checkpoint=checkpoint, now=now)
+    payload = RecordQuery(header=header, body=body).SerializeToString()
+    message = seal(payload, RECORD_QUERY_TYPE, snapshot.message_keys)
+    return Composed(
+        peer=peer,
+        method=QUERY_RECORDS,
+        purpose=question.purpose,
+        header=header,
+        body=body,
+        message=message,
+        openings=tuple(openings),
+        digest=signed_digest(message),
+        subject_tokens=(token,),
+    )
+
+
+def query_header(
+    peer: Peer, method: str, sequence: int, snapshot: Snapshot, *, checkpoint: str, now: datetime
+) -> Header:
+    """Return the header of a new message to ``peer``, with fresh ids."""
+    header = Header(
+        protocol_version=PROTOCOL_VERSION,
+        message_id=new_id(),
+        exchange_id=new_id(),
+        pair_sequence=sequence,
+        sender=snapshot.node_id,
+        audience=peer.node_id,
+        method=method,
+        checkpoint=checkpoint,
+    )
+    header.issue_time.FromDatetime(now)
+    header.expire_time.FromDatetime(now + timedelta(seconds=snapshot.settings.window_s))
+    return header

@@ -1,0 +1,65 @@
+"""What a local caller asks, and what it gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from creditexchange.v1.record_pb2 import LearningRecord, LocalView
+from gateway.peers.roster import Peer
+
+OK = "OK"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One learner, one purpose, some kinds, some peers."""
+
+    identifier_type: str
+    learner_identifier: str = field(repr=False)
+    purpose: int
+    kinds: tuple[int, ...]
+    peers: tuple[Peer, ...]
+    legal_basis: int
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PeerResult:
+    """What one peer gave, or why it gave nothing."""
+
+    node_id: str
+    outcome: str
+    explanation: str
+    exchange_id: bytes
+    elapsed_s: float
+    records: Sequence[LearningRecord] = ()
+    signed_by: str = ""
+    leaf_index: int = 0
+    receipt_verified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Who gave a record, in which exchange, and whose signature covers it."""
+
+    node_id: str
+    signed_by: str
+    exchange_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveEntry:
+    """One record of the merged archive, in the shared model and in the asker's own scheme."""
+
+    record: LearningRecord
+    local: LocalView
+    provenance: tuple[Provenance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The answer to a question: every peer's result and the merged records."""
+
+    peers: Sequence[PeerResult]
+    records: Sequence[ArchiveEntry]

@@ -1,0 +1,212 @@
+"""Believe an answer only after everything about it was checked: signature, binding, time, receipt.
+
+Pure: bytes, keys and *now* come in, a value or an error goes out.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from creditexchange.v1.envelope_pb2 import Header, Opening, Receipt, Refusal, RefusalBody, SignedMessage
+from creditexchange.v1.exchange_pb2 import QueryRecordsResponse, RecordAnswer, RecordAnswerBody
+from creditexchange.v1.reason_pb2 import Reason
+from creditexchange.v1.record_pb2 import LearningRecord
+from gateway.audit import EntryDraft, PeerCheckpoint, verify_receipt
+from gateway.audit.commitment import RECORD, require_root
+from gateway.errors import EnvelopeError, GatewayError, PeerFaultError
+from gateway.exchange.asking.compose import Composed
+from gateway.exchange.messages import RECORD_ANSWER_TYPE, REFUSAL_TYPE, Snapshot
+from gateway.policy.purposes import purpose_word
+from gateway.signing.envelope import OpenedEnvelope, open_envelope, parse
+
+P = TypeVar("P", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAnswer:
+    """An answer, or a signed refusal (then ``outcome`` is its reason and there are no records)."""
+
+    outcome: str
+    message: SignedMessage
+    body: bytes
+    openings: tuple[Opening, ...]
+    records: tuple[LearningRecord, ...]
+    signed_by: str
+    receipt: Receipt
+    peer_checkpoint: PeerCheckpoint
+
+
+def verify_answer(composed: Composed, response: bytes, snapshot: Snapshot, now: datetime) -> VerifiedAnswer:
+    """Return the records of a peer's answer to ``composed``.
+
+    Raises:
+        PeerFaultError: ``ANSWER_MALFORMED``, ``ANSWER_NOT_SIGNED``, ``ANSWER_NOT_BOUND``,
+            ``ANSWER_STALE``, ``ANSWER_INCOMPLETE`` or ``RECEIPT_INVALID``.
+    """
+    try:
+        envelope = parse(QueryRecordsResponse, response, "response")
+        opened = _open(composed, envelope.message, RECORD_ANSWER_TYPE, now)
+        answer = parse(RecordAnswer, opened.payload, "answer")
+        body = parse(RecordAnswerBody, answer.body, "answer body")
+    except EnvelopeError as error:
+        raise _fault_of(error) from error
+    _require_bound(answer.header, composed, snapshot, now)
+    if not hmac.compare_digest(body.query_body_digest, sha256(composed.body).digest()):
+        raise PeerFaultError("ANSWER_NOT_BOUND", "the answer belongs to another query.")
+    openings = tuple(envelope.openings)
+    records = _records(openings, body, composed)
+    checkpoint = _require_receipt(composed, answer.receipt, "OK", len(records), answer.body)
+    return VerifiedAnswer(
+        outcome="OK",
+        message=envelope.message,
+        body=answer.body,
+        openings=openings,
+        records=records,
+        signed_by=opened.key_ids[0],
+        receipt=answer.receipt,
+        peer_checkpoint=checkpoint,
+    )
+
+
+def verify_refusal(
+    composed: Composed, message: SignedMessage, stated: str, snapshot: Snapshot, now: datetime
+) -> VerifiedAnswer:
+    """Return a peer's signed refusal of ``composed``; ``stated`` is the reason beside it.
+
+    Raises:
+        PeerFaultError: as :func:`verify_answer`; the refusal is then worth no more than its status.
+    """
+    try:
+        opened = _open(composed, message, REFUSAL_TYPE, now)
+        refusal = parse(Refusal, opened.payload, "refusal")
+        body = parse(RefusalBody, refusal.body, "refusal body")
+    except EnvelopeError as error:
+        raise _fault_of(error) from error
+    _require_bound(refusal.header, composed, snapshot, now)
+    try:
+        reason = Reason.Name(body.reason).removeprefix("REASON_")
+    except ValueError as error:
+        raise PeerFaultError("ANSWER_MALFORMED", "the refusal states an unknown reason.") from error
+    if reason != stated:
+        raise PeerFaultError("ANSWER_NOT_BOUND", "the signed reason differs from the status.")
+    checkpoint = _require_receipt(composed, refusal.receipt, reason, 0, refusal.body)
+    return VerifiedAnswer(
+        outcome=reason,
+        message=message,
+        body=refusal.body,
+        openings=(),
+        records=(),
+        signed_by=opened.key_ids[0],
+        receipt=refusal.receipt,
+        peer_checkpoint=checkpoint,
+    )
+
+
+def require_bound_header(header: Header, asked: Header, digest: bytes, skew_s: int, now: datetime) -> None:
+    """Return if ``header`` answers the message that had the header ``asked`` and signed digest ``digest``.
+
+    Raises:
+        PeerFaultError: ``ANSWER_NOT_BOUND`` or ``ANSWER_STALE``.
+    """
+    bound = (
+        header.sender == asked.audience
+        and header.audience == asked.sender
+        and header.method == asked.method
+        and header.exchange_id == asked.exchange_id
+        and header.pair_sequence == asked.pair_sequence
+        and header.in_reply_to == asked.message_id
+        and hmac.compare_digest(header.request_digest, digest)
+    )
+    if not bound:
+        raise PeerFaultError(
+            "ANSWER_NOT_BOUND",
+            "the answer belongs to another request.",
+            remedy="Somebody may be swapping answers: tell the peer's operator.",
+        )
+    skew = timedelta(seconds=skew_s)
+    try:
+        issued, expires = header.issue_time.ToDatetime(UTC), header.expire_time.ToDatetime(UTC)
+    except (ValueError, OverflowError) as error:
+        raise PeerFaultError("ANSWER_MALFORMED", "the answer's times are malformed.") from error
+    if issued - now > skew or now - expires > skew:
+        raise PeerFaultError(
+            "ANSWER_STALE",
+            f"the answer's time is off by {abs((issued - now).total_seconds()):.0f} s.",
+            remedy="One of the two clocks is wrong: run `credit-gateway peers check`.",
+        )
+
+
+def _require_bound(header: Header, composed: Composed, snapshot: Snapshot, now: datetime) -> None:
+    require_bound_header(header, composed.header, composed.digest, snapshot.settings.skew_s, now)
+
+
+def _open(composed: Composed, message: SignedMessage, type_: str, now: datetime) -> OpenedEnvelope:
+    return open_envelope(message, type_, lambda key_id: composed.peer.message_key(key_id, now))
+
+
+def _records(
+    openings: tuple[Opening, ...], body: RecordAnswerBody, composed: Composed
+) -> tuple[LearningRecord, ...]:
+    try:
+        require_root(openings, RECORD, body.records_root)
+        records = tuple(parse(LearningRecord, opening.item, "record") for opening in openings)
+    except EnvelopeError as error:
+        raise PeerFaultError(
+            "ANSWER_INCOMPLETE",
+            "the records are not those that the peer signed.",
+            remedy="Ask again; if it repeats, tell the peer's operator.",
+        ) from error
+    if list(body.record_counts) != [len(records)]:
+        raise PeerFaultError("ANSWER_INCOMPLETE", "the number of records is not the one that was signed.")
+    if any(record.source_node != composed.peer.node_id for record in records):
+        raise PeerFaultError("ANSWER_INCOMPLETE", "a record does not come from the peer that sent it.")
+    return records
+
+
+def _require_receipt(
+    composed: Composed, receipt: Receipt, outcome: str, count: int, body: bytes
+) -> PeerCheckpoint:
+    """Rebuild the peer's log entry from what we hold and demand its inclusion."""
+    expected = EntryDraft(
+        kind="exchange",
+        role="answerer",
+        asker=composed.header.sender,
+        answerer=composed.peer.node_id,
+        exchange_id=composed.header.exchange_id,
+        peer_seq=composed.header.pair_sequence,
+        method=composed.method,
+        purpose=purpose_word(composed.purpose),
+        outcome=outcome,
+        count=count,
+        request_digest=composed.digest,
+        answer_digest=sha256(body).digest(),
+    )
+    card = composed.peer.card
+    try:
+        if receipt.log_origin != card.log_origin:
+            raise PeerFaultError("RECEIPT_INVALID", "the receipt names another log than the peer's card.")
+        return verify_receipt(expected, receipt, card.log_verifier_key)
+    except PeerFaultError:
+        raise
+    except GatewayError as error:
+        raise PeerFaultError(
+            "RECEIPT_INVALID",
+            "the peer did not prove that it logged this exchange.",
+            remedy="Its records are not shown. Its operator should run `credit-gateway audit verify`.",
+        ) from error
+
+
+def _fault_of(error: EnvelopeError) -> PeerFaultError:
+    if error.reason in ("UNKNOWN_KEY", "INVALID_SIGNATURE"):
+        return PeerFaultError(
+            "ANSWER_NOT_SIGNED",
+            f"the answer is not signed by a key of the peer's card: {error.message}",
+            remedy="If the peer changed its keys, ask for its newest card.",
+        )
+    return PeerFaultError("ANSWER_MALFORMED", f"the answer cannot be read: {error.message}")

@@ -1,0 +1,159 @@
+"""The typed stages of one exchange. Each proves more than the one before and is built in one step only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from creditexchange.v1.envelope_pb2 import Header, Opening, Receipt, SignedMessage
+from creditexchange.v1.exchange_pb2 import RecordQuery, RecordQueryBody
+from gateway.learners.subject_token import FederationSecret
+from gateway.peers.roster import Peer, Roster
+from gateway.policy.grants import Access
+from gateway.records.source import StoredRecord
+from gateway.schemes import Scheme
+from gateway.signing.envelope import payload_type
+from gateway.signing.suites import SigningKey
+
+P = TypeVar("P", bound=Message)
+
+SERVICE = "/creditexchange.v1.RecordExchangeService"
+QUERY_RECORDS = f"{SERVICE}/QueryRecords"
+ECHO = f"{SERVICE}/Echo"
+
+RECORD_QUERY_TYPE = payload_type("record-query")
+RECORD_ANSWER_TYPE = payload_type("record-answer")
+ECHO_QUERY_TYPE = payload_type("echo-query")
+ECHO_ANSWER_TYPE = payload_type("echo-answer")
+REFUSAL_TYPE = payload_type("refusal")
+
+ID_BYTES = 16
+DIGEST_BYTES = 32
+WINDOW_S_MAX = 120
+KINDS_MAX = 64
+"""More kinds than the list will ever have: a bound on work, not on meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeSettings:
+    """What both sides measure a message by."""
+
+    window_s: int = 60
+    """From issue to expiry of our own messages, seconds."""
+    skew_s: int = 30
+    """Tolerated difference of clocks, seconds."""
+    message_bytes_max: int = 256 * 1024
+    """Largest message, bytes."""
+    deadline_s: float = 5.0
+    """How long to wait for each peer, seconds."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything a node knows about itself and its peers at one moment; swapped as a whole."""
+
+    node_id: str
+    message_keys: tuple[SigningKey, ...]
+    roster: Roster
+    access: Access
+    scheme: Scheme
+    secrets: Mapping[str, FederationSecret]
+    """Live federation secrets by epoch, the newest first."""
+    settings: ExchangeSettings
+    card_serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """A call that arrived over mutual TLS: ``peer`` is who the TLS leaf proves."""
+
+    method: str
+    peer: Peer
+    received_at: datetime
+    deadline_at_s: float
+    """On the monotonic clock, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(Generic[P]):
+    """The signature verified over the exact bytes; the payload is parsed."""
+
+    call: IncomingCall
+    message: SignedMessage
+    payload: P
+    header: Header
+    signer: Peer
+    """Owner of the key that verified."""
+    digest: bytes
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether TLS, signature and header agree on who sent this."""
+        return self.call.peer.node_id == self.signer.node_id == self.header.sender
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted(Generic[P]):
+    """The message is for this node and method, from who it says, in time and new."""
+
+    opened: Opened[P]
+    expires_at: datetime
+    """When the replay guard may forget the message id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorised:
+    """The peer may ask this, for this purpose, about these kinds."""
+
+    admitted: Admitted[RecordQuery]
+    body: RecordQueryBody
+    subject_tokens: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The stored records, one list a subject; or the answer that this exchange got before."""
+
+    authorised: Authorised
+    records: Sequence[Sequence[StoredRecord]]
+    earlier: EarlierAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierAnswer:
+    """What an earlier message of the same exchange was answered; a retry gets the same."""
+
+    body: bytes
+    openings: Sequence[Opening]
+    record_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """Every record in the shared model, serialised."""
+
+    found: Found
+    records: Sequence[Sequence[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """The exchange stands durably in the audit log."""
+
+    translated: Translated
+    body: bytes
+    openings: Sequence[Opening]
+    record_count: int
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The signed answer, ready to leave."""
+
+    logged: Logged
+    response: bytes

@@ -1,0 +1,275 @@
+"""Node cards: build, sign, verify, compare. A card is the whole of what a peer is trusted by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from creditexchange.v1.envelope_pb2 import SignedMessage
+from creditexchange.v1.node_pb2 import (
+    KEY_ROLE_LOG,
+    KEY_ROLE_MESSAGE,
+    KeyRole,
+    LogDescription,
+    NodeCard,
+    NodeKey,
+)
+from creditexchange.v1.record_pb2 import LocalizedText, SchemeReference
+from gateway.errors import CardError, EnvelopeError
+from gateway.signing import dsse
+from gateway.signing.envelope import open_envelope, parse_strictly, payload_type, seal
+from gateway.signing.suites import SigningKey, VerifyingKey
+
+PROTOCOL_VERSION = 1
+CARD_PAYLOAD_TYPE = payload_type("node-card")
+CARD_DAYS = 365
+ENDPOINTS_MAX = 8
+KEYS_MAX = 16
+CAS_MAX = 2
+MAINTENANCE_MAX = 16
+FINGERPRINT_HEX_MIN = 32
+"""Shortest fingerprint an operator may type: 128 bits."""
+
+NODE_ID_PATTERN = re.compile(r"[a-z](?:[a-z0-9-]{0,30}[a-z0-9])", re.ASCII)
+ENDPOINT_PATTERN = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]):[0-9]{1,5}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class CardKey:
+    """One public key of a card."""
+
+    key: VerifyingKey
+    role: KeyRole.ValueType
+    start: datetime | None
+    end: datetime | None
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether the key may be used at ``now``."""
+        return (self.start is None or self.start <= now) and (self.end is None or now < self.end)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A card whose own signature and form were verified. Expiry is a matter of *now*: see ``expires``."""
+
+    node_id: str
+    serial: int
+    names: Mapping[str, str]
+    issued: datetime
+    expires: datetime
+    endpoints: tuple[str, ...]
+    keys: Mapping[str, CardKey]
+    cas: tuple[x509.Certificate, ...]
+    log_origin: str
+    log_verifier_key: str
+    scheme: str
+    protocol_version: int
+    oldest_version_accepted: int
+    fingerprint: str
+    """SHA-256 over the signed bytes, 64 hexadecimal digits: what operators compare by telephone."""
+    message: SignedMessage
+
+    def live_keys(self, role: KeyRole.ValueType, now: datetime) -> dict[str, VerifyingKey]:
+        """Return the keys that may be used in ``role`` at ``now``, by key id."""
+        return {i: k.key for i, k in self.keys.items() if k.role == role and k.is_live(now)}
+
+    @property
+    def ca_pem(self) -> bytes:
+        """The node's CA certificates as PEM."""
+        return b"".join(ca.public_bytes(Encoding.PEM) for ca in self.cas)
+
+
+def build_card(
+    *,
+    node_id: str,
+    names: Mapping[str, str],
+    serial: int,
+    issued: datetime,
+    expires: datetime,
+    endpoints: Sequence[str],
+    message_key: SigningKey,
+    log_key: SigningKey,
+    cas: Sequence[x509.Certificate],
+    log_origin: str,
+    log_verifier_key: str,
+    scheme: SchemeReference | None,
+) -> SignedMessage:
+    """Return this node's card, signed by its message key."""
+    card = NodeCard(
+        protocol_version=PROTOCOL_VERSION,
+        oldest_version_accepted=PROTOCOL_VERSION,
+        node_id=node_id,
+        names=[LocalizedText(language=k, text=v) for k, v in sorted(names.items())],
+        serial=serial,
+        endpoints=list(endpoints),
+        keys=[
+            NodeKey(key_id=message_key.key_id, spki=message_key.verifying.spki, role=KEY_ROLE_MESSAGE),
+            NodeKey(key_id=log_key.key_id, spki=log_key.verifying.spki, role=KEY_ROLE_LOG),
+        ],
+        tls_ca_certificates=[ca.public_bytes(Encoding.DER) for ca in cas],
+        log=LogDescription(origin=log_origin, verifier_key=log_verifier_key),
+        scheme=scheme,
+    )
+    card.issue_time.FromDatetime(issued)
+    card.expire_time.FromDatetime(expires)
+    return seal(card.SerializeToString(), CARD_PAYLOAD_TYPE, [message_key])
+
+
+def read_card_file(path: Path) -> Card:
+    """Read and verify the card in ``path``.
+
+    Raises:
+        CardError: it cannot be read or is refused; see :func:`verify_card`.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise CardError(f"card {path}: {error.strerror}.", remedy="Check the path.") from error
+    return verify_card_json(text, str(path))
+
+
+def verify_card_json(text: str | bytes, place: str) -> Card:
+    """Verify a card in DSSE JSON form; ``place`` names it in errors. Raises ``CardError``."""
+    try:
+        return verify_card(dsse.from_json(text))
+    except EnvelopeError as error:
+        raise CardError(
+            f"card {place}: {error.message}", remedy="Ask the peer's operator to send the card again."
+        ) from error
+    except CardError as error:
+        raise CardError(f"card {place}: {error.message}", remedy=error.remedy) from error
+
+
+def verify_card(message: SignedMessage) -> Card:
+    """Verify that ``message`` is a well-formed card signed by its own message key.
+
+    This proves that whoever made it holds the key, not who that is: that is what the fingerprint
+    is compared for. Expiry is not judged here.
+
+    Raises:
+        EnvelopeError: not a card, or the signature does not verify.
+        CardError: a member is missing or out of range; the text names it.
+    """
+    # The keys stand inside the payload. Reading them first is safe: nothing is believed until
+    # the signature over the same bytes has verified under one of them.
+    draft = parse_strictly(NodeCard, message.payload, "the card")
+    keys = _read_keys(draft)
+    signers = {i: k.key for i, k in keys.items() if k.role == KEY_ROLE_MESSAGE}
+    opened = open_envelope(message, CARD_PAYLOAD_TYPE, signers.get)
+    _require_form(draft)
+    return Card(
+        node_id=draft.node_id,
+        serial=draft.serial,
+        names={text.language: text.text for text in draft.names},
+        issued=draft.issue_time.ToDatetime(UTC),
+        expires=draft.expire_time.ToDatetime(UTC),
+        endpoints=tuple(draft.endpoints),
+        keys=keys,
+        cas=_read_cas(draft),
+        log_origin=draft.log.origin,
+        log_verifier_key=draft.log.verifier_key,
+        scheme=draft.scheme.scheme_id,
+        protocol_version=draft.protocol_version,
+        oldest_version_accepted=draft.oldest_version_accepted,
+        fingerprint=opened.digest.hex(),
+        message=message,
+    )
+
+
+def fingerprint_for_people(fingerprint: str) -> str:
+    """Return a fingerprint in groups of four, to be read aloud."""
+    return " ".join(fingerprint[i : i + 4] for i in range(0, len(fingerprint), 4))
+
+
+def require_fingerprint(card: Card, typed: str) -> None:
+    """Return if ``typed`` is the card's fingerprint, whole or at least its first 32 digits.
+
+    Raises:
+        CardError: too short, or another card's.
+    """
+    plain = re.sub(r"[\s:-]", "", typed).lower()
+    if len(plain) < FINGERPRINT_HEX_MIN:
+        raise CardError(
+            f"the fingerprint has {len(plain)} digits.",
+            remedy=f"Give at least the first {FINGERPRINT_HEX_MIN}; the peer's operator reads them to you.",
+        )
+    if not card.fingerprint.startswith(plain):
+        raise CardError(
+            "the fingerprint is not that of this card.",
+            remedy="Do not accept it: somebody may have replaced the card on its way. Ask for it again.",
+        )
+
+
+def _read_keys(draft: NodeCard) -> dict[str, CardKey]:
+    if not 1 <= len(draft.keys) <= KEYS_MAX:
+        raise CardError(f"keys: one to {KEYS_MAX} are needed, not {len(draft.keys)}.")
+    keys: dict[str, CardKey] = {}
+    for entry in draft.keys:
+        key = VerifyingKey.from_spki(entry.spki)
+        if key.key_id != entry.key_id or key.key_id in keys:
+            raise CardError("keys: a key id is wrong or stands twice.")
+        if entry.role not in KeyRole.values() or entry.role == 0:
+            raise CardError("keys: a key has no known role.")
+        keys[key.key_id] = CardKey(
+            key=key,
+            role=entry.role,
+            start=entry.start_time.ToDatetime(UTC) if entry.HasField("start_time") else None,
+            end=entry.end_time.ToDatetime(UTC) if entry.HasField("end_time") else None,
+        )
+    return keys
+
+
+def _read_cas(draft: NodeCard) -> tuple[x509.Certificate, ...]:
+    if not 1 <= len(draft.tls_ca_certificates) <= CAS_MAX:
+        raise CardError(f"tls_ca_certificates: one to {CAS_MAX} are needed.")
+    cas = []
+    for der in draft.tls_ca_certificates:
+        try:
+            ca = x509.load_der_x509_certificate(der)
+            constraints = ca.extensions.get_extension_for_class(x509.BasicConstraints).value
+        except (ValueError, x509.ExtensionNotFound) as error:
+            raise CardError("tls_ca_certificates: one is no X.509 CA certificate.") from error
+        if not constraints.ca:
+            raise CardError("tls_ca_certificates: one is not a CA.")
+        cas.append(ca)
+    return tuple(cas)
+
+
+def _require_form(draft: NodeCard) -> None:
+    """Check what the signature cannot: every member within its range."""
+    if not NODE_ID_PATTERN.fullmatch(draft.node_id):
+        raise CardError("node_id: 2 to 32 characters of a-z, 0-9 and inner hyphens are needed.")
+    if draft.serial < 1:
+        raise CardError("serial: it counts from 1.")
+    if not 1 <= draft.oldest_version_accepted <= draft.protocol_version:
+        raise CardError("protocol_version: it must not be below oldest_version_accepted.")
+    if draft.oldest_version_accepted > PROTOCOL_VERSION:
+        raise CardError(
+            f"the peer accepts protocol version {draft.oldest_version_accepted} and newer, this node "
+            f"speaks {PROTOCOL_VERSION}.",
+            remedy="Upgrade this node.",
+        )
+    if not (draft.HasField("issue_time") and draft.HasField("expire_time")):
+        raise CardError("issue_time and expire_time are needed.")
+    if draft.expire_time.ToDatetime() <= draft.issue_time.ToDatetime():
+        raise CardError("expire_time: it must come after issue_time.")
+    if not 1 <= len(draft.endpoints) <= ENDPOINTS_MAX:
+        raise CardError(f"endpoints: one to {ENDPOINTS_MAX} are needed.")
+    for endpoint in draft.endpoints:
+        if not is_endpoint(endpoint):
+            raise CardError("endpoints: one is not of the form host:port.")
+    if len(draft.maintenance) > MAINTENANCE_MAX:
+        raise CardError(f"maintenance: at most {MAINTENANCE_MAX} windows.")
+    if not draft.log.origin or not draft.log.verifier_key.startswith(f"{draft.log.origin}+"):
+        raise CardError("log: origin and a verifier key of that name are needed.")
+
+
+def is_endpoint(text: str) -> bool:
+    """Whether ``text`` is ``host:port`` with a port from 1 to 65535."""
+    return bool(ENDPOINT_PATTERN.fullmatch(text)) and 1 <= int(text.rsplit(":", 1)[1]) <= 65535

@@ -1,0 +1,94 @@
+"""Each node's own small TLS certification authority and the leaves it issues.
+
+The CA certificate travels in the node's card and is constrained to the node's own name (RFC
+5280, 4.2.1.10). Leaves are short-lived and renewed without a new card.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+TLS_NAME_SUFFIX = ".node.creditexchange.alt"
+"""Ends every TLS name. ``.alt`` (RFC 9476) is never resolved by DNS: the name says who, not where."""
+
+CA_DAYS = 3650
+LEAF_DAYS = 90
+LEAF_RENEWAL_DAYS = 30
+"""A leaf with fewer days left is renewed at start."""
+
+_BACKDATED = timedelta(minutes=5)  # peers' clocks may be behind ours
+
+
+def tls_name(node_id: str) -> str:
+    """Return the one DNS name in the leaves of node ``node_id``."""
+    return f"{node_id}{TLS_NAME_SUFFIX}"
+
+
+def generate_tls_key() -> ec.EllipticCurvePrivateKey:
+    """Make a P-256 key, the type every TLS stack speaks."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def make_ca(node_id: str, key: Any, now: datetime) -> x509.Certificate:
+    """Return a self-signed CA certificate that can only name ``node_id``."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{node_id} node CA")])
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATED)
+        .not_valid_after(now + timedelta(days=CA_DAYS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(sign_certificates=True), critical=True)
+        .add_extension(x509.NameConstraints([x509.DNSName(tls_name(node_id))], None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def issue_leaf(
+    node_id: str, public_key: Any, ca: x509.Certificate, ca_key: Any, *, now: datetime, days: int = LEAF_DAYS
+) -> x509.Certificate:
+    """Return a leaf for ``node_id``, for client and server side alike."""
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, node_id)]))
+        .issuer_name(ca.subject)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATED)
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(sign_certificates=False), critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
+            critical=False,
+        )
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(tls_name(node_id))]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
+        )
+        .sign(ca_key, hashes.SHA256())
+    )
+
+
+def _key_usage(*, sign_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not sign_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=sign_certificates,
+        crl_sign=sign_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )

@@ -1,0 +1,209 @@
+"""ArchiveService on the operator port: what local applications and the command line call."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from grpc_status import rpc_status
+
+from creditexchange.v1 import archive_pb2
+from gateway.errors import CallerError, EnvelopeError, GatewayError, PeerFaultError
+from gateway.exchange.asking.ask import Asking, ask
+from gateway.exchange.asking.check import check_peer
+from gateway.exchange.asking.question import Archive, ArchiveEntry, Question
+from gateway.exchange.messages import Snapshot
+from gateway.learners.identifier import RESIDENT_ID
+from gateway.peers.roster import Peer
+from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
+from gateway.rpc.guard import incident_of
+from gateway.rpc.server import ARCHIVE_SERVICE
+from gateway.signing.envelope import parse
+
+Q = TypeVar("Q", bound=Message)
+
+DEADLINE_S_MAX = 30.0
+TOKEN_METADATA = "authorization"  # noqa: S105 - the name of a header
+
+
+def archive_of(request: archive_pb2.SearchRecordsRequest, snapshot: Snapshot, node: Asking) -> Archive:
+    """Ask the federation as ``request`` says.
+
+    Raises:
+        CallerError: a member of the request is wrong; the text names it.
+        OperatorError: this node cannot ask.
+    """
+    if request.purpose not in PURPOSES.values():
+        raise CallerError("purpose: it is needed.", remedy=f"Use one of: {', '.join(PURPOSES)}.")
+    if request.legal_basis not in LEGAL_BASES.values():
+        raise CallerError("legal_basis: it is needed.", remedy=f"Use one of: {', '.join(LEGAL_BASES)}.")
+    kinds = tuple(dict.fromkeys(request.kinds)) or tuple(KINDS.values())
+    if not set(KINDS.values()).issuperset(kinds):
+        raise CallerError("kinds: one is unknown.", remedy=f"Use some of: {', '.join(KINDS)}.")
+    question = Question(
+        identifier_type=request.identifier_type or RESIDENT_ID,
+        learner_identifier=request.learner_identifier,
+        purpose=request.purpose,
+        kinds=kinds,
+        peers=_peers_of(list(request.peers), snapshot),
+        legal_basis=request.legal_basis,
+        deadline_s=min(request.deadline_ms / 1000 or snapshot.settings.deadline_s, DEADLINE_S_MAX),
+    )
+    return ask(question, snapshot, node)
+
+
+def archive_message(archive: Archive) -> archive_pb2.SearchRecordsResponse:
+    """Return ``archive`` as a message."""
+    return archive_pb2.SearchRecordsResponse(
+        peers=[
+            archive_pb2.PeerResult(
+                node_id=result.node_id,
+                outcome=result.outcome,
+                explanation=result.explanation,
+                record_count=len(result.records),
+                elapsed_ms=round(result.elapsed_s * 1000),
+                exchange_id=result.exchange_id,
+                peer_leaf_index=result.leaf_index,
+                receipt_verified=result.receipt_verified,
+            )
+            for result in archive.peers
+        ],
+        records=[_record_message(entry) for entry in archive.records],
+    )
+
+
+def check_message(node_id: str, snapshot: Snapshot, node: Asking) -> archive_pb2.CheckPeerResponse:
+    """Return what a signed echo of peer ``node_id`` shows, or why there was none.
+
+    Raises:
+        CallerError: the peer is unknown.
+    """
+    (peer,) = _peers_of([node_id], snapshot)
+    try:
+        check = check_peer(peer, snapshot, node, snapshot.settings.deadline_s)
+    except PeerFaultError as fault:
+        return archive_pb2.CheckPeerResponse(outcome=fault.outcome, explanation=str(fault))
+    return archive_pb2.CheckPeerResponse(
+        outcome="OK",
+        elapsed_ms=round(check.elapsed_s * 1000),
+        clock_offset_ms=round(check.clock_offset.total_seconds() * 1000),
+        grants=check.grants,
+        accepted_card_serial=check.accepted_card_serial,
+        federation_epochs=check.federation_epochs,
+    )
+
+
+@dataclass(frozen=True)
+class ArchiveServicer:
+    """The handlers of ArchiveService; ``token`` is what a caller must present."""
+
+    snapshot: Callable[[], Snapshot]
+    node: Asking
+    token: str
+
+    def rpcs(self) -> dict[str, Callable[[bytes, grpc.ServicerContext], bytes]]:
+        """Return the handlers by method name."""
+        return {
+            "SearchRecords": self._guarded(archive_pb2.SearchRecordsRequest, self._search),
+            "CheckPeer": self._guarded(archive_pb2.CheckPeerRequest, self._check),
+        }
+
+    def _search(self, request: archive_pb2.SearchRecordsRequest) -> bytes:
+        return archive_message(archive_of(request, self.snapshot(), self.node)).SerializeToString()
+
+    def _check(self, request: archive_pb2.CheckPeerRequest) -> bytes:
+        return check_message(request.node_id, self.snapshot(), self.node).SerializeToString()
+
+    def _guarded(
+        self, kind: type[Q], handler: Callable[[Q], bytes]
+    ) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+        def handle(request: bytes, context: grpc.ServicerContext) -> bytes:
+            try:
+                self._require_token(context)
+                return handler(parse(kind, request, "request"))
+            except (CallerError, EnvelopeError) as error:
+                code, text = grpc.StatusCode.INVALID_ARGUMENT, str(error)
+            except PermissionError as error:
+                code, text = grpc.StatusCode.UNAUTHENTICATED, str(error)
+            except GatewayError as error:
+                code, text = grpc.StatusCode.FAILED_PRECONDITION, str(error)
+            except Exception as defect:  # noqa: BLE001 - what is not ours must not reach the caller
+                refused = incident_of(defect, f"/{ARCHIVE_SERVICE}")
+                code, text = grpc.StatusCode.INTERNAL, f"incident {refused.details['incident']}"
+            context.abort(code, text)
+            raise AssertionError("abort returned")
+
+        return handle
+
+    def _require_token(self, context: grpc.ServicerContext) -> None:
+        presented = dict(context.invocation_metadata()).get(TOKEN_METADATA, b"")
+        text = presented.decode("ascii", "replace") if isinstance(presented, bytes) else presented
+        if not hmac.compare_digest(text.encode(), f"Bearer {self.token}".encode()):
+            raise PermissionError("the operator token is needed; it stands in the node's run/ folder.")
+
+
+class ArchiveClient:
+    """Calls the ArchiveService of a running node."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self._channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
+        self._metadata = ((TOKEN_METADATA, f"Bearer {token}"),)
+
+    def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
+        """See ``ArchiveService.SearchRecords``; raises as :meth:`_call`."""
+        return self._call("SearchRecords", request, archive_pb2.SearchRecordsResponse)
+
+    def check(self, request: archive_pb2.CheckPeerRequest) -> archive_pb2.CheckPeerResponse:
+        """See ``ArchiveService.CheckPeer``; raises as :meth:`_call`."""
+        return self._call("CheckPeer", request, archive_pb2.CheckPeerResponse)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+    def _call(self, name: str, request: Message, kind: type[Q]) -> Q:
+        """Call one method.
+
+        Raises:
+            CallerError: an argument is wrong.
+            GatewayError: the node cannot be reached or cannot do it.
+        """
+        call = self._channel.unary_unary(f"/{ARCHIVE_SERVICE}/{name}")
+        try:
+            response = call(request.SerializeToString(), timeout=DEADLINE_S_MAX + 15, metadata=self._metadata)
+        except grpc.RpcError as error:
+            status = rpc_status.from_call(error)
+            text = status.message if status is not None else error.details() or error.code().name
+            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+                raise CallerError(text) from error
+            raise GatewayError(f"the node did not do it: {text}") from error
+        return parse(kind, response, "response")
+
+
+def _peers_of(names: list[str], snapshot: Snapshot) -> tuple[Peer, ...]:
+    """Return the named peers, all active ones when none is named."""
+    known = snapshot.roster.peers
+    if not names:
+        return tuple(known.values())
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise CallerError(
+            f"unknown peer {unknown[0][:32]!r}.",
+            remedy=f"Known peers: {', '.join(known) or 'none; add one with `credit-gateway peers add`'}.",
+        )
+    return tuple(known[name] for name in dict.fromkeys(names))
+
+
+def _record_message(entry: ArchiveEntry) -> archive_pb2.ArchiveRecord:
+    return archive_pb2.ArchiveRecord(
+        record=entry.record,
+        local=entry.local,
+        provenance=[
+            archive_pb2.Provenance(node_id=p.node_id, signed_by=p.signed_by, exchange_id=p.exchange_id)
+            for p in entry.provenance
+        ],
+    )

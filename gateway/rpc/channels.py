@@ -1,0 +1,111 @@
+"""Long-lived channels to peers. One a peer and endpoint, as long as its card stays the same."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from gateway.clock import monotonic_s
+from gateway.errors import PeerFaultError
+from gateway.peers.node_ca import tls_name
+from gateway.peers.roster import Peer
+from gateway.rpc.status import fault_of
+
+KEEPALIVE_MS = 60_000
+UNREACHABLE_AFTER_S = 3.0
+"""How long an endpoint may take to connect before the next one is tried."""
+
+
+@dataclass(frozen=True)
+class TlsLeaf:
+    """This node's leaf with its key, PEM."""
+
+    certificate: bytes
+    key: bytes
+
+    def __repr__(self) -> str:
+        """Hide the key."""
+        return "TlsLeaf(…)"
+
+
+class Channels:
+    """Calls peers over mutual TLS; implements :class:`gateway.peers.caller.PeerCaller`.
+
+    A channel trusts the peer's own CA and nobody else's, and expects the peer's own TLS name.
+    gRPC's retries are off: the same signed bytes sent twice are a replay.
+    """
+
+    def __init__(self, leaf: Callable[[], TlsLeaf], message_bytes_max: int) -> None:
+        self._leaf = leaf
+        self._message_bytes_max = message_bytes_max
+        self._lock = threading.Lock()
+        self._channels: dict[tuple[str, str], tuple[Peer, grpc.Channel]] = {}
+
+    def call(self, peer: Peer, method: str, request: bytes, timeout_s: float) -> bytes:
+        """See :meth:`gateway.peers.caller.PeerCaller.call`. Endpoints are tried in the card's order."""
+        deadline_s = monotonic_s() + timeout_s
+        fault: PeerFaultError | None = None
+        for endpoint in peer.endpoints:
+            left_s = deadline_s - monotonic_s()
+            if left_s <= 0:
+                break
+            try:
+                return self._call_endpoint(peer, endpoint, method, request, left_s)
+            except grpc.RpcError as error:
+                fault = fault_of(error, timeout_s)
+                if fault.outcome != "UNREACHABLE":
+                    raise fault from error
+        raise fault or PeerFaultError("NO_ANSWER", f"no answer within {timeout_s:g} s.")
+
+    def forget(self, keep: Sequence[Peer]) -> None:
+        """See :meth:`gateway.peers.caller.PeerCaller.forget`."""
+        with self._lock:
+            stale = [place for place, (peer, _) in self._channels.items() if peer not in keep]
+            closing = [self._channels.pop(place)[1] for place in stale]
+        for channel in closing:
+            channel.close()
+
+    def close(self) -> None:
+        """Close every channel."""
+        self.forget(())
+
+    def _call_endpoint(
+        self, peer: Peer, endpoint: str, method: str, request: bytes, timeout_s: float
+    ) -> bytes:
+        channel = self._channel(peer, endpoint)
+        response: bytes = channel.unary_unary(method)(request, timeout=timeout_s)
+        return response
+
+    def _channel(self, peer: Peer, endpoint: str) -> grpc.Channel:
+        place = (peer.node_id, endpoint)
+        with self._lock:
+            known = self._channels.get(place)
+            if known is not None and known[0].card.fingerprint == peer.card.fingerprint:
+                return known[1]
+            leaf = self._leaf()
+            channel = grpc.secure_channel(
+                endpoint,
+                grpc.ssl_channel_credentials(peer.card.ca_pem, leaf.key, leaf.certificate),
+                options=_options(peer.node_id, self._message_bytes_max),
+            )
+            self._channels[place] = (peer, channel)
+        if known is not None:
+            known[1].close()
+        return channel
+
+
+def _options(node_id: str, message_bytes_max: int) -> list[tuple[str, str | int]]:
+    return [
+        ("grpc.ssl_target_name_override", tls_name(node_id)),
+        ("grpc.default_authority", tls_name(node_id)),
+        ("grpc.enable_retries", 0),
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.max_receive_message_length", message_bytes_max),
+        ("grpc.max_send_message_length", message_bytes_max),
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.initial_reconnect_backoff_ms", 500),
+        ("grpc.max_reconnect_backoff_ms", 10_000),
+    ]

@@ -1,0 +1,137 @@
+"""Around every handler of the peer port: TLS identity, load, rate, deadline in; error to status out.
+
+Everything here happens before a signature is checked and costs little.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import grpc
+
+from gateway.clock import Clock, monotonic_s
+from gateway.errors import RefusedError
+from gateway.exchange.messages import IncomingCall, Snapshot
+from gateway.peers.roster import Peer
+from gateway.peers.tls_identity import TlsIdentities
+from gateway.policy.rates import CallRates
+from gateway.rpc.methods import DEADLINE_S_MAX, DEADLINE_S_MIN, Method
+from gateway.rpc.status import status_of
+from gateway.telemetry.events import logger
+from gateway.telemetry.metrics import ANSWERING, UNKNOWN, Metrics
+
+Handler = Callable[[bytes, IncomingCall, Snapshot], bytes]
+"""Takes the request's bytes, the call and one snapshot; returns the response's bytes."""
+
+UNVERIFIED = frozenset({"INVALID_SIGNATURE", "UNKNOWN_KEY", "PEER_IDENTITY_MISMATCH"})
+
+_log = logger("guard")
+
+
+@dataclass
+class Guard:
+    """Lets a call through to its handler, or refuses it."""
+
+    snapshot: Callable[[], Snapshot]
+    metrics: Metrics
+    clock: Clock
+    calls_at_once_max: int
+
+    def __post_init__(self) -> None:
+        """Prepare the counters."""
+        self._identities = TlsIdentities()
+        self._rates = CallRates()
+        self._slots = threading.BoundedSemaphore(self.calls_at_once_max)
+
+    def wrap(self, method: Method, handler: Handler) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+        """Return ``handler`` as grpcio wants it."""
+
+        def handle(request: bytes, context: grpc.ServicerContext) -> bytes:
+            peer: Peer | None = None
+            try:
+                snapshot = self.snapshot()
+                peer = self._identify(context, snapshot)
+                return self._admit_and_run(method, handler, request, context, peer, snapshot)
+            except RefusedError as refused:
+                self._note(method, peer, refused)
+                status = status_of(refused)
+            except Exception as defect:  # noqa: BLE001 - what is not ours must not reach the peer
+                status = status_of(incident_of(defect, method.name))
+            context.abort_with_status(status)
+            raise AssertionError("abort_with_status returned")
+
+        return handle
+
+    def _admit_and_run(
+        self,
+        method: Method,
+        handler: Handler,
+        request: bytes,
+        context: grpc.ServicerContext,
+        peer: Peer,
+        snapshot: Snapshot,
+    ) -> bytes:
+        deadline_at_s = _require_deadline(context)
+        self._rates.admit_call(peer.node_id, snapshot.access.calls_per_second(peer.node_id))
+        if not self._slots.acquire(blocking=False):
+            raise RefusedError("OVERLOADED", "too many calls at once.", retry_after_s=1.0)
+        self.metrics.in_flight.inc()
+        try:
+            return handler(request, IncomingCall(method.name, peer, self.clock(), deadline_at_s), snapshot)
+        except RefusedError as refused:
+            if refused.reason in UNVERIFIED:
+                self._rates.count_failure(peer.node_id)
+            raise
+        finally:
+            self.metrics.in_flight.dec()
+            self._slots.release()
+
+    def _identify(self, context: grpc.ServicerContext, snapshot: Snapshot) -> Peer:
+        facts = context.auth_context()
+        version = b"".join(facts.get("ssl_tls_version", ())).decode("ascii", "replace")
+        if version != "TLSv1.3":
+            raise RefusedError("TLS_TOO_OLD", "TLS 1.3 is needed.", details={"version": version or "none"})
+        leaf = b"".join(facts.get("x509_pem_cert", ()))
+        return self._identities.prove(leaf, snapshot.roster, self.clock())
+
+    def _note(self, method: Method, peer: Peer | None, refused: RefusedError) -> None:
+        """Count refusals that never reached the eight steps, which count their own."""
+        if hasattr(refused, "signed"):
+            return
+        label = self.metrics.peer(peer.node_id) if peer is not None else UNKNOWN
+        outcome = self.metrics.outcome(refused.reason)
+        self.metrics.exchanges.labels(ANSWERING, label, self.metrics.method(method.name), outcome).inc()
+        self.metrics.refusals.labels(label, outcome).inc()
+
+
+def incident_of(defect: Exception, method: str) -> RefusedError:
+    """Log where a defect arose, without the values it holds, and return what the caller may know."""
+    incident = secrets.token_hex(8)
+    _log.error(
+        "defect",
+        incident=incident,
+        method=method,
+        kind=type(defect).__name__,
+        places=[
+            f"{frame.filename.rsplit('gateway/', 1)[-1]}:{frame.lineno}"
+            for frame in traceback.extract_tb(defect.__traceback__)
+        ],
+    )
+    return RefusedError("INTERNAL", "a defect of this node.", details={"incident": incident})
+
+
+def _require_deadline(context: grpc.ServicerContext) -> float:
+    """Return the call's deadline on the monotonic clock, seconds."""
+    left_s = context.time_remaining()
+    limits = {"deadlineSecondsMax": str(DEADLINE_S_MAX)}
+    if left_s is None or left_s > 10 * 365 * 24 * 3600:
+        raise RefusedError("DEADLINE_MISSING", "the call has no deadline.", details=limits)
+    if left_s > DEADLINE_S_MAX + 1:  # the clock runs while the call travels
+        raise RefusedError("DEADLINE_TOO_LONG", "the deadline is too far away.", details=limits)
+    if left_s < DEADLINE_S_MIN:
+        raise RefusedError("DEADLINE_TOO_SHORT", "too little time is left to begin.")
+    return monotonic_s() + left_s

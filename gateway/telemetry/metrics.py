@@ -1,0 +1,129 @@
+"""Every metric of a node: name, labels, meaning. Labels are closed lists or ids from the roster.
+
+Whatever a caller sends can only choose among values that exist already; everything else counts
+as ``unknown``. docs/metrics.md is written from this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+UNKNOWN = "unknown"
+OTHER = "OTHER"
+
+LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+ANSWERING = "answering"
+ASKING = "asking"
+
+STEPS = ("open", "admit", "authorise", "find", "translate", "log", "seal", "refuse")
+"""Steps of the answering side that are timed; ``count`` is the one that writes the times down."""
+
+
+class Metrics:
+    """The metrics of one node, in a registry of their own."""
+
+    def __init__(self, outcomes: Iterable[str], methods: Iterable[str]) -> None:
+        self.registry = CollectorRegistry()
+        self._outcomes = frozenset(outcomes)
+        self._methods = frozenset(methods)
+        self._peers: frozenset[str] = frozenset()
+        registry = self.registry
+        self.exchanges = Counter(
+            "credit_gateway_exchanges_total",
+            "Exchanges by direction, peer, method and outcome.",
+            ("direction", "peer", "method", "outcome"),
+            registry=registry,
+        )
+        self.latency = Histogram(
+            "credit_gateway_exchange_duration_seconds",
+            "From the request's arrival (or sending) to the sealed (or verified) answer.",
+            ("direction", "peer"),
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self.step_latency = Histogram(
+            "credit_gateway_step_duration_seconds",
+            "Time spent in one step of the answering side.",
+            ("step",),
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self.refusals = Counter(
+            "credit_gateway_refusals_total",
+            "Requests that this node refused, by reason.",
+            ("peer", "reason"),
+            registry=registry,
+        )
+        self.signature_failures = Counter(
+            "credit_gateway_signature_failures_total",
+            "Messages and answers whose signature did not verify or whose key is unknown.",
+            ("direction", "peer"),
+            registry=registry,
+        )
+        self.replays = Counter(
+            "credit_gateway_replays_total",
+            "Messages that were seen before.",
+            ("peer",),
+            registry=registry,
+        )
+        self.records = Counter(
+            "credit_gateway_records_total",
+            "Records sent (answering) and received (asking).",
+            ("direction", "peer"),
+            registry=registry,
+        )
+        self.translation_failures = Counter(
+            "credit_gateway_translation_failures_total",
+            "Values that no rule of the scheme could translate, by what was lost.",
+            ("direction", "loss"),
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "credit_gateway_calls_in_flight", "Calls being answered now.", registry=registry
+        )
+        self.log_entries = Gauge(
+            "credit_gateway_audit_log_entries", "Entries of the audit log.", registry=registry
+        )
+        self.records_held = Gauge(
+            "credit_gateway_registry_records", "Records in the registry.", registry=registry
+        )
+        self.card_expiry = Gauge(
+            "credit_gateway_card_expiry_timestamp_seconds",
+            "When a card expires, seconds since 1970; the node's own and each peer's.",
+            ("peer",),
+            registry=registry,
+        )
+        self.certificate_expiry = Gauge(
+            "credit_gateway_certificate_expiry_timestamp_seconds",
+            "When a TLS certificate expires, seconds since 1970: own leaf, own CA, each peer's CA.",
+            ("peer", "certificate"),
+            registry=registry,
+        )
+        self.reloads = Counter(
+            "credit_gateway_reloads_total",
+            "Changed configuration that was taken up (ok) or refused (refused, last good state kept).",
+            ("outcome",),
+            registry=registry,
+        )
+        self.build = Gauge(
+            "credit_gateway_build_info", "Version of the program, value 1.", ("version",), registry=registry
+        )
+
+    def know_peers(self, peers: Iterable[str]) -> None:
+        """Set the node ids that may be label values."""
+        self._peers = frozenset(peers)
+
+    def peer(self, node_id: str) -> str:
+        """Return ``node_id`` if the roster knows it, else ``unknown``."""
+        return node_id if node_id in self._peers else UNKNOWN
+
+    def outcome(self, outcome: str) -> str:
+        """Return ``outcome`` if it is on the closed list, else ``OTHER``."""
+        return outcome if outcome in self._outcomes else OTHER
+
+    def method(self, method: str) -> str:
+        """Return the method's last part if the table of methods lists it, else ``unknown``."""
+        return method.rsplit("/", 1)[-1] if method in self._methods else UNKNOWN
