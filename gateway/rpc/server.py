@@ -58,15 +58,10 @@ class Health:
 def peer_server(
     guard: Guard,
     handlers: Mapping[str, Handler],
-    tls: Callable[[], tuple[TlsLeaf, bytes]],
     limits: ServerLimits,
     health_state: Health,
 ) -> grpc.Server:
-    """Build the server for peers. ``tls`` returns the present leaf and all peers' CAs, PEM.
-
-    ``tls`` must return the very same objects while nothing changed: grpcio crashes when it is
-    handed a new configuration at every handshake.
-    """
+    """Build the server for peers; :func:`add_peer_port` gives it its port."""
     if declared_methods() != {method.name for method in METHODS} or set(handlers) != declared_methods():
         raise AssertionError("an RPC of the contract has no row in METHODS or no handler")
     server = grpc.server(
@@ -87,6 +82,9 @@ def peer_server(
 
 def add_peer_port(server: grpc.Server, address: str, tls: Callable[[], tuple[TlsLeaf, bytes]]) -> int:
     """Bind ``address`` with mutual TLS and return the port.
+
+    ``tls`` returns the present leaf and all peers' CAs, PEM. It must return the very same tuple
+    while nothing changed: grpcio crashes when handed a new configuration at every handshake.
 
     Raises:
         AlreadyRunningError: the port is taken.

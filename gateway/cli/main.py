@@ -1,0 +1,74 @@
+"""``credit-gateway``: the entry of the command line, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from gateway.cli import config_commands, node_commands, peers_commands, query_commands
+from gateway.cli.audit_commands import audit_app
+from gateway.cli.demo_commands import demo
+from gateway.cli.output import EXIT_WRONG, complain
+from gateway.cli.records_commands import records_app
+from gateway.cli.scheme_commands import scheme_app
+from gateway.errors import GatewayError
+
+app = typer.Typer(
+    name="credit-gateway",
+    help="Connects a province's credit bank with those of its peers: signed queries, translated "
+    "records, a provable audit log. Start with `credit-gateway demo` or `credit-gateway init`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(node_commands.init)
+app.command()(node_commands.check)
+app.command()(node_commands.serve)
+app.command()(node_commands.card)
+app.command()(query_commands.query)
+app.command()(demo)
+app.add_typer(peers_commands.peers_app, name="peers")
+app.add_typer(records_app, name="records")
+app.add_typer(scheme_app, name="scheme")
+app.add_typer(audit_app, name="audit")
+app.add_typer(config_commands.config_app, name="config")
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    context: typer.Context,
+    show: bool = typer.Option(False, "--version", help="Print the version and end."),
+) -> None:
+    """Handle the options that stand before a command."""
+    if show:
+        from gateway import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def run() -> None:
+    """Run the command line; never ends in a traceback."""
+    try:
+        app()
+    except GatewayError as error:
+        complain(f"credit-gateway: {error.message}")
+        if error.remedy:
+            complain(error.remedy)
+        sys.exit(EXIT_WRONG)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has gone, for example `| head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_WRONG)
+
+
+if __name__ == "__main__":
+    run()

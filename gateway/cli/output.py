@@ -1,0 +1,72 @@
+"""How results and errors are shown: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway.node.folder import NodeFolder
+
+EXIT_NO = 1
+"""The answer is no."""
+EXIT_WRONG = 2
+"""Used wrongly, or the set-up is broken."""
+
+NODE_VARIABLE = "CREDIT_GATEWAY_NODE"
+
+
+class Output(str, Enum):  # noqa: UP042 - typer shows the values of str enums
+    """Forms of output."""
+
+    table = "table"
+    json = "json"
+
+
+NodeOption = Annotated[
+    Path,
+    typer.Option(
+        "--node",
+        envvar=NODE_VARIABLE,
+        help="The node's folder (made by `init`). Default: this folder.",
+        show_default=False,
+    ),
+]
+OutputOption = Annotated[Output, typer.Option("--output", help="table for people, json for programs.")]
+
+console = Console(highlight=False, soft_wrap=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def folder_at(path: Path) -> NodeFolder:
+    """Return the node's folder, as an absolute path."""
+    return NodeFolder(path.resolve())
+
+
+def print_json(data: Any) -> None:
+    """Write one JSON document to standard output."""
+    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """Return an empty table with these columns; text is never taken as markup."""
+    result = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        result.add_column(column, overflow="fold")
+    return result
+
+
+def say(text: str = "") -> None:
+    """Write a line for people to standard output, without markup."""
+    console.print(text, markup=False)
+
+
+def complain(text: str) -> None:
+    """Write an error for people to standard error, without markup."""
+    errors.print(text, markup=False, style="red")

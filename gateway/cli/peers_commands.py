@@ -1,0 +1,194 @@
+"""``peers add|list|check|remove``: whom this node trusts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.local_node import local_node
+from gateway.cli.output import (
+    EXIT_NO,
+    NodeOption,
+    Output,
+    OutputOption,
+    console,
+    folder_at,
+    print_json,
+    say,
+    table,
+)
+from gateway.clock import system_clock
+from gateway.errors import CallerError
+from gateway.node.config import load_config
+from gateway.peers.card import Card, fingerprint_for_people, read_card_file, require_fingerprint
+from gateway.peers.onboarding import accept, remove, require_acceptable
+from gateway.peers.roster import Peer, load_roster
+from gateway.policy.purposes import kind_word, purpose_word
+
+peers_app = typer.Typer(
+    help="The peers that this node trusts.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
+
+
+@peers_app.command("add")
+def add(
+    card_file: Annotated[Path, typer.Argument(metavar="CARD", help="The card that the peer sent you.")],
+    fingerprint: Annotated[
+        str,
+        typer.Option(help="The fingerprint that the peer's operator read to you; at least 32 digits."),
+    ] = "",
+    node: NodeOption = Path(),
+) -> None:
+    """Accept a peer's card, or a newer card of a known peer.
+
+    Shows what will be trusted and asks you to compare the fingerprint with the peer's operator
+    over another channel. Grants stay off: write them into access.toml. A running node takes the
+    peer up within seconds.
+    """
+    folder = folder_at(node)
+    config = load_config(folder.root)
+    card = read_card_file(card_file)
+    known = require_acceptable(card, folder.peers, config.node.id, system_clock())
+    _show_card(card, known)
+    if fingerprint:
+        require_fingerprint(card, fingerprint)
+    else:
+        _ask_for_fingerprint(card)
+    path = accept(card, folder.peers, system_clock())
+    say(f"accepted; wrote {path.relative_to(folder.root)}. It may ask nothing until access.toml grants it.")
+
+
+@peers_app.command("list")
+def list_peers(node: NodeOption = Path(), output: OutputOption = Output.table) -> None:
+    """List accepted peers with endpoints, state and the days their cards have left."""
+    folder = folder_at(node)
+    roster = load_roster(folder.peers, load_config(folder.root).node.id)
+    now = system_clock()
+    rows = [_peer_row(peer, (peer.card.expires - now).days) for peer in roster.peers.values()]
+    if output is Output.json:
+        print_json(rows)
+        return
+    shown = table("peer", "name", "state", "endpoints", "serial", "days left", "fingerprint")
+    for row in rows:
+        shown.add_row(
+            row["id"],
+            row["name"],
+            row["state"],
+            ", ".join(row["endpoints"]),
+            str(row["serial"]),
+            str(row["days_left"]),
+            f"{row['fingerprint'][:16]}…",
+        )
+    console.print(shown)
+
+
+@peers_app.command("remove")
+def remove_peer(
+    peer: Annotated[str, typer.Argument(help="Node id of the peer.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    node: NodeOption = Path(),
+) -> None:
+    """Stop trusting a peer. A running node refuses its next call."""
+    folder = folder_at(node)
+    load_config(folder.root)
+    if not yes and not _confirm(f"Stop trusting {peer}?"):
+        raise typer.Exit(EXIT_NO)
+    remove(peer, folder.peers)
+    say(f"removed {peer}")
+
+
+@peers_app.command("check")
+def check_peers(
+    peers: Annotated[list[str] | None, typer.Argument(help="Node ids; default: every peer.")] = None,
+    node: NodeOption = Path(),
+    output: OutputOption = Output.table,
+) -> None:
+    """Ask peers for a signed echo: reachable, keys, clock, and what they let this node ask.
+
+    Uses the running node if there is one. Exit status 1 when a peer fails, with what to mend.
+    """
+    folder = folder_at(node)
+    config = load_config(folder.root)
+    own = load_roster(folder.peers, config.node.id)
+    names = peers or list(own.peers)
+    if not names:
+        raise CallerError("there are no peers.", remedy="Add one with `credit-gateway peers add CARD`.")
+    results = []
+    with local_node(folder) as local:
+        for name in names:
+            check = local.check(name)
+            results.append(
+                {
+                    "peer": name,
+                    "outcome": check.outcome,
+                    "explanation": check.explanation,
+                    "milliseconds": check.elapsed_ms,
+                    "clock_offset_ms": check.clock_offset_ms,
+                    "accepted_card_serial": check.accepted_card_serial,
+                    "federation_epochs": list(check.federation_epochs),
+                    "grants": [
+                        f"{purpose_word(g.purpose)}: {', '.join(kind_word(k) for k in g.kinds)}"
+                        + (" (with consent)" if g.consent_required else "")
+                        for g in check.grants
+                    ],
+                }
+            )
+    if output is Output.json:
+        print_json(results)
+    else:
+        shown = table("peer", "outcome", "ms", "clock off by ms", "lets us ask", "remark")
+        for result in results:
+            shown.add_row(
+                str(result["peer"]),
+                str(result["outcome"]),
+                str(result["milliseconds"]),
+                str(result["clock_offset_ms"]),
+                "\n".join(result["grants"]) or "nothing",  # type: ignore[arg-type]
+                str(result["explanation"]),
+            )
+        console.print(shown)
+    if any(result["outcome"] != "OK" for result in results):
+        raise typer.Exit(EXIT_NO)
+
+
+def _show_card(card: Card, known: Card | None) -> None:
+    say(f"{'New card of a known peer' if known else 'New peer'}: {card.node_id}")
+    for language, name in card.names.items():
+        say(f"  name ({language}): {name}")
+    say(f"  endpoints:    {', '.join(card.endpoints)}")
+    say(f"  serial:       {card.serial}{f' (accepted until now: {known.serial})' if known else ''}")
+    say(f"  expires:      {card.expires:%Y-%m-%d}")
+    say(f"  audit log:    {card.log_origin}")
+    say(f"  keys:         {len(card.keys)}, TLS authorities: {len(card.cas)}")
+    say(f"  fingerprint:  {fingerprint_for_people(card.fingerprint)}")
+
+
+def _ask_for_fingerprint(card: Card) -> None:
+    if not sys.stdin.isatty():
+        raise CallerError(
+            "the fingerprint was not compared.",
+            remedy="Have the peer's operator read it to you, then give it with --fingerprint.",
+        )
+    typed = typer.prompt("Type the fingerprint that the peer's operator reads to you (32 digits or more)")
+    require_fingerprint(card, typed)
+
+
+def _confirm(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise CallerError("nobody is there to answer.", remedy="Give --yes.")
+    return typer.confirm(question)
+
+
+def _peer_row(peer: Peer, days_left: int) -> dict[str, object]:
+    return {
+        "id": peer.node_id,
+        "name": " / ".join(peer.card.names.values()),
+        "state": peer.state,
+        "endpoints": list(peer.endpoints),
+        "serial": peer.card.serial,
+        "days_left": days_left,
+        "fingerprint": peer.card.fingerprint,
+    }

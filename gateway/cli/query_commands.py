@@ -1,0 +1,68 @@
+"""``query``: ask peers for a learner's records."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from creditexchange.v1 import archive_pb2
+from gateway.cli.archive_view import archive_json, archive_table
+from gateway.cli.local_node import local_node
+from gateway.cli.output import EXIT_NO, NodeOption, Output, OutputOption, folder_at, print_json
+from gateway.errors import CallerError
+from gateway.learners.identifier import RESIDENT_ID, mask, normalise
+from gateway.node.config import load_config
+from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES, parse_kind, parse_legal_basis, parse_purpose
+
+
+def query(
+    learner: Annotated[str, typer.Option(help="The learner's identifier; `-` reads it from standard input.")],
+    purpose: Annotated[str, typer.Option(help=f"Why: {', '.join(PURPOSES)}.")],
+    identifier_type: Annotated[str, typer.Option(help="Type of the identifier.")] = RESIDENT_ID,
+    kind: Annotated[
+        list[str] | None, typer.Option(help=f"Which kinds; default: all. {', '.join(KINDS)}.")
+    ] = None,
+    peer: Annotated[list[str] | None, typer.Option(help="Which peers; default: all.")] = None,
+    basis: Annotated[str, typer.Option(help=f"Legal basis: {', '.join(LEGAL_BASES)}.")] = "statutory-duty",
+    deadline: Annotated[
+        float, typer.Option(help="Seconds to wait for each peer; 0 = the node's setting.", min=0, max=30)
+    ] = 0,
+    node: NodeOption = Path(),
+    output: OutputOption = Output.table,
+) -> None:
+    """Ask peers for a learner's records and show them in the shared model and in the own scheme.
+
+    All chosen peers are asked at once. Each either gives records, with a verified signature and
+    the proof that it logged the exchange, or is named with the reason why it gave nothing. The
+    identifier itself never leaves this node.
+
+    Exit status 0 when every peer answered, 1 when one gave nothing for a reason.
+
+    Example: credit-gateway query --learner 990001199001011239 --purpose employment
+    """
+    identifier = (sys.stdin.readline().strip() if learner == "-" else learner).strip()
+    if not identifier:
+        raise CallerError("--learner is empty.", remedy="Give the identifier, or - to read it.")
+    normalise(identifier_type, identifier)
+    request = archive_pb2.SearchRecordsRequest(
+        learner_identifier=identifier,
+        identifier_type=identifier_type,
+        purpose=parse_purpose(purpose),  # type: ignore[arg-type]
+        kinds=[parse_kind(word) for word in kind or ()],  # type: ignore[misc]
+        peers=peer or (),
+        legal_basis=parse_legal_basis(basis),  # type: ignore[arg-type]
+        deadline_ms=round(deadline * 1000),
+    )
+    folder = folder_at(node)
+    load_config(folder.root)
+    with local_node(folder) as local:
+        response = local.search(request)
+    if output is Output.json:
+        print_json(archive_json(mask(identifier), response))
+    else:
+        archive_table(response)
+    if any(result.outcome != "OK" for result in response.peers):
+        raise typer.Exit(EXIT_NO)

@@ -1,0 +1,225 @@
+"""The only place that picks concrete parts and puts a node together."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from cryptography import x509
+
+from creditexchange.v1.reason_pb2 import Reason
+from gateway.audit import AuditLog
+from gateway.clock import Clock, system_clock
+from gateway.errors import ConfigError
+from gateway.exchange.answering.answer import Answering
+from gateway.exchange.asking.ask import Asking
+from gateway.exchange.asking.question import OK
+from gateway.exchange.messages import ExchangeSettings, Snapshot
+from gateway.learners.subject_token import FederationSecret
+from gateway.node.card_file import present_card
+from gateway.node.config import NodeConfig, load_config
+from gateway.node.folder import NodeFolder, NodeKeys, load_keys, renew_leaf
+from gateway.peers.card import Card
+from gateway.peers.node_ca import LEAF_RENEWAL_DAYS
+from gateway.peers.roster import Roster, load_roster
+from gateway.policy.grants import Access, load_access
+from gateway.records import Registry
+from gateway.rpc.channels import Channels, TlsLeaf
+from gateway.rpc.methods import METHODS
+from gateway.schemes import Scheme, load_scheme
+from gateway.signing.key_files import read_secret
+from gateway.storage.engine import open_engine
+from gateway.storage.migrate import require_current
+from gateway.telemetry.metrics import Metrics
+
+ASKING_OUTCOMES = (
+    "NO_ANSWER",
+    "UNREACHABLE",
+    "BAD_STATUS",
+    "ANSWER_MALFORMED",
+    "ANSWER_NOT_SIGNED",
+    "ANSWER_NOT_BOUND",
+    "ANSWER_STALE",
+    "ANSWER_INCOMPLETE",
+    "RECEIPT_INVALID",
+    "PEER_SUSPENDED_HERE",
+    "CARD_EXPIRED_HERE",
+    "AUDIT_UNAVAILABLE_HERE",
+)
+"""Why a peer gave nothing, as this side sees it; docs/protocol.md explains each."""
+
+OUTCOMES = (
+    OK,
+    *(name.removeprefix("REASON_") for name in Reason.keys() if name != "REASON_UNSPECIFIED"),  # noqa: SIM118
+    *ASKING_OUTCOMES,
+)
+"""Every outcome of an exchange, on either side."""
+
+
+@dataclass
+class Node:
+    """One node put together. Swap its state with :meth:`adopt`; everything else stays."""
+
+    folder: NodeFolder
+    config: NodeConfig
+    keys: NodeKeys
+    card: Card
+    registry: Registry
+    log: AuditLog
+    metrics: Metrics
+    channels: Channels
+    clock: Clock
+    _snapshot: Snapshot
+    _tls: tuple[TlsLeaf, bytes]
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What holds now; read it once an exchange."""
+        return self._snapshot
+
+    @property
+    def tls(self) -> tuple[TlsLeaf, bytes]:
+        """The present leaf and all peers' CAs; the same object until something changes."""
+        return self._tls
+
+    @property
+    def answering(self) -> Answering:
+        """The answering side."""
+        return Answering(self.registry, self.log, self.metrics, self.clock)
+
+    @property
+    def asking(self) -> Asking:
+        """The asking side."""
+        return Asking(self.channels, self.log, self.metrics, self.clock)
+
+    def adopt(self, roster: Roster, access: Access, scheme: Scheme) -> None:
+        """Swap in changed peers, grants and scheme as one; calls in flight keep what they began with."""
+        with self._lock:
+            old = self._snapshot
+            self._snapshot = Snapshot(
+                node_id=old.node_id,
+                message_keys=old.message_keys,
+                roster=roster,
+                access=access,
+                scheme=scheme,
+                secrets=old.secrets,
+                settings=old.settings,
+                card_serial=old.card_serial,
+            )
+            if roster.ca_pem != self._tls[1]:
+                self._tls = (self._tls[0], roster.ca_pem)
+            self.channels.forget(list(roster.peers.values()))
+            self._describe()
+
+    def close(self) -> None:
+        """Close channels and databases."""
+        self.channels.close()
+        self.log.close()
+        self.registry.close()
+
+    def _describe(self) -> None:
+        """Set the gauges that follow from the snapshot."""
+        metrics, roster = self.metrics, self._snapshot.roster
+        metrics.know_peers(roster.peers)
+        metrics.card_expiry.clear()
+        metrics.certificate_expiry.clear()
+        own = self._snapshot.node_id
+        leaf = x509.load_pem_x509_certificate(self._tls[0].certificate)
+        metrics.card_expiry.labels(own).set(self.card.expires.timestamp())
+        metrics.certificate_expiry.labels(own, "leaf").set(leaf.not_valid_after_utc.timestamp())
+        metrics.certificate_expiry.labels(own, "ca").set(self.keys.tls_ca.not_valid_after_utc.timestamp())
+        for peer in roster.peers.values():
+            metrics.card_expiry.labels(peer.node_id).set(peer.card.expires.timestamp())
+            soonest = min(ca.not_valid_after_utc for ca in peer.card.cas)
+            metrics.certificate_expiry.labels(peer.node_id, "ca").set(soonest.timestamp())
+
+
+def open_registry(folder: NodeFolder, config: NodeConfig) -> Registry:
+    """Open the registry. Raises ``StorageError``."""
+    engine = open_engine(folder.database_url(config.database.records_url))
+    require_current(engine, "records")
+    return Registry(engine)
+
+
+def open_log(folder: NodeFolder, config: NodeConfig, keys: NodeKeys, clock: Clock) -> AuditLog:
+    """Open the audit log for appending.
+
+    Raises:
+        StorageError: the database cannot be used.
+        AuditLogError: the log does not agree with itself.
+    """
+    engine = open_engine(folder.database_url(config.database.url))
+    require_current(engine, "node")
+    return AuditLog.open(
+        engine, origin=config.audit.origin, log_key=keys.log, evidence_key=keys.evidence, clock=clock
+    )
+
+
+def load_secrets(folder: NodeFolder, config: NodeConfig) -> dict[str, FederationSecret]:
+    """Return the live federation secrets by epoch, the newest first. Raises ``KeyFileError``."""
+    return {
+        epoch: FederationSecret(epoch, read_secret(folder.key(f"federation-{epoch}.secret")))
+        for epoch in config.federation.epochs
+    }
+
+
+def load_policy(folder: NodeFolder, config: NodeConfig) -> tuple[Roster, Access, Scheme]:
+    """Read peers, grants and scheme, as at start or reload.
+
+    Raises:
+        OperatorError: one of them is wrong; the text names file and key.
+    """
+    roster = load_roster(folder.peers, config.node.id)
+    access = load_access(folder.access)
+    strangers = sorted({peer for peer, _ in access.grants} | set(access.rates) - set(roster.peers))
+    for peer in strangers:
+        if peer == config.node.id:
+            raise ConfigError(f"{folder.access}: peer: {peer!r} is this node itself.")
+    return roster, access, load_scheme(folder.scheme)
+
+
+def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
+    """Put together the node of ``folder``. Renews the TLS leaf when it is about to expire.
+
+    Raises:
+        OperatorError: something in the folder is wrong; the text names it and says what to do.
+    """
+    config = load_config(folder.root)
+    keys = load_keys(folder, config)
+    now = clock()
+    leaf = x509.load_pem_x509_certificate(keys.tls_leaf_pem)
+    if leaf.not_valid_after_utc - now < timedelta(days=LEAF_RENEWAL_DAYS):
+        renew_leaf(folder, config, now)
+        keys = load_keys(folder, config)
+    secrets = load_secrets(folder, config)
+    roster, access, scheme = load_policy(folder, config)
+    card = present_card(folder, config, keys, scheme.reference, now)
+    settings = ExchangeSettings(
+        window_s=config.exchange.window_s,
+        skew_s=config.exchange.skew_s,
+        message_bytes_max=config.limits.message_bytes_max,
+        deadline_s=config.exchange.deadline_s,
+    )
+    snapshot = Snapshot(
+        config.node.id, (keys.message,), roster, access, scheme, secrets, settings, card.serial
+    )
+    tls = (TlsLeaf(keys.tls_leaf_pem, keys.tls_leaf_key_pem), roster.ca_pem)
+    registry = open_registry(folder, config)
+    log = open_log(folder, config, keys, clock)
+    node = Node(
+        folder=folder,
+        config=config,
+        keys=keys,
+        card=card,
+        registry=registry,
+        log=log,
+        metrics=Metrics(OUTCOMES, (method.name for method in METHODS)),
+        channels=Channels(lambda: tls[0], config.limits.message_bytes_max),
+        clock=clock,
+        _snapshot=snapshot,
+        _tls=tls,
+    )
+    node.adopt(roster, access, scheme)
+    return node

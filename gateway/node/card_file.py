@@ -1,0 +1,71 @@
+"""The node's own card: kept as it was signed, made again only when what it says has changed.
+
+A card that were signed anew at each print would have a new fingerprint each time, and nobody
+could compare it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from creditexchange.v1.record_pb2 import SchemeReference
+from gateway.audit import log_verifier_key
+from gateway.errors import CardError
+from gateway.node.config import NodeConfig
+from gateway.node.folder import NodeFolder, NodeKeys
+from gateway.peers.card import CARD_DAYS, Card, build_card, read_card_file, verify_card
+from gateway.signing import dsse
+
+RENEWAL_DAYS = 60
+
+
+def present_card(
+    folder: NodeFolder, config: NodeConfig, keys: NodeKeys, scheme: SchemeReference, now: datetime
+) -> Card:
+    """Return the node's card, making a new one when keys, endpoints, names or scheme changed.
+
+    A new card also comes 60 days before the old one expires. Its serial number is the time in
+    seconds, so that it rises even if the old file is lost.
+    """
+    try:
+        old = read_card_file(folder.card) if folder.card.exists() else None
+    except CardError:
+        old = None
+    if old is not None and _still_says(old, config, keys, scheme, now):
+        return old
+    serial = max(int(now.timestamp()), old.serial + 1 if old is not None else 0)
+    message = build_card(
+        node_id=config.node.id,
+        names=config.node.names,
+        serial=serial,
+        issued=now,
+        expires=now + timedelta(days=CARD_DAYS),
+        endpoints=config.card.endpoints,
+        message_key=keys.message,
+        log_key=keys.log,
+        cas=[keys.tls_ca],
+        log_origin=config.audit.origin,
+        log_verifier_key=log_verifier_key(config.audit.origin, keys.log),
+        scheme=scheme,
+    )
+    fresh = folder.card.with_suffix(".new")
+    fresh.write_text(dsse.to_json(message) + "\n", encoding="utf-8")
+    fresh.replace(folder.card)
+    return verify_card(message)
+
+
+def _still_says(
+    card: Card, config: NodeConfig, keys: NodeKeys, scheme: SchemeReference, now: datetime
+) -> bool:
+    return (
+        card.node_id == config.node.id
+        and card.names == config.node.names
+        and card.endpoints == config.card.endpoints
+        and set(card.keys) == {keys.message.key_id, keys.log.key_id}
+        and [ca.public_bytes(Encoding.DER) for ca in card.cas] == [keys.tls_ca.public_bytes(Encoding.DER)]
+        and card.log_origin == config.audit.origin
+        and card.scheme == scheme.scheme_id
+        and card.expires - now > timedelta(days=RENEWAL_DAYS)
+    )

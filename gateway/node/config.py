@@ -1,0 +1,229 @@
+"""``node.toml``: every setting with its unit, default, effect and trap. Refused, not guessed."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.errors import ConfigError
+from gateway.peers.card import ENDPOINTS_MAX, NODE_ID_PATTERN, is_endpoint
+
+CONFIG_FILE = "node.toml"
+
+
+def _node_id(text: str) -> str:
+    if not NODE_ID_PATTERN.fullmatch(text):
+        raise ValueError("write 2 to 32 characters of a-z, 0-9 and inner hyphens, beginning with a letter")
+    return text
+
+
+def _endpoint(text: str) -> str:
+    if not is_endpoint(text):
+        raise ValueError('write "host:port", for example "gateway.zhejiang.example:7443"')
+    return text
+
+
+def _loopback(text: str) -> str:
+    host = _endpoint(text).rsplit(":", 1)[0].strip("[]")
+    if host != "localhost":
+        try:
+            is_loopback = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            is_loopback = False
+        if not is_loopback:
+            raise ValueError("only a loopback address is allowed, for example 127.0.0.1:7444")
+    return text
+
+
+def _database_url(text: str) -> str:
+    if not re.match(r"(sqlite:///.|postgresql(\+psycopg)?://)", text):
+        raise ValueError("write sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE")
+    return text
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Loopback = Annotated[str, AfterValidator(_loopback)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class NodeTable(_Table):
+    """``[node]``: who this node is."""
+
+    id: Annotated[str, AfterValidator(_node_id)]
+    """Node id. It stands in every signed message and cannot be changed later."""
+    names: dict[str, str] = Field(min_length=1)
+    """Names for people, by language tag, for example { zh-Hans = "浙江", en = "Zhejiang" }."""
+
+
+class ListenTable(_Table):
+    """``[listen]``: where this node listens."""
+
+    peers: Endpoint
+    """Address and port for peers, mutual TLS 1.3. Use 0.0.0.0:PORT to listen on every interface."""
+    operator: Loopback
+    """Loopback address and port for local applications and the command line, protected by a token."""
+    metrics: Endpoint
+    """Address and port of the metrics page. Unprotected: keep it on loopback or a monitoring network."""
+
+
+class CardTable(_Table):
+    """``[card]``: what the node's card says beside its keys."""
+
+    endpoints: tuple[Endpoint, ...] = Field(min_length=1, max_length=ENDPOINTS_MAX)
+    """Where peers reach this node, host:port, in order of preference."""
+
+
+class DatabaseTable(_Table):
+    """``[database]``: where the node keeps its log and its records."""
+
+    url: DatabaseUrl = "sqlite:///data/node.db"
+    """Audit log, replay guard, evidence. A relative SQLite file lies in the node's folder."""
+    records_url: DatabaseUrl = "sqlite:///data/records.db"
+    """The registry of records. On SQLite keep it a file of its own: a long import would otherwise
+    hold the lock that every answer needs. On PostgreSQL it may be the same database."""
+
+
+class KeysTable(_Table):
+    """``[keys]``: how private keys are protected."""
+
+    passphrase_file: str = ""
+    """File (mode 0600) with the passphrase of the key files; empty = the environment variable
+    CREDIT_GATEWAY_KEY_PASSPHRASE, or none. Relative to the node's folder."""
+
+
+class FederationTable(_Table):
+    """``[federation]``: the secret under which learners are looked up."""
+
+    epochs: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,16}$")], ...] = Field(default=(), max_length=2)
+    """Live epochs of the federation secret, the newest first; at most two. The secret of epoch E
+    lies in keys/federation-E.secret. Without one the node can neither ask nor import."""
+
+
+class AuditTable(_Table):
+    """``[audit]``: the audit log."""
+
+    origin: Annotated[str, Field(pattern=r"^[A-Za-z0-9./_-]{3,128}$")]
+    """Name of the log in its checkpoints: a URL without scheme that you own, with the year it
+    began, for example "audit.zhejiang.example/2026". It cannot be changed later."""
+
+
+class ExchangeTable(_Table):
+    """``[exchange]``: how messages are measured."""
+
+    window_s: int = Field(default=60, ge=5, le=120)
+    """From issue to expiry of this node's own messages, seconds."""
+    skew_s: int = Field(default=30, ge=0, le=60)
+    """Tolerated difference between this node's clock and a peer's, seconds."""
+    deadline_s: float = Field(default=5.0, gt=0, le=30)
+    """How long to wait for each peer, seconds."""
+
+
+class LimitsTable(_Table):
+    """``[limits]``: what one node bears at once."""
+
+    threads: int = Field(default=16, ge=1, le=128)
+    """Calls answered at once; more are refused as OVERLOADED."""
+    message_bytes_max: int = Field(default=256 * 1024, ge=32 * 1024, le=4 * 1024 * 1024)
+    """Largest message, bytes. All nodes of a federation should use the same."""
+    streams_per_connection_max: int = Field(default=64, ge=1, le=1024)
+    """Calls at once over one connection."""
+    connection_age_s_max: int = Field(default=600, ge=60, le=86_400)
+    """Age at which a connection is renewed, seconds; removed peers lose access by then at the latest."""
+    connection_idle_s_max: int = Field(default=300, ge=10, le=86_400)
+    """Idle time after which a connection is closed, seconds."""
+    drain_s: float = Field(default=30.0, ge=1, le=300)
+    """How long calls in flight may take after SIGTERM, seconds."""
+
+
+class LogTable(_Table):
+    """``[log]``: log lines on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is written."""
+
+
+class NodeConfig(_Table):
+    """``node.toml``: the configuration of one node."""
+
+    node: NodeTable
+    listen: ListenTable
+    card: CardTable
+    audit: AuditTable
+    database: DatabaseTable = DatabaseTable()
+    keys: KeysTable = KeysTable()
+    federation: FederationTable = FederationTable()
+    exchange: ExchangeTable = ExchangeTable()
+    limits: LimitsTable = LimitsTable()
+    log: LogTable = LogTable()
+
+
+def load_config(folder: Path) -> NodeConfig:
+    """Read ``node.toml`` of a node's folder.
+
+    Raises:
+        ConfigError: missing or wrong; every problem of the file in one text, with key and remedy.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path} is missing: {folder} is no node's folder.",
+            remedy="Create one with `credit-gateway init DIR --id ID`, or name it with --node.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text.", remedy="Save it as UTF-8.") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: no TOML: {error}.", remedy="Correct that line.") from error
+    return parse_config(data, str(path))
+
+
+def parse_config(data: dict[str, Any], place: str) -> NodeConfig:
+    """Validate ``data``; ``place`` names it in errors. Raises ``ConfigError`` as :func:`load_config`."""
+    try:
+        return NodeConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(
+            "\n".join(problem_lines(error, place, NodeConfig)),
+            remedy="`credit-gateway config schema node` lists every key with its meaning.",
+        ) from error
+
+
+def problem_lines(error: ValidationError, place: str, model: type[BaseModel]) -> list[str]:
+    """Return one line a problem: file, key, what is wrong and what would be right."""
+    return [
+        f"{place}: {'.'.join(map(str, entry['loc']))}: {_explained(entry, model)}" for entry in error.errors()
+    ]
+
+
+def _explained(entry: Any, model: type[BaseModel]) -> str:
+    if entry["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(entry["loc"][-1]), _keys_beside(entry["loc"], model), n=1)
+        return f"unknown key{f'; did you mean {near[0]!r}?' if near else ''}"
+    if entry["type"] == "missing":
+        return "this key is needed"
+    text = str(entry["msg"]).removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]
+
+
+def _keys_beside(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
+    """Return the keys that are known where ``location`` ends."""
+    current: Any = model
+    for part in location[:-1]:
+        field = current.model_fields.get(part) if hasattr(current, "model_fields") else None
+        if field is None:
+            return []
+        current = field.annotation
+    return list(getattr(current, "model_fields", {}))

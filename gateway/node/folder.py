@@ -1,0 +1,274 @@
+"""A node's folder: what lies where, and how it is made.
+
+::
+
+    node.toml  scheme.toml  access.toml       configuration, edited by people
+    peers/ID.toml                             accepted peers
+    keys/                                     private keys and secrets, mode 0600
+    data/                                     databases
+    records/                                  files to import, if you like
+    card.json                                 the node's present card
+    run/                                      lock, operator token, addresses of the running node
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from gateway.audit import AuditLog
+from gateway.errors import CallerError, KeyFileError
+from gateway.node.config import CONFIG_FILE, NodeConfig, load_config
+from gateway.peers.node_ca import generate_tls_key, issue_leaf, make_ca
+from gateway.signing.key_files import (
+    find_passphrase,
+    read_private_key,
+    read_secret,
+    read_signing_key,
+    write_private_key,
+    write_secret,
+)
+from gateway.signing.suites import SigningKey
+from gateway.storage.engine import open_engine
+from gateway.storage.migrate import upgrade
+
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True)
+class NodeFolder:
+    """Paths of one node's folder."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """``node.toml``."""
+        return self.root / CONFIG_FILE
+
+    @property
+    def scheme(self) -> Path:
+        """``scheme.toml``."""
+        return self.root / "scheme.toml"
+
+    @property
+    def access(self) -> Path:
+        """``access.toml``."""
+        return self.root / "access.toml"
+
+    @property
+    def peers(self) -> Path:
+        """Folder of accepted peers."""
+        return self.root / "peers"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of private keys and secrets."""
+        return self.root / "keys"
+
+    @property
+    def card(self) -> Path:
+        """The node's present card, DSSE JSON. Public; made again when what it says changes."""
+        return self.root / "card.json"
+
+    @property
+    def run(self) -> Path:
+        """Folder of the running node's traces."""
+        return self.root / "run"
+
+    def key(self, name: str) -> Path:
+        """Return the path of one key file."""
+        return self.keys / name
+
+    def database_url(self, url: str) -> str:
+        """Return ``url`` with a relative SQLite file placed in the node's folder."""
+        prefix = "sqlite:///"
+        if not url.startswith(prefix) or url.startswith(prefix + "/"):
+            return url
+        return f"{prefix}{(self.root / url.removeprefix(prefix)).resolve()}"
+
+
+@dataclass(frozen=True)
+class NodeKeys:
+    """A node's private keys and secrets, loaded."""
+
+    message: SigningKey
+    log: SigningKey
+    evidence: bytes
+    tls_ca: x509.Certificate
+    tls_ca_key: Any
+    tls_leaf_pem: bytes
+    tls_leaf_key_pem: bytes
+
+    def __repr__(self) -> str:
+        """Hide every key."""
+        return "NodeKeys(…)"
+
+
+def passphrase_of(folder: NodeFolder, config: NodeConfig) -> bytes | None:
+    """Return the passphrase of the node's key files, ``None`` when they are not encrypted."""
+    name = config.keys.passphrase_file
+    return find_passphrase(folder.root / name if name else None)
+
+
+def load_keys(folder: NodeFolder, config: NodeConfig) -> NodeKeys:
+    """Read every key of the node.
+
+    Raises:
+        KeyFileError: one is missing, readable by others, or of the wrong kind; the text names it.
+    """
+    passphrase = passphrase_of(folder, config)
+    leaf_key = read_private_key(folder.key("tls-leaf.pem"), passphrase)
+    return NodeKeys(
+        message=read_signing_key(folder.key("message.pem"), passphrase),
+        log=read_signing_key(folder.key("log.pem"), passphrase),
+        evidence=read_secret(folder.key("evidence.secret")),
+        tls_ca=_read_certificate(folder.key("tls-ca.crt")),
+        tls_ca_key=read_private_key(folder.key("tls-ca.pem"), passphrase),
+        tls_leaf_pem=_read_certificate(folder.key("tls-leaf.crt")).public_bytes(Encoding.PEM),
+        tls_leaf_key_pem=leaf_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+    )
+
+
+def renew_leaf(folder: NodeFolder, config: NodeConfig, now: datetime) -> None:
+    """Issue a new TLS leaf from the node's CA, with a new key, and swap both files in."""
+    keys = load_keys(folder, config)
+    key = generate_tls_key()
+    leaf = issue_leaf(config.node.id, key.public_key(), keys.tls_ca, keys.tls_ca_key, now=now)
+    for name, write in (
+        ("tls-leaf.pem", lambda path: write_private_key(path, key, passphrase_of(folder, config))),
+        ("tls-leaf.crt", lambda path: path.write_bytes(leaf.public_bytes(Encoding.PEM))),
+    ):
+        fresh = folder.key(f"{name}.new")
+        fresh.unlink(missing_ok=True)
+        write(fresh)
+        fresh.replace(folder.key(name))
+
+
+def init_node(
+    root: Path, node_id: str, *, example: Path | None, settings: dict[str, str], now: datetime
+) -> list[str]:
+    """Create what is missing of a node's folder, keep what is there, and bring databases up to date.
+
+    ``example`` is a folder with ready ``node.toml``, ``scheme.toml``, ``access.toml`` to start
+    from; ``settings`` replaces values of the shipped template (see ``templates/node.toml``).
+    Returns the names of what was created.
+
+    Raises:
+        CallerError: the folder belongs to another node.
+        ConfigError: the configuration in it is wrong.
+    """
+    folder = NodeFolder(root)
+    created: list[str] = []
+    for path in (folder.root, folder.peers, folder.keys, root / "data", root / "records"):
+        if not path.is_dir():
+            path.mkdir(parents=True)
+            created.append(f"{path.name}/")
+    folder.keys.chmod(0o700)
+    (root / "data").chmod(0o700)
+    created += _write_configuration(folder, node_id, example, settings)
+    config = load_config(root)
+    if config.node.id != node_id:
+        raise CallerError(
+            f"{root} is the folder of node {config.node.id!r}.", remedy="Choose another folder."
+        )
+    created += _make_keys(folder, config, now)
+    _make_databases(folder, config)
+    return created
+
+
+def add_federation_secret(folder: NodeFolder, epoch: str, source: Path | None) -> bool:
+    """Put the federation secret of ``epoch`` in place: a copy of ``source``, or a new one.
+
+    Returns whether it was created; an equal one that is there already is kept.
+
+    Raises:
+        KeyFileError: another secret of this epoch is there, or ``source`` is refused.
+    """
+    target = folder.key(f"federation-{epoch}.secret")
+    secret = read_secret(source, SECRET_BYTES) if source is not None else None
+    if target.exists():
+        if secret is not None and read_secret(target, SECRET_BYTES) != secret:
+            raise KeyFileError(
+                f"{target} holds another secret.", remedy="Use a new epoch for a new secret; see --epoch."
+            )
+        return False
+    write_secret(target, secret if secret is not None else os.urandom(SECRET_BYTES))
+    return True
+
+
+def _write_configuration(
+    folder: NodeFolder, node_id: str, example: Path | None, settings: dict[str, str]
+) -> list[str]:
+    created = []
+    for path in (folder.config, folder.scheme, folder.access):
+        if path.exists():
+            continue
+        source = example / path.name if example is not None else None
+        if source is not None and source.is_file():
+            shutil.copyfile(source, path)
+        else:
+            path.write_text(_template(path.name, {"id": node_id, **settings}), encoding="utf-8")
+        created.append(path.name)
+    return created
+
+
+def _template(name: str, settings: dict[str, str]) -> str:
+    text = (resources.files("gateway.node") / "templates" / name).read_text(encoding="utf-8")
+    for key, value in settings.items():
+        text = text.replace(f"@{key}@", value)
+    return text
+
+
+def _make_keys(folder: NodeFolder, config: NodeConfig, now: datetime) -> list[str]:
+    """Make each key that is missing. An existing file is never touched."""
+    passphrase = passphrase_of(folder, config)
+    created = []
+    for name in ("message.pem", "log.pem"):
+        if not folder.key(name).exists():
+            write_private_key(folder.key(name), SigningKey.generate().private, passphrase)
+            created.append(f"keys/{name}")
+    if not folder.key("evidence.secret").exists():
+        write_secret(folder.key("evidence.secret"), os.urandom(SECRET_BYTES))
+        created.append("keys/evidence.secret")
+    if not folder.key("tls-ca.pem").exists():
+        ca_key, leaf_key = generate_tls_key(), generate_tls_key()
+        ca = make_ca(config.node.id, ca_key, now)
+        leaf = issue_leaf(config.node.id, leaf_key.public_key(), ca, ca_key, now=now)
+        write_private_key(folder.key("tls-ca.pem"), ca_key, passphrase)
+        write_private_key(folder.key("tls-leaf.pem"), leaf_key, passphrase)
+        folder.key("tls-ca.crt").write_bytes(ca.public_bytes(Encoding.PEM))
+        folder.key("tls-leaf.crt").write_bytes(leaf.public_bytes(Encoding.PEM))
+        created += ["keys/tls-ca.pem", "keys/tls-leaf.pem"]
+    return created
+
+
+def _make_databases(folder: NodeFolder, config: NodeConfig) -> None:
+    """Create or migrate both databases; a new audit log is born together with the keys."""
+    records = open_engine(folder.database_url(config.database.records_url))
+    node = open_engine(folder.database_url(config.database.url))
+    try:
+        upgrade(records, "records")
+        AuditLog.create(node)
+    finally:
+        records.dispose()
+        node.dispose()
+
+
+def _read_certificate(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except FileNotFoundError as error:
+        raise KeyFileError(
+            f"{path} is missing.", remedy="Restore it from your backup, or run `credit-gateway init` again."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise KeyFileError(f"{path} is no PEM certificate.", remedy="Restore it from your backup.") from error

@@ -1,0 +1,87 @@
+"""One process a node: SQLite has exactly one writer, and two servers must never share a log."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from gateway.errors import AlreadyRunningError, OperatorError
+from gateway.node.folder import NodeFolder
+from gateway.signing.key_files import read_private_file, write_private_file
+
+
+@dataclass(frozen=True, slots=True)
+class RunningNode:
+    """Where a running node listens."""
+
+    pid: int
+    peers: str
+    operator: str
+    metrics: str
+
+
+@contextmanager
+def node_lock(folder: NodeFolder) -> Iterator[None]:
+    """Hold the node's lock; released by the kernel when the process ends, however it ends.
+
+    Raises:
+        AlreadyRunningError: another process holds it.
+        OperatorError: the folder cannot be written.
+    """
+    try:
+        folder.run.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(folder.run / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise OperatorError(
+            f"{folder.run} cannot be written: {error.strerror}.", remedy="Make the node's folder writable."
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise AlreadyRunningError(
+                f"another process works on {folder.root}.",
+                remedy="Stop the running node first, or use another folder.",
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def announce(folder: NodeFolder, running: RunningNode) -> str:
+    """Write where the node listens and a fresh operator token; returns the token."""
+    token = secrets.token_urlsafe(32)
+    token_file = folder.run / "operator.token"
+    token_file.unlink(missing_ok=True)
+    write_private_file(token_file, token.encode() + b"\n")
+    fresh = folder.run / "node.json.new"
+    fresh.write_text(json.dumps(asdict(running), indent=2) + "\n", encoding="utf-8")
+    fresh.replace(folder.run / "node.json")
+    return token
+
+
+def withdraw(folder: NodeFolder) -> None:
+    """Remove what :func:`announce` wrote."""
+    for name in ("node.json", "operator.token"):
+        (folder.run / name).unlink(missing_ok=True)
+
+
+def find_running(folder: NodeFolder) -> tuple[RunningNode, str] | None:
+    """Return the running node and its operator token; ``None`` when it does not run."""
+    try:
+        with node_lock(folder):
+            return None
+    except AlreadyRunningError:
+        pass
+    try:
+        running = RunningNode(**json.loads((folder.run / "node.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise AlreadyRunningError(
+            f"another process works on {folder.root} and is not ready.", remedy="Try again in a moment."
+        ) from error
+    return running, read_private_file(folder.run / "operator.token").decode().strip()

@@ -1,0 +1,162 @@
+"""The life of a serving node: lock, assemble, listen, reload, drain."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import start_http_server
+
+from gateway import __version__
+from gateway.clock import Clock, system_clock
+from gateway.errors import AlreadyRunningError
+from gateway.exchange.answering.answer import answer_query
+from gateway.exchange.answering.echo import answer_echo
+from gateway.exchange.messages import ECHO, QUERY_RECORDS, IncomingCall, Snapshot
+from gateway.node.assemble import Node, assemble
+from gateway.node.folder import NodeFolder
+from gateway.node.lock import RunningNode, announce, node_lock, withdraw
+from gateway.node.reload import Reloader
+from gateway.rpc.archive import ArchiveServicer
+from gateway.rpc.guard import Guard, Handler
+from gateway.rpc.server import Health, ServerLimits, add_peer_port, drain, operator_server, peer_server
+from gateway.telemetry.events import configure, logger
+
+UPKEEP_S = 60.0
+
+_log = logger("serve")
+
+
+@dataclass
+class Serving:
+    """A node that listens; stop it with :meth:`stop`."""
+
+    node: Node
+    running: RunningNode
+    reloader: Reloader
+    _stop: Callable[[], None]
+
+    def stop(self) -> None:
+        """Drain and close everything; no accepted call is lost."""
+        self._stop()
+
+
+def serve(folder: NodeFolder, clock: Clock = system_clock) -> None:
+    """Serve the node of ``folder`` until SIGTERM or SIGINT; SIGHUP looks for changed files at once.
+
+    Raises:
+        OperatorError: the node cannot start; the text says why.
+    """
+    ended = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    with node_lock(folder):
+        serving = start(folder, clock)
+        signal.signal(signal.SIGHUP, lambda _signal, _frame: serving.reloader.wake())
+        try:
+            while not ended.wait(UPKEEP_S):
+                keep_up(serving.node)
+        finally:
+            serving.stop()
+
+
+def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
+    """Start listening and return; the caller holds the node's lock. Raises as :func:`serve`."""
+    node = assemble(folder, clock)
+    configure(node.config.log.level)
+    limits, health = _limits(node), Health()
+    guard = Guard(lambda: node.snapshot, node.metrics, clock, node.config.limits.threads)
+    peers = peer_server(guard, _handlers(node), limits, health)
+    listen = node.config.listen
+    try:
+        port = add_peer_port(peers, listen.peers, lambda: node.tls)
+        web, web_thread = _serve_metrics(listen.metrics, node)
+    except Exception:
+        node.close()
+        raise
+    running = RunningNode(_pid(), _with_port(listen.peers, port), listen.operator, listen.metrics)
+    token = announce(folder, running)
+    archive = ArchiveServicer(lambda: node.snapshot, node.asking, token)
+    operator, _ = operator_server(archive.rpcs(), listen.operator, health)
+    reloader = Reloader(node)
+    keep_up(node)
+    peers.start()
+    operator.start()
+    reloader.start()
+    health.set_serving(True)
+    _log.info("serving", node=node.config.node.id, peers=running.peers, card_serial=node.card.serial)
+
+    def stop() -> None:
+        _log.info("draining", node=node.config.node.id)
+        reloader.stop()
+        drained = drain(peers, health, node.config.limits.drain_s)
+        drained.wait()
+        operator.stop(1).wait()
+        web.shutdown()
+        web.server_close()
+        web_thread.join(timeout=5)
+        withdraw(folder)
+        node.close()
+        _log.info("stopped", node=node.config.node.id)
+
+    return Serving(node, running, reloader, stop)
+
+
+def keep_up(node: Node) -> None:
+    """Refresh the gauges that follow from databases, and forget expired message ids."""
+    node.metrics.build.labels(__version__).set(1)
+    node.metrics.log_entries.set_function(lambda: node.log.size)
+    node.metrics.records_held.set(node.registry.count())
+    node.log.purge_seen(node.clock())
+
+
+def _handlers(node: Node) -> dict[str, Handler]:
+    answering = node.answering
+
+    def query(request: bytes, call: IncomingCall, snapshot: Snapshot) -> bytes:
+        return answer_query(request, call, snapshot, answering)
+
+    def echo(request: bytes, call: IncomingCall, snapshot: Snapshot) -> bytes:
+        return answer_echo(request, call, snapshot, answering)
+
+    return {QUERY_RECORDS: query, ECHO: echo}
+
+
+def _limits(node: Node) -> ServerLimits:
+    limits = node.config.limits
+    return ServerLimits(
+        threads=limits.threads,
+        message_bytes_max=limits.message_bytes_max,
+        streams_per_connection_max=limits.streams_per_connection_max,
+        connection_age_ms_max=limits.connection_age_s_max * 1000,
+        connection_idle_ms_max=limits.connection_idle_s_max * 1000,
+    )
+
+
+def _serve_metrics(address: str, node: Node) -> tuple[WSGIServer, threading.Thread]:
+    host, port = address.rsplit(":", 1)
+    try:
+        return start_http_server(int(port), addr=host.strip("[]"), registry=node.metrics.registry)
+    except OSError as error:
+        raise AlreadyRunningError(
+            f"the metrics address {address} cannot be listened on.",
+            remedy="Another program has the port. Stop it, or change listen.metrics in node.toml.",
+        ) from error
+
+
+def _with_port(address: str, port: int) -> str:
+    return f"{address.rsplit(':', 1)[0]}:{port}"
+
+
+def _pid() -> int:
+    import os
+
+    return os.getpid()

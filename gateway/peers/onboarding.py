@@ -1,0 +1,63 @@
+"""Accepting a peer's card: what will be trusted, compared, then written as one file."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from gateway.errors import CallerError, CardError, ConfigError
+from gateway.peers.card import Card
+from gateway.peers.roster import load_peer, render_peer_file
+from gateway.signing import dsse
+
+
+def require_acceptable(card: Card, folder: Path, own_id: str, now: datetime) -> Card | None:
+    """Return the card that ``card`` would replace, ``None`` for a new peer.
+
+    Raises:
+        CardError: expired, not newer than the accepted one, or the node's own.
+    """
+    if card.node_id == own_id:
+        raise CardError("this is the node's own card.", remedy="Add the card that the peer sent you.")
+    if card.expires <= now:
+        raise CardError(
+            f"the card of {card.node_id} expired on {card.expires:%Y-%m-%d}.",
+            remedy="Ask the peer's operator for its newest card (`credit-gateway card`).",
+        )
+    path = folder / f"{card.node_id}.toml"
+    if not path.exists():
+        return None
+    try:
+        known = load_peer(path, own_id).card
+    except (CardError, ConfigError):
+        return None  # a file that is broken protects nothing; the fingerprint still has to be compared
+    if card.serial < known.serial:
+        raise CardError(
+            f"the card of {card.node_id} has serial {card.serial}, the accepted one {known.serial}.",
+            remedy="Somebody handed you an old card. Ask the peer's operator for the newest one.",
+        )
+    return known
+
+
+def accept(card: Card, folder: Path, now: datetime) -> Path:
+    """Write ``peers/ID.toml``; the file appears whole or not at all. Returns its path."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{card.node_id}.toml"
+    fresh = path.with_suffix(".toml.new")
+    fresh.write_text(render_peer_file(card, dsse.to_json(card.message), now), encoding="utf-8")
+    fresh.replace(path)
+    return path
+
+
+def remove(node_id: str, folder: Path) -> Path:
+    """Remove an accepted peer.
+
+    Raises:
+        CallerError: there is no such peer.
+    """
+    path = folder / f"{node_id}.toml"
+    if "/" in node_id or "\\" in node_id or not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.toml"))) or "none"
+        raise CallerError(f"no peer {node_id[:40]!r}.", remedy=f"Known peers: {known}.")
+    path.unlink()
+    return path

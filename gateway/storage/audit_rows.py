@@ -1,0 +1,175 @@
+"""Rows of the audit log: the tree, its entries, nodes and checkpoints.
+
+Nothing here knows what a leaf means or how a hash is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gateway.storage.driver_sql import Row, execute, execute_many, fetch_all, fetch_one, is_sqlite
+from gateway.storage.node_tables import Transaction
+
+PAGE_ROWS = 5_000
+"""How many rows a stream holds in memory at once."""
+
+HASH_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class TreeRow:
+    """The head of the log as the database has it."""
+
+    size: int
+    root: bytes
+    edge: tuple[bytes, ...]
+    logged_at: int
+    """Of the newest entry; 0 when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One entry as stored."""
+
+    idx: int
+    leaf: bytes
+    leaf_hash: bytes
+    exchange_id: bytes
+    logged_at: int
+
+
+def read_tree(transaction: Transaction, origin: str, *, for_update: bool = False) -> TreeRow | None:
+    """Return the tree row; with ``for_update`` no other process appends until the transaction ends.
+
+    On SQLite a write transaction excludes other writers from its beginning.
+    """
+    lock = " FOR UPDATE" if for_update and not is_sqlite(transaction) else ""
+    statement = f"SELECT size, root, edge, logged_at FROM audit_tree WHERE origin = ?{lock}"  # noqa: S608
+    row = fetch_one(transaction, statement, (origin,))
+    if row is None:
+        return None
+    edge = bytes(row[2])
+    parts = tuple(edge[at : at + HASH_BYTES] for at in range(0, len(edge), HASH_BYTES))
+    return TreeRow(row[0], bytes(row[1]), parts, row[3])
+
+
+def list_origins(transaction: Transaction) -> list[str]:
+    """Return the names of the logs in this store; one, unless something is wrong."""
+    return [row[0] for row in fetch_all(transaction, "SELECT origin FROM audit_tree ORDER BY origin")]
+
+
+def insert_tree(transaction: Transaction, origin: str, root: bytes) -> bool:
+    """Begin an empty log unless it is there; return whether it was begun."""
+    statement = (
+        "INSERT INTO audit_tree (origin, size, root, edge, logged_at) VALUES (?, 0, ?, ?, 0) "
+        "ON CONFLICT DO NOTHING"
+    )
+    return execute(transaction, statement, (origin, root, b"")) == 1
+
+
+def update_tree(transaction: Transaction, origin: str, tree: TreeRow) -> None:
+    """Set the head of the log."""
+    execute(
+        transaction,
+        "UPDATE audit_tree SET size = ?, root = ?, edge = ?, logged_at = ? WHERE origin = ?",
+        (tree.size, tree.root, b"".join(tree.edge), tree.logged_at, origin),
+    )
+
+
+def insert_entries(transaction: Transaction, rows: list[tuple[int, bytes, bytes, bytes, int]]) -> None:
+    """Insert (idx, leaf, leaf_hash, exchange_id, logged_at)."""
+    execute_many(
+        transaction,
+        "INSERT INTO audit_entry (idx, leaf, leaf_hash, exchange_id, logged_at) VALUES (?, ?, ?, ?, ?)",
+        rows,  # type: ignore[arg-type]  # list is invariant
+    )
+
+
+def insert_nodes(transaction: Transaction, rows: list[tuple[int, int, bytes]]) -> None:
+    """Insert complete subtrees (level, idx, hash)."""
+    execute_many(transaction, "INSERT INTO audit_node (level, idx, hash) VALUES (?, ?, ?)", rows)  # type: ignore[arg-type]
+
+
+def insert_checkpoint(transaction: Transaction, size: int, note: str) -> None:
+    """Keep a signed checkpoint."""
+    execute(transaction, "INSERT INTO audit_checkpoint (size, note) VALUES (?, ?)", (size, note))
+
+
+def read_checkpoint(transaction: Transaction, size_max: int | None = None) -> tuple[int, str] | None:
+    """Return size and note of the newest checkpoint, of at most ``size_max`` entries if given."""
+    bound, values = ("", ()) if size_max is None else (" WHERE size <= ?", (size_max,))
+    row = fetch_one(
+        transaction,
+        f"SELECT size, note FROM audit_checkpoint{bound} ORDER BY size DESC LIMIT 1",  # noqa: S608
+        values,
+    )
+    return None if row is None else (int(row[0]), str(row[1]))
+
+
+def read_hash(transaction: Transaction, level: int, idx: int) -> bytes | None:
+    """Return the stored hash of a complete subtree, or of a leaf (level 0)."""
+    if level == 0:
+        row = fetch_one(transaction, "SELECT leaf_hash FROM audit_entry WHERE idx = ?", (idx,))
+    else:
+        row = fetch_one(
+            transaction, "SELECT hash FROM audit_node WHERE level = ? AND idx = ?", (level, idx)
+        )
+    return None if row is None else bytes(row[0])
+
+
+def read_last_index(transaction: Transaction) -> int:
+    """Return the largest index of an entry, -1 when there is none."""
+    row = fetch_one(transaction, "SELECT max(idx) FROM audit_entry")
+    return -1 if row is None or row[0] is None else int(row[0])
+
+
+_ENTRY = "SELECT idx, leaf, leaf_hash, exchange_id, logged_at FROM audit_entry"
+
+
+def read_entries_of_exchange(transaction: Transaction, exchange_id: bytes) -> list[EntryRow]:
+    """Return the entries with this exchange id, the oldest first."""
+    rows = fetch_all(transaction, f"{_ENTRY} WHERE exchange_id = ? ORDER BY idx", (exchange_id,))
+    return [_entry(row) for row in rows]
+
+
+def read_entries_before(transaction: Transaction, idx: int, count: int) -> list[EntryRow]:
+    """Return up to ``count`` entries below ``idx``, the newest first."""
+    rows = fetch_all(transaction, f"{_ENTRY} WHERE idx < ? ORDER BY idx DESC LIMIT ?", (idx, count))
+    return [_entry(row) for row in rows]
+
+
+def stream_entries(transaction: Transaction, start: int, end: int) -> Iterator[Row]:
+    """Yield (idx, leaf, leaf_hash, exchange_id, logged_at) for start <= idx < end, in order."""
+    statement = f"{_ENTRY} WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?"
+    while rows := fetch_all(transaction, statement, (start, end, PAGE_ROWS)):
+        yield from rows
+        start = rows[-1][0] + 1
+
+
+def stream_nodes(transaction: Transaction, level: int) -> Iterator[Row]:
+    """Yield (idx, hash) of all nodes of ``level``, in order."""
+    statement = "SELECT idx, hash FROM audit_node WHERE level = ? AND idx > ? ORDER BY idx LIMIT ?"
+    last = -1
+    while rows := fetch_all(transaction, statement, (level, last, PAGE_ROWS)):
+        yield from rows
+        last = rows[-1][0]
+
+
+def read_levels(transaction: Transaction) -> Sequence[int]:
+    """Return the levels of which nodes are stored."""
+    return [row[0] for row in fetch_all(transaction, "SELECT DISTINCT level FROM audit_node ORDER BY level")]
+
+
+def stream_checkpoints(transaction: Transaction) -> Iterator[tuple[int, str]]:
+    """Yield (size, note) of every checkpoint, the smallest first."""
+    statement = "SELECT size, note FROM audit_checkpoint WHERE size > ? ORDER BY size LIMIT ?"
+    last = -1
+    while rows := fetch_all(transaction, statement, (last, PAGE_ROWS)):
+        for size, note in rows:
+            yield size, note
+        last = rows[-1][0]
+
+
+def _entry(row: Row) -> EntryRow:
+    return EntryRow(row[0], bytes(row[1]), bytes(row[2]), bytes(row[3]), row[4])

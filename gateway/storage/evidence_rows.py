@@ -1,0 +1,122 @@
+"""Rows of the evidence: signed bytes, encrypted openings, their keys, and whom they are about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.storage.driver_sql import execute, execute_many, fetch_all, fetch_one
+from gateway.storage.node_tables import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRow:
+    """The signed bytes of one exchange."""
+
+    request_message: bytes
+    request_body: bytes
+    answer_message: bytes
+    answer_body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPart:
+    """One encrypted part of an entry's openings, and its wrapped data key."""
+
+    part: int
+    nonce: bytes
+    ciphertext: bytes
+    wrapped_key: bytes
+    wrapped_by: bytes
+    expires_at: int
+
+
+def insert_evidence(
+    transaction: Transaction,
+    signed: list[tuple[int, SignedRow]],
+    parts: list[tuple[int, SealedPart]],
+    subjects: list[tuple[bytes, int, int]],
+) -> None:
+    """Insert the evidence of a group: by entry index, and (subject_ref, idx, part)."""
+    execute_many(
+        transaction,
+        "INSERT INTO evidence_signed (idx, request_message, request_body, answer_message, answer_body) "
+        "VALUES (?, ?, ?, ?, ?)",
+        [
+            (idx, row.request_message, row.request_body, row.answer_message, row.answer_body)
+            for idx, row in signed
+        ],
+    )
+    execute_many(
+        transaction,
+        "INSERT INTO evidence (idx, part, nonce, ciphertext) VALUES (?, ?, ?, ?)",
+        [(idx, part.part, part.nonce, part.ciphertext) for idx, part in parts],
+    )
+    execute_many(
+        transaction,
+        "INSERT INTO evidence_key (idx, part, wrapped_key, wrapped_by, expires_at) VALUES (?, ?, ?, ?, ?)",
+        [(idx, part.part, part.wrapped_key, part.wrapped_by, part.expires_at) for idx, part in parts],
+    )
+    execute_many(
+        transaction,
+        "INSERT INTO subject_index (subject_ref, idx, part) VALUES (?, ?, ?)",
+        subjects,  # type: ignore[arg-type]  # list is invariant
+    )
+
+
+def read_signed(transaction: Transaction, idx: int) -> SignedRow | None:
+    """Return the signed bytes of an entry."""
+    row = fetch_one(
+        transaction,
+        "SELECT request_message, request_body, answer_message, answer_body FROM evidence_signed "
+        "WHERE idx = ?",
+        (idx,),
+    )
+    return None if row is None else SignedRow(*(bytes(value) for value in row))
+
+
+def read_parts(transaction: Transaction, idx: int) -> list[SealedPart]:
+    """Return those parts of an entry's openings that were not erased."""
+    rows = fetch_all(
+        transaction,
+        "SELECT e.part, e.nonce, e.ciphertext, k.wrapped_key, k.wrapped_by, k.expires_at "
+        "FROM evidence e JOIN evidence_key k ON k.idx = e.idx AND k.part = e.part "
+        "WHERE e.idx = ? ORDER BY e.part",
+        (idx,),
+    )
+    return [
+        SealedPart(row[0], bytes(row[1]), bytes(row[2]), bytes(row[3]), bytes(row[4]), row[5])
+        for row in rows
+    ]
+
+
+def read_indexes_of_subject(transaction: Transaction, subject_ref: bytes) -> list[int]:
+    """Return the entries that are about one learner, the oldest first."""
+    rows = fetch_all(
+        transaction,
+        "SELECT DISTINCT idx FROM subject_index WHERE subject_ref = ? ORDER BY idx",
+        (subject_ref,),
+    )
+    return [row[0] for row in rows]
+
+
+def delete_subject(transaction: Transaction, subject_ref: bytes) -> int:
+    """Erase every opening about one learner: parts, keys and index. Returns how many parts."""
+    condition = (
+        "WHERE EXISTS (SELECT 1 FROM subject_index s WHERE s.subject_ref = ? "
+        "AND s.idx = {table}.idx AND s.part = {table}.part)"
+    )
+    execute(transaction, "DELETE FROM evidence_key " + condition.format(table="evidence_key"), (subject_ref,))
+    erased = execute(transaction, "DELETE FROM evidence " + condition.format(table="evidence"), (subject_ref,))
+    execute(transaction, "DELETE FROM subject_index WHERE subject_ref = ?", (subject_ref,))
+    return erased
+
+
+def delete_expired(transaction: Transaction, now_ms: int) -> int:
+    """Erase the openings whose time is over. Returns how many parts."""
+    condition = (
+        "WHERE EXISTS (SELECT 1 FROM evidence_key k WHERE k.expires_at < ? "
+        "AND k.idx = {table}.idx AND k.part = {table}.part)"
+    )
+    for table in ("subject_index", "evidence"):
+        execute(transaction, f"DELETE FROM {table} " + condition.format(table=table), (now_ms,))  # noqa: S608
+    return execute(transaction, "DELETE FROM evidence_key WHERE expires_at < ?", (now_ms,))

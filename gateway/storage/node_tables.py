@@ -1,0 +1,158 @@
+"""The tables of the node store: audit log, replay guard, evidence, what peers showed.
+
+The queries live beside the rows they read (``audit_rows``, ``evidence_rows``, ``message_ids``,
+``node_facts``); the tables are made by ``migrations/node``, and a test keeps both equal.
+Times are milliseconds since 1970-01-01T00:00:00Z.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+)
+
+Database = Engine
+"""An open database; what callers outside ``gateway.storage`` hold."""
+Transaction = Connection
+"""A connection inside a transaction, or one for reads."""
+
+NODE_METADATA = MetaData()
+
+_INDEX = BigInteger().with_variant(Integer(), "sqlite")
+"""SQLite stores a table by its key only when the key is called INTEGER."""
+
+AUDIT_TREE = Table(
+    "audit_tree",
+    NODE_METADATA,
+    Column("origin", Text, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("edge", LargeBinary, nullable=False),
+    Column("logged_at", BigInteger, nullable=False),
+)
+"""One row, the only one that is updated. ``edge`` holds the 32-byte hashes one after another."""
+
+AUDIT_ENTRY = Table(
+    "audit_entry",
+    NODE_METADATA,
+    Column("idx", _INDEX, primary_key=True, autoincrement=False),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+    Column("exchange_id", LargeBinary, nullable=False, index=True),
+    Column("logged_at", BigInteger, nullable=False),
+)
+"""Insert-only. ``leaf`` is what was hashed, byte for byte."""
+
+AUDIT_NODE = Table(
+    "audit_node",
+    NODE_METADATA,
+    Column("level", SmallInteger, nullable=False),
+    Column("idx", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("level", "idx"),
+    sqlite_with_rowid=False,
+)
+"""Insert-only. Complete subtrees of level 1 and above; level 0 is ``audit_entry.leaf_hash``."""
+
+AUDIT_CHECKPOINT = Table(
+    "audit_checkpoint",
+    NODE_METADATA,
+    Column("size", _INDEX, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),
+)
+"""Insert-only. Every checkpoint that was ever signed, one for each group of entries."""
+
+SEEN_MESSAGE = Table(
+    "seen_message",
+    NODE_METADATA,
+    Column("message_id", LargeBinary, primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The replay guard: ids of messages that time alone does not refuse yet."""
+
+EVIDENCE_SIGNED = Table(
+    "evidence_signed",
+    NODE_METADATA,
+    Column("idx", _INDEX, primary_key=True, autoincrement=False),
+    Column("request_message", LargeBinary, nullable=False),
+    Column("request_body", LargeBinary, nullable=False),
+    Column("answer_message", LargeBinary, nullable=False),
+    Column("answer_body", LargeBinary, nullable=False),
+)
+"""Signed bytes of an entry's exchange. They hold commitments, nothing personal; kept for ever."""
+
+EVIDENCE = Table(
+    "evidence",
+    NODE_METADATA,
+    Column("idx", BigInteger, nullable=False),
+    Column("part", SmallInteger, nullable=False),
+    Column("nonce", LargeBinary, nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("idx", "part"),
+    sqlite_with_rowid=False,
+)
+"""The openings: personal, encrypted with AES-256-GCM under the key of the same (idx, part)."""
+
+EVIDENCE_KEY = Table(
+    "evidence_key",
+    NODE_METADATA,
+    Column("idx", BigInteger, nullable=False),
+    Column("part", SmallInteger, nullable=False),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("wrapped_by", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("idx", "part"),
+    sqlite_with_rowid=False,
+)
+"""Data keys, each wrapped (RFC 3394) by the node's evidence key; deleting one erases its part."""
+
+SUBJECT_INDEX = Table(
+    "subject_index",
+    NODE_METADATA,
+    Column("subject_ref", LargeBinary, nullable=False),
+    Column("idx", BigInteger, nullable=False),
+    Column("part", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("subject_ref", "idx", "part"),
+    sqlite_with_rowid=False,
+)
+"""Which entries are about whom. ``subject_ref`` is an HMAC of the subject token under a node key."""
+
+PEER_CHECKPOINT = Table(
+    "peer_checkpoint",
+    NODE_METADATA,
+    Column("origin", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("origin", "size", "root"),
+)
+"""Heads that peers showed; two roots for one size of one log are both kept."""
+
+PAIR_SEQUENCE = Table(
+    "pair_sequence",
+    NODE_METADATA,
+    Column("peer", Text, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+)
+"""The last sequence number that this node used as asker of ``peer``."""
+
+NODE_FACT = Table(
+    "node_fact",
+    NODE_METADATA,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""Single facts about the store, for example since when its replay guard is complete."""
