@@ -34,6 +34,8 @@ REFUSAL_TYPE = payload_type("refusal")
 ID_BYTES = 16
 DIGEST_BYTES = 32
 WINDOW_S_MAX = 120
+SEQUENCE_MAX = 2**53 - 1
+"""Largest integer that an RFC 8785 leaf can hold."""
 KINDS_MAX = 64
 """More kinds than the list will ever have: a bound on work, not on meaning."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -31,6 +33,7 @@ from gateway.schemes import Scheme, load_scheme
 from gateway.signing.key_files import read_secret
 from gateway.storage.engine import open_engine
 from gateway.storage.migrate import require_current
+from gateway.storage.node_tables import Database
 from gateway.telemetry.metrics import Metrics
 
 ASKING_OUTCOMES = (
@@ -72,6 +75,7 @@ class Node:
     clock: Clock
     _snapshot: Snapshot
     _tls: tuple[TlsLeaf, bytes]
+    _closing: ExitStack
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -116,8 +120,7 @@ class Node:
     def close(self) -> None:
         """Close channels and databases."""
         self.channels.close()
-        self.log.close()
-        self.registry.close()
+        self._closing.close()
 
     def _describe(self) -> None:
         """Set the gauges that follow from the snapshot."""
@@ -136,24 +139,46 @@ class Node:
             metrics.certificate_expiry.labels(peer.node_id, "ca").set(soonest.timestamp())
 
 
-def open_registry(folder: NodeFolder, config: NodeConfig) -> Registry:
-    """Open the registry. Raises ``StorageError``."""
+@contextmanager
+def registry_of(folder: NodeFolder, config: NodeConfig) -> Iterator[Registry]:
+    """Yield the node's registry and close its database afterwards. Raises ``StorageError``."""
     engine = open_engine(folder.database_url(config.database.records_url))
-    require_current(engine, "records")
-    return Registry(engine)
+    try:
+        require_current(engine, "records")
+        yield Registry(engine)
+    finally:
+        engine.dispose()
 
 
-def open_log(folder: NodeFolder, config: NodeConfig, keys: NodeKeys, clock: Clock) -> AuditLog:
-    """Open the audit log for appending.
+@contextmanager
+def audit_log_of(
+    folder: NodeFolder, config: NodeConfig, keys: NodeKeys, clock: Clock
+) -> Iterator[AuditLog]:
+    """Yield the node's audit log, open for appending, and close its database afterwards.
 
     Raises:
         StorageError: the database cannot be used.
         AuditLogError: the log does not agree with itself.
     """
     engine = open_engine(folder.database_url(config.database.url))
-    require_current(engine, "node")
+    try:
+        log = _open_log(engine, config, keys, clock)
+        try:
+            yield log
+        finally:
+            log.close()
+    finally:
+        engine.dispose()
+
+
+def _open_log(engine: Database, config: NodeConfig, keys: NodeKeys, clock: Clock) -> AuditLog:
     return AuditLog.open(
-        engine, origin=config.audit.origin, log_key=keys.log, evidence_key=keys.evidence, clock=clock
+        engine,
+        config.audit.origin,
+        keys.log.private,
+        clock,
+        keys.evidence,
+        skew_s=config.exchange.skew_s,
     )
 
 
@@ -206,8 +231,13 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         config.node.id, (keys.message,), roster, access, scheme, secrets, settings, card.serial
     )
     tls = (TlsLeaf(keys.tls_leaf_pem, keys.tls_leaf_key_pem), roster.ca_pem)
-    registry = open_registry(folder, config)
-    log = open_log(folder, config, keys, clock)
+    closing = ExitStack()
+    try:
+        registry = closing.enter_context(registry_of(folder, config))
+        log = closing.enter_context(audit_log_of(folder, config, keys, clock))
+    except BaseException:
+        closing.close()
+        raise
     node = Node(
         folder=folder,
         config=config,
@@ -220,6 +250,7 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         clock=clock,
         _snapshot=snapshot,
         _tls=tls,
+        _closing=closing,
     )
     node.adopt(roster, access, scheme)
     return node

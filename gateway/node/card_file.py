@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from creditexchange.v1.record_pb2 import SchemeReference
-from gateway.audit import log_verifier_key
 from gateway.errors import CardError
 from gateway.node.config import NodeConfig
 from gateway.node.folder import NodeFolder, NodeKeys
 from gateway.peers.card import CARD_DAYS, Card, build_card, read_card_file, verify_card
 from gateway.signing import dsse
+from gateway.signing.signed_note import NoteSigner
 
 RENEWAL_DAYS = 60
 
@@ -47,7 +47,7 @@ def present_card(
         log_key=keys.log,
         cas=[keys.tls_ca],
         log_origin=config.audit.origin,
-        log_verifier_key=log_verifier_key(config.audit.origin, keys.log),
+        log_verifier_key=NoteSigner(config.audit.origin, keys.log.private).verifier.vkey,
         scheme=scheme,
     )
     fresh = folder.card.with_suffix(".new")

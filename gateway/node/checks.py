@@ -9,10 +9,9 @@ from typing import Literal, TypeVar
 
 from cryptography import x509
 
-from gateway.audit import AuditLog
 from gateway.clock import Clock
 from gateway.errors import GatewayError
-from gateway.node.assemble import load_secrets, open_log, open_registry
+from gateway.node.assemble import audit_log_of, load_secrets, registry_of
 from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder, NodeKeys, load_keys
 from gateway.peers.node_ca import LEAF_RENEWAL_DAYS
@@ -119,22 +118,16 @@ def _check_leaf(findings: list[Finding], keys: NodeKeys, now: datetime) -> None:
 def _check_databases(
     findings: list[Finding], folder: NodeFolder, config: NodeConfig, keys: NodeKeys, clock: Clock
 ) -> None:
-    registry = _try(
-        findings,
-        "records database",
-        lambda: open_registry(folder, config),
-        lambda r: f"{r.count()} records",
-    )
-    if registry is not None:
-        registry.close()
-    log: AuditLog | None = _try(
-        findings,
-        "audit log",
-        lambda: open_log(folder, config, keys, clock),
-        lambda found: f"{found.size} entries, tree and checkpoint agree",
-    )
-    if log is not None:
-        log.close()
+    def count_records() -> int:
+        with registry_of(folder, config) as registry:
+            return registry.count()
+
+    def count_entries() -> int:
+        with audit_log_of(folder, config, keys, clock) as log:
+            return log.size
+
+    _try(findings, "records database", count_records, lambda count: f"{count} records")
+    _try(findings, "audit log", count_entries, lambda n: f"{n} entries, tree and checkpoint agree")
 
 
 def _scheme_seen(scheme: Scheme) -> str:

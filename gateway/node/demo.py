@@ -15,18 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
-from gateway.clock import system_clock
+from gateway.clock import monotonic_s, system_clock
 from gateway.errors import CallerError, OperatorError
-from gateway.node.assemble import load_secrets, open_registry
+from gateway.node.assemble import load_secrets, registry_of
 from gateway.node.card_file import present_card
 from gateway.node.config import load_config
 from gateway.node.folder import NodeFolder, add_federation_secret, init_node, load_keys
 from gateway.peers.card import Card
 from gateway.peers.onboarding import accept
 from gateway.records import import_file
+from gateway.rpc.server import is_serving
 from gateway.schemes import load_scheme
 
 ASKER = "zhejiang"
@@ -117,9 +115,8 @@ def _make(example: Path, parent: Path) -> DemoNode:
     first = next(parent.glob(f"*/keys/federation-{EPOCH}.secret"), None)
     add_federation_secret(folder, EPOCH, first)
     config = load_config(folder.root)
-    registry = open_registry(folder, config)
     rows = 0
-    try:
+    with registry_of(folder, config) as registry:
         scheme, secrets = load_scheme(folder.scheme), load_secrets(folder, config)
         for file in sorted((example / "records").iterdir()):
             report = import_file(
@@ -128,8 +125,6 @@ def _make(example: Path, parent: Path) -> DemoNode:
             if report.refused:
                 raise OperatorError(f"{file} was refused.", remedy="Run `credit-gateway records import`.")
             rows += report.rows
-    finally:
-        registry.close()
     _say(f"  {node_id}: {rows} records")
     listen = config.listen
     return DemoNode(node_id, folder, listen.peers, listen.operator, listen.metrics)
@@ -163,16 +158,10 @@ def _start(node: DemoNode) -> subprocess.Popen[bytes]:
 
 def _await_ready(node: DemoNode, process: subprocess.Popen[bytes]) -> None:
     """Wait until the node's health service says SERVING."""
-    with grpc.insecure_channel(node.operator, options=[("grpc.enable_http_proxy", 0)]) as channel:
-        check = health_pb2_grpc.HealthStub(channel).Check
-        end = time.monotonic() + READY_S
-        while time.monotonic() < end and process.poll() is None:
-            try:
-                reply = check(health_pb2.HealthCheckRequest(), timeout=2, wait_for_ready=True)
-            except grpc.RpcError:
-                continue
-            if reply.status == health_pb2.HealthCheckResponse.SERVING:
-                return
+    end_s = monotonic_s() + READY_S
+    while monotonic_s() < end_s and process.poll() is None:
+        if is_serving(node.operator, timeout_s=2):
+            return
     last = (node.folder.root / "serve.log").read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
     raise OperatorError(f"node {node.node_id} does not start:\n" + "\n".join(last))
 

@@ -180,9 +180,9 @@ def init_node(
         raise CallerError(
             f"{root} is the folder of node {config.node.id!r}.", remedy="Choose another folder."
         )
-    created += _make_keys(folder, config, now)
-    _make_databases(folder, config)
-    return created
+    made = _make_keys(folder, config, now)
+    _make_databases(folder, config, now, born_with_keys="keys/message.pem" in made)
+    return created + made
 
 
 def add_federation_secret(folder: NodeFolder, epoch: str, source: Path | None) -> bool:
@@ -251,13 +251,17 @@ def _make_keys(folder: NodeFolder, config: NodeConfig, now: datetime) -> list[st
     return created
 
 
-def _make_databases(folder: NodeFolder, config: NodeConfig) -> None:
-    """Create or migrate both databases; a new audit log is born together with the keys."""
+def _make_databases(folder: NodeFolder, config: NodeConfig, now: datetime, *, born_with_keys: bool) -> None:
+    """Create or migrate both databases.
+
+    An audit log born together with the keys needs no fence against replays: nobody can have
+    signed anything for it yet.
+    """
     records = open_engine(folder.database_url(config.database.records_url))
     node = open_engine(folder.database_url(config.database.url))
     try:
         upgrade(records, "records")
-        AuditLog.create(node)
+        AuditLog.create(node, config.audit.origin, clock=lambda: now, born_with_keys=born_with_keys)
     finally:
         records.dispose()
         node.dispose()

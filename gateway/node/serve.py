@@ -115,7 +115,7 @@ def keep_up(node: Node) -> None:
     node.metrics.build.labels(__version__).set(1)
     node.metrics.log_entries.set_function(lambda: node.log.size)
     node.metrics.records_held.set(node.registry.count())
-    node.log.purge_seen(node.clock())
+    node.log.purge_seen()
 
 
 def _handlers(node: Node) -> dict[str, Handler]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from creditexchange.v1.envelope_pb2 import SignedMessage
 from creditexchange.v1.node_pb2 import (
@@ -24,6 +24,7 @@ from creditexchange.v1.record_pb2 import LocalizedText, SchemeReference
 from gateway.errors import CardError, EnvelopeError
 from gateway.signing import dsse
 from gateway.signing.envelope import open_envelope, parse_strictly, payload_type, seal
+from gateway.signing.signed_note import NoteError, NoteVerifier
 from gateway.signing.suites import SigningKey, VerifyingKey
 
 PROTOCOL_VERSION = 1
@@ -266,8 +267,19 @@ def _require_form(draft: NodeCard) -> None:
             raise CardError("endpoints: one is not of the form host:port.")
     if len(draft.maintenance) > MAINTENANCE_MAX:
         raise CardError(f"maintenance: at most {MAINTENANCE_MAX} windows.")
-    if not draft.log.origin or not draft.log.verifier_key.startswith(f"{draft.log.origin}+"):
-        raise CardError("log: origin and a verifier key of that name are needed.")
+    _require_log_key(draft)
+
+
+def _require_log_key(draft: NodeCard) -> None:
+    """The log's verifier key must be one of the card's own log keys, under the log's name."""
+    try:
+        verifier = NoteVerifier.from_vkey(draft.log.verifier_key)
+    except NoteError as error:
+        raise CardError(f"log: {error.message}") from error
+    spki = verifier.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    log_keys = {entry.spki for entry in draft.keys if entry.role == KEY_ROLE_LOG}
+    if verifier.name != draft.log.origin or spki not in log_keys:
+        raise CardError("log: the verifier key is not a log key of this card under the log's name.")
 
 
 def is_endpoint(text: str) -> bool:

@@ -113,6 +113,17 @@ def operator_server(
     return server, _bind(address, lambda: server.add_insecure_port(address))
 
 
+def is_serving(address: str, timeout_s: float) -> bool:
+    """Whether the node whose operator port is ``address`` says that it serves."""
+    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check
+        try:
+            reply = check(health_pb2.HealthCheckRequest(), timeout=timeout_s, wait_for_ready=True)
+        except grpc.RpcError:
+            return False
+    return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+
 def drain(server: grpc.Server, health_state: Health, grace_s: float) -> threading.Event:
     """Stop accepting calls and let those in flight end; returns the event that says it is done."""
     health_state.set_serving(False)

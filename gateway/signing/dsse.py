@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import binascii
 import json
-from base64 import b64decode, b64encode, urlsafe_b64decode
+from base64 import b64decode, b64encode
 
 from creditexchange.v1.envelope_pb2 import SignedMessage
 from gateway.errors import EnvelopeError
@@ -55,8 +54,5 @@ def from_json(text: str | bytes) -> SignedMessage:
 
 
 def _base64(text: str) -> bytes:
-    """Decode either standard or URL-safe base64, as envelope.md asks."""
-    try:
-        return b64decode(text, validate=True)
-    except binascii.Error:
-        return urlsafe_b64decode(text)
+    """Decode standard or URL-safe base64, as envelope.md asks; anything else is refused."""
+    return b64decode(text.replace("-", "+").replace("_", "/"), validate=True)

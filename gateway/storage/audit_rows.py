@@ -171,5 +171,21 @@ def stream_checkpoints(transaction: Transaction) -> Iterator[tuple[int, str]]:
         last = rows[-1][0]
 
 
+def keep_peer_checkpoint(
+    transaction: Transaction, key: tuple[str, int, bytes], note: str, source: str, seen_at: int
+) -> tuple[str, ...]:
+    """Keep a peer's head (origin, size, root); return the notes with another root for that size."""
+    execute(
+        transaction,
+        "INSERT INTO peer_checkpoint (origin, size, root, note, source, seen_at) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING",
+        (*key, note, source, seen_at),
+    )
+    rows = fetch_all(
+        transaction, "SELECT note FROM peer_checkpoint WHERE origin = ? AND size = ? AND root <> ?", key
+    )
+    return tuple(row[0] for row in rows)
+
+
 def _entry(row: Row) -> EntryRow:
     return EntryRow(row[0], bytes(row[1]), bytes(row[2]), bytes(row[3]), row[4])

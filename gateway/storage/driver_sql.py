@@ -52,6 +52,25 @@ def is_sqlite(transaction: Transaction) -> bool:
     return transaction.dialect.name == "sqlite"
 
 
+@contextmanager
+def reading_rows(database: Database) -> Iterator[Transaction]:
+    """A connection for reads that holds no lock: on SQLite, writers go on beside it.
+
+    SQLAlchemy announces a transaction in autocommit mode too, and the engine answers that with
+    SQLite's write lock; it is given back here before the first read.
+
+    Raises:
+        StorageError: the database cannot be read.
+    """
+    with reading(database) as connection:
+        if is_sqlite(connection):
+            connection.exec_driver_sql("SELECT 1")
+            driver: Any = connection.connection.dbapi_connection
+            if driver.in_transaction:
+                driver.execute("COMMIT")
+        yield connection
+
+
 @cache
 def _with_percent(statement: str) -> str:
     return statement.replace("?", "%s")
@@ -78,7 +97,7 @@ class HeldConnection:
         """
         with self._lock:
             if self._connection is None:
-                self._stack = reading(self._database)
+                self._stack = reading_rows(self._database)
                 self._connection = self._stack.__enter__()
             try:
                 yield self._connection

@@ -17,6 +17,13 @@ class SignedRow:
     answer_message: bytes
     answer_body: bytes
 
+    @property
+    def size_bytes(self) -> int:
+        """How much this adds to a transaction."""
+        return sum(
+            map(len, (self.request_message, self.request_body, self.answer_message, self.answer_body))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class SealedPart:

@@ -54,7 +54,7 @@ def require_current(engine: Engine, store: Store) -> None:
         raise StorageError(
             f"database {database_name(engine)}: its {store} tables are of version "
             f"{found or 'none'}, this program needs {wanted}.",
-            remedy="Run `credit-gateway init` on the node's folder again: it migrates and keeps what is there.",
+            remedy="Run `credit-gateway init` on the node again: it migrates and keeps what is there.",
         )
 
 

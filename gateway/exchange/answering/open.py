@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 
 from creditexchange.v1.envelope_pb2 import Header, SignedMessage
 from gateway.errors import EnvelopeError, RefusedError
-from gateway.exchange.messages import DIGEST_BYTES, ID_BYTES, IncomingCall, Opened
+from gateway.exchange.messages import DIGEST_BYTES, ID_BYTES, SEQUENCE_MAX, IncomingCall, Opened
 from gateway.peers.roster import Peer, Roster
 from gateway.signing.envelope import open_envelope, parse
 from gateway.signing.suites import VerifyingKey
@@ -55,7 +55,7 @@ def _require_header(header: Header) -> None:
         problem = "header.message_id"
     elif len(header.exchange_id) != ID_BYTES:
         problem = "header.exchange_id"
-    elif header.pair_sequence < 1:
+    elif not 1 <= header.pair_sequence <= SEQUENCE_MAX:
         problem = "header.pair_sequence"
     elif not header.sender:
         problem = "header.sender"

@@ -1,0 +1,56 @@
+# `make` lists the targets. Each does all the set-up that it needs.
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+BUF := node_modules/.bin/buf
+DEMO := .demo
+T ?= tests
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/' | column -t -s '|'
+
+$(READY): pyproject.toml build_protos.py $(wildcard protos/creditexchange/v1/*.proto)
+	test -d $(VENV) || python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+install: $(READY) ## make .venv with everything installed
+
+protos: $(READY) ## compile protos/ again
+	$(PYTHON) build_protos.py
+
+# No lock file: npm cannot write one here that also holds on other platforms; versions are exact.
+node_modules/.ready: package.json
+	npm install --silent --no-audit --no-fund --no-package-lock
+	touch $@
+
+test: $(READY) node_modules/.ready ## run all tests; T=path runs some
+	$(PYTHON) -m pytest $(T) $(PYTEST_ARGS)
+
+lint: $(READY) node_modules/.ready ## formatter, ruff, mypy, import-linter, buf
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(BUF) lint
+
+fix: $(READY) ## let ruff format and mend what it can
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+demo: $(READY) ## four provinces on this machine; KEEP=1 leaves them running
+	$(VENV)/bin/credit-gateway demo --folder $(DEMO) $(if $(KEEP),--keep)
+
+demo-stop: $(READY) ## stop what `make demo KEEP=1` left running
+	$(VENV)/bin/credit-gateway demo --folder $(DEMO) --stop
+
+bench: $(READY) ## measure; QUICK=1 for a short run
+	$(PYTHON) -m bench $(if $(QUICK),--quick)
+
+clean: ## remove everything that was made
+	rm -rf $(VENV) $(DEMO) node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: help install protos test lint fix demo demo-stop bench clean

@@ -1,0 +1,148 @@
+"""Evidence at rest: signed bytes in the clear, openings encrypted and erasable.
+
+Signed messages hold commitments only, so they are stored as they are and kept for ever. Openings
+say something about a person: those of one entry are encrypted with AES-256-GCM under a data key of
+their own, which is stored wrapped (RFC 3394) by the node's evidence key. Deleting the data key, or
+the ciphertext, erases them while every signature, digest and proof stays valid.
+
+The additional authenticated data is ``"credit-exchange/evidence/v1" || 0x00 || origin || 0x00 ||
+role || 0x00 || request_digest || part`` (part as two bytes, big-endian). The request digest stands
+in the leaf, so a ciphertext that was moved to the entry of another message does not open. The
+index would bind as well, but it is known only while the log is locked; this is known before, and
+so the encryption costs the log nothing.
+
+Learners are found again by ``subject_ref``, an HMAC of the subject token under a key derived from
+the evidence key: the database alone does not tell who was asked about.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+from creditexchange.v1.envelope_pb2 import Opening
+from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, QueryRecordsResponse
+from gateway.audit.entry import EntryDraft
+from gateway.errors import GatewayError
+from gateway.storage.evidence_rows import SealedPart, SignedRow
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+RETENTION_MS = 3 * 366 * 24 * 3600 * 1000
+"""How long openings are kept: three years, milliseconds (docs/decisions, retention)."""
+
+_CONTEXT = b"credit-exchange/evidence/v1"
+_WHOLE_ENTRY = 0
+"""Part number of the openings of an exchange about one learner."""
+
+
+class EvidenceError(GatewayError):
+    """Openings cannot be decrypted: the wrong evidence key, or the database was altered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one exchange leaves behind beside its leaf."""
+
+    request_message: bytes
+    """The serialised SignedMessage of the request."""
+    request_body: bytes = b""
+    """The body inside it, by which a retry is recognised."""
+    answer_message: bytes = b""
+    """The serialised SignedMessage of the answer, on the asker's side."""
+    answer_body: bytes = b""
+    """The exact bytes whose SHA-256 is the leaf's ``answer_digest``."""
+    request_openings: Sequence[Opening] = field(default=(), repr=False)
+    answer_openings: Sequence[Opening] = field(default=(), repr=False)
+    subject_tokens: Sequence[bytes] = field(default=(), repr=False)
+    """Whom the exchange was about; only an HMAC of each is stored."""
+
+    @property
+    def signed_row(self) -> SignedRow:
+        """The part that is stored in the clear."""
+        return SignedRow(self.request_message, self.request_body, self.answer_message, self.answer_body)
+
+
+@dataclass(frozen=True, slots=True)
+class Openings:
+    """Decrypted openings of one entry."""
+
+    request: tuple[Opening, ...]
+    answer: tuple[Opening, ...]
+
+
+class EvidenceVault:
+    """Encrypts and decrypts openings under the node's evidence key (32 bytes)."""
+
+    def __init__(self, origin: str, evidence_key: bytes) -> None:
+        if len(evidence_key) != KEY_BYTES:
+            raise ValueError("the evidence key is 32 bytes long")
+        self._origin = origin.encode()
+        self._wrapping_key = _derive(evidence_key, b"wrap")
+        self._subject_key = _derive(evidence_key, b"subject")
+        self.key_id = _derive(evidence_key, b"id")[:8]
+        """Names the evidence key under which a data key is wrapped; 8 bytes."""
+
+    def subject_ref(self, subject_token: bytes) -> bytes:
+        """Return the 32 bytes under which entries about this learner are found."""
+        return hmac.digest(self._subject_key, subject_token, sha256)
+
+    def seal(self, draft: EntryDraft, evidence: Evidence, now_ms: int) -> SealedPart | None:
+        """Return the encrypted openings of ``evidence``, ``None`` when there are none."""
+        if not evidence.request_openings and not evidence.answer_openings:
+            return None
+        request = QueryRecordsRequest(openings=evidence.request_openings).SerializeToString()
+        answer = QueryRecordsResponse(openings=evidence.answer_openings).SerializeToString()
+        data_key, nonce = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(NONCE_BYTES)
+        content = len(request).to_bytes(4, "big") + request + answer
+        return SealedPart(
+            part=_WHOLE_ENTRY,
+            nonce=nonce,
+            ciphertext=AESGCM(data_key).encrypt(nonce, content, self._bound_to(draft, _WHOLE_ENTRY)),
+            wrapped_key=aes_key_wrap(self._wrapping_key, data_key),
+            wrapped_by=self.key_id,
+            expires_at=now_ms + RETENTION_MS,
+        )
+
+    def open(self, draft: EntryDraft, sealed: SealedPart) -> Openings:
+        """Decrypt openings that were sealed for the entry ``draft``.
+
+        Raises:
+            EvidenceError: another evidence key, another entry, or altered bytes.
+        """
+        if not hmac.compare_digest(sealed.wrapped_by, self.key_id):
+            raise EvidenceError(
+                "the openings were encrypted under another evidence key.",
+                remedy="Put the earlier evidence key back in its place.",
+            )
+        try:
+            data_key = aes_key_unwrap(self._wrapping_key, sealed.wrapped_key)
+            content = AESGCM(data_key).decrypt(
+                sealed.nonce, sealed.ciphertext, self._bound_to(draft, sealed.part)
+            )
+        except (InvalidTag, InvalidUnwrap, ValueError) as error:
+            raise EvidenceError(
+                "the openings do not decrypt: the database was altered.",
+                remedy="Run `credit-gateway audit verify`.",
+            ) from error
+        end = 4 + int.from_bytes(content[:4], "big")
+        return Openings(
+            request=tuple(QueryRecordsRequest.FromString(content[4:end]).openings),
+            answer=tuple(QueryRecordsResponse.FromString(content[end:]).openings),
+        )
+
+    def _bound_to(self, draft: EntryDraft, part: int) -> bytes:
+        fields = (_CONTEXT, self._origin, draft.role.encode(), draft.request_digest + part.to_bytes(2, "big"))
+        return b"\x00".join(fields)
+
+
+def _derive(evidence_key: bytes, purpose: bytes) -> bytes:
+    """Return a 32-byte key for one purpose."""
+    return hmac.digest(evidence_key, _CONTEXT + b"\x00" + purpose, sha256)

@@ -1,0 +1,449 @@
+"""The audit log of one node: append, prove, remember.
+
+One transaction appends a group of entries: message ids (the replay guard), leaves, new tree
+nodes, evidence, the tree's head and the signed checkpoint over it. Nothing is released before the
+commit is durable; then every caller gets its receipt with an inclusion proof to that checkpoint,
+which this node has itself verified. So no signed head outlives a lost commit, and no answer leaves
+without standing in the log.
+
+Several threads of a process share one :class:`AuditLog`; on PostgreSQL several processes may each
+have one over the same tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from creditexchange.v1.envelope_pb2 import Opening, Receipt
+from gateway.audit.checkpoint import Checkpoint
+from gateway.audit.entry import EntryDraft, parse_leaf
+from gateway.audit.evidence import Evidence, EvidenceVault
+from gateway.audit.growth import Growth, Head, grow
+from gateway.audit.merkle import EMPTY_ROOT
+from gateway.audit.start_check import altered, head_of, require_sound
+from gateway.clock import Clock, from_unix_ms, unix_ms
+from gateway.errors import AuditLogError, GatewayError, RefusedError
+from gateway.signing.signed_note import NoteSigner, NoteVerifier
+from gateway.storage import audit_rows, evidence_rows, message_ids
+from gateway.storage.audit_rows import TreeRow
+from gateway.storage.driver_sql import HeldConnection, reading_rows
+from gateway.storage.engine import writing
+from gateway.storage.evidence_rows import SealedPart
+from gateway.storage.group_commit import GroupCommitter
+from gateway.storage.migrate import require_current, upgrade
+from gateway.storage.node_tables import Database, Transaction
+
+SKEW_S = 30
+"""Tolerated difference of clocks, seconds; a young replay guard fences off messages that long."""
+RETRY_AFTER_S = 5.0
+"""When a caller may try again after the log could not be written, seconds."""
+
+GUARD_SINCE = "replay_guard_since"
+"""Fact: since when every accepted message id is in this store."""
+FENCE_UNTIL = "replay_fence_until"
+"""Fact: messages issued before this instant are refused."""
+
+ENTRY_OVERHEAD_BYTES = 1_024
+"""What an entry adds to its transaction beside its evidence: leaf, nodes, ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenMessage:
+    """A message id that must never be accepted again, and when time alone refuses it."""
+
+    message_id: bytes
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """An entry that stands durably in the log."""
+
+    index: int
+    logged_at_ms: int
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExchange:
+    """What an exchange was answered earlier; a retry gets the same body and openings."""
+
+    index: int
+    query_body: bytes
+    answer_body: bytes
+    openings: tuple[Opening, ...]
+    record_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Append:
+    """One entry on its way into a group. Openings are encrypted already."""
+
+    draft: EntryDraft
+    seen: SeenMessage | None
+    evidence: Evidence | None
+    sealed: SealedPart | None
+    subject_refs: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Something else that is written in the same transaction."""
+
+    run: Callable[[Transaction], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """An entry's place in a group that was committed."""
+
+    growth: Growth
+    note: str
+    position: int
+    proof: list[bytes]
+
+
+class AuditLog:
+    """The append-only log of one node; made by :meth:`open`."""
+
+    def __init__(
+        self,
+        database: Database,
+        signer: NoteSigner,
+        vault: EvidenceVault,
+        clock: Clock,
+        head: Head,
+        fence_until: datetime | None,
+    ) -> None:
+        self._database = database
+        self._signer = signer
+        self._vault = vault
+        self._clock = clock
+        self._head = head
+        self._fence_until = fence_until
+        self._reads = HeldConnection(database)
+        self._groups: GroupCommitter[_Append | _Work, Any] = GroupCommitter(self._commit)
+
+    @staticmethod
+    def create(
+        engine: Database, origin: str, *, clock: Clock, born_with_keys: bool = False, skew_s: float = SKEW_S
+    ) -> None:
+        """Make the tables and an empty log; a log of that origin that is there already is kept.
+
+        ``born_with_keys`` says that the node's keys are as new as this store, so that nobody can
+        have signed anything for it yet. Otherwise messages issued before now plus ``skew_s`` will be
+        refused: the replay guard cannot know them.
+
+        Raises:
+            StorageError: the database cannot be written.
+            AuditLogError: it holds the log of another origin.
+        """
+        upgrade(engine, "node")
+        with writing(engine) as transaction:
+            others = [name for name in audit_rows.list_origins(transaction) if name != origin]
+            if others:
+                raise AuditLogError(
+                    f"the database holds the log {others[0]!r}, not {origin!r}.",
+                    remedy="Give each node its own database.",
+                )
+            if audit_rows.insert_tree(transaction, origin, EMPTY_ROOT):
+                _mark_guard(transaction, clock(), None if born_with_keys else skew_s)
+
+    @classmethod
+    def open(
+        cls,
+        engine: Database,
+        origin: str,
+        log_key: Ed25519PrivateKey,
+        clock: Clock,
+        evidence_key: bytes,
+        *,
+        skew_s: float = SKEW_S,
+    ) -> AuditLog:
+        """Return the log after recomputing its root and re-hashing its newest 1,000 leaves.
+
+        A store without the mark of its replay guard gets a fence: messages issued before now plus
+        ``skew_s`` are refused. The fence is kept across restarts.
+
+        Raises:
+            StorageError: the database cannot be read or written, or is of another version.
+            AuditLogError: the log does not agree with itself.
+        """
+        require_current(engine, "node")
+        signer = NoteSigner(origin, log_key)
+        with reading_rows(engine) as connection:
+            head = require_sound(connection, origin, signer.verifier)
+            marked = message_ids.get_fact(connection, GUARD_SINCE) is not None
+        if not marked:
+            with writing(engine) as transaction:
+                _mark_guard(transaction, clock(), skew_s)
+        with reading_rows(engine) as connection:
+            fence = message_ids.get_fact(connection, FENCE_UNTIL)
+        fence_until = from_unix_ms(int(fence)) if fence is not None else None
+        return cls(engine, signer, EvidenceVault(origin, evidence_key), clock, head, fence_until)
+
+    def close(self) -> None:
+        """Give back the connection that is held for reads. The engine belongs to the caller."""
+        self._reads.close()
+
+    @property
+    def origin(self) -> str:
+        """Name of the log: the first line of its checkpoints."""
+        return self._signer.name
+
+    @property
+    def verifier(self) -> NoteVerifier:
+        """The public key that verifies this log's checkpoints."""
+        return self._signer.verifier
+
+    @property
+    def size(self) -> int:
+        """Number of entries, as of this process's last commit."""
+        return self._head.size
+
+    @property
+    def fence_until(self) -> datetime | None:
+        """Messages issued before this instant must be refused: the replay guard is younger."""
+        return self._fence_until
+
+    def latest_checkpoint(self) -> str:
+        """Return the newest signed checkpoint, from memory; empty while the log is empty."""
+        return self._head.note
+
+    def append(
+        self, draft: EntryDraft, seen: SeenMessage | None = None, evidence: Evidence | None = None
+    ) -> Appended:
+        """Append one entry and return its receipt once it is durable.
+
+        ``seen`` goes into the replay guard and ``evidence`` beside the entry, in the same
+        transaction. Callers of many threads share transactions.
+
+        Raises:
+            RefusedError: ``REPLAYED_MESSAGE`` when the message id was there already;
+                ``AUDIT_UNAVAILABLE`` when nothing could be made durable.
+        """
+        sealed, refs, size_bytes = None, (), ENTRY_OVERHEAD_BYTES
+        if evidence is not None:
+            sealed = self._vault.seal(draft, evidence, unix_ms(self._clock()))
+            refs = tuple(self._vault.subject_ref(token) for token in evidence.subject_tokens)
+            size_bytes += evidence.signed_row.size_bytes + (len(sealed.ciphertext) if sealed else 0)
+        placed: _Placed = self._groups.submit(_Append(draft, seen, evidence, sealed, refs), size_bytes)
+        index = placed.growth.before.size + placed.position
+        receipt = Receipt(
+            log_origin=self.origin,
+            leaf_index=index,
+            logged_at_ms=placed.growth.logged_at_ms,
+            inclusion_proof=placed.proof,
+            checkpoint=placed.note,
+        )
+        return Appended(index, placed.growth.logged_at_ms, receipt)
+
+    def next_pair_sequence(self, peer: str) -> int:
+        """Return the next sequence number as asker of ``peer``: durable, from 1, without gaps.
+
+        Raises:
+            RefusedError: ``AUDIT_UNAVAILABLE``.
+        """
+        return self.next_pair_sequences([peer])[peer]
+
+    def next_pair_sequences(self, peers: Sequence[str]) -> dict[str, int]:
+        """Return the next sequence number for each of ``peers``, in one transaction; same errors."""
+        if not peers:
+            return {}
+        wanted = sorted(set(peers))
+        numbers: dict[str, int] = self._groups.submit(
+            _Work(lambda transaction: {p: message_ids.next_sequence(transaction, p) for p in wanted})
+        )
+        return numbers
+
+    def has_seen(self, message_id: bytes) -> bool:
+        """Whether the replay guard remembers ``message_id``. Cheap; :meth:`append` is what decides.
+
+        Raises:
+            RefusedError: ``AUDIT_UNAVAILABLE`` when the database cannot be read.
+        """
+        try:
+            with self._reads.reading() as connection:
+                return message_ids.is_seen(connection, message_id)
+        except GatewayError as error:
+            raise _unavailable(error) from error
+
+    def purge_seen(self) -> int:
+        """Forget message ids that time alone refuses by now; return how many.
+
+        Raises:
+            RefusedError: ``AUDIT_UNAVAILABLE``.
+        """
+        now_ms = unix_ms(self._clock())
+        purged: int = self._groups.submit(
+            _Work(lambda transaction: message_ids.delete_expired_ids(transaction, now_ms))
+        )
+        return purged
+
+    def find_exchange(self, peer: str, exchange_id: bytes) -> StoredExchange | None:
+        """Return how this node answered ``peer``'s exchange earlier; ``None`` if it never did.
+
+        Raises:
+            RefusedError: ``EXCHANGE_CONFLICT`` when the answer's openings were erased since, so that
+                it cannot be given again; ``AUDIT_UNAVAILABLE`` when the database cannot be read.
+            EvidenceError: the openings do not decrypt.
+        """
+        try:
+            with self._reads.reading() as connection:
+                for row in audit_rows.read_entries_of_exchange(connection, exchange_id):
+                    draft = parse_leaf(row.leaf).draft
+                    if draft.role == "answerer" and draft.asker == peer and draft.outcome == "OK":
+                        return self._stored_exchange(connection, row.idx, draft)
+        except RefusedError:
+            raise
+        except GatewayError as error:
+            raise _unavailable(error) from error
+        return None
+
+    def keep_peer_checkpoint(self, checkpoint: Checkpoint, note: str, source: str) -> tuple[str, ...]:
+        """Keep a peer's head, whose signature the caller has verified, as seen from node ``source``.
+
+        Returns the notes kept earlier that give another root for the same log and size: proof that
+        the peer shows different histories. All are kept.
+
+        Raises:
+            RefusedError: ``AUDIT_UNAVAILABLE``.
+        """
+        seen_at = unix_ms(self._clock())
+        key = (checkpoint.origin, checkpoint.size, checkpoint.root)
+        conflicts: tuple[str, ...] = self._groups.submit(
+            _Work(lambda transaction: audit_rows.keep_peer_checkpoint(transaction, key, note, source, seen_at))
+        )
+        return conflicts
+
+    def _stored_exchange(self, connection: Transaction, index: int, draft: EntryDraft) -> StoredExchange:
+        signed = evidence_rows.read_signed(connection, index)
+        parts = evidence_rows.read_parts(connection, index)
+        if signed is None or not parts:
+            raise RefusedError("EXCHANGE_CONFLICT", "what this exchange was answered has been erased.")
+        openings = self._vault.open(draft, parts[0])
+        return StoredExchange(index, signed.request_body, signed.answer_body, openings.answer, draft.count)
+
+    def _commit(self, items: Sequence[_Append | _Work]) -> Sequence[Any]:
+        """Commit one group; the result of each item, or the refusal of each."""
+        try:
+            with writing(self._database) as transaction:
+                head = self._lock_head(transaction)
+                outcomes: list[Any] = [None] * len(items)
+                appends = self._without_replays(transaction, items, outcomes)
+                if appends:
+                    head = self._append_group(transaction, head, appends, outcomes)
+                for at, item in enumerate(items):
+                    if isinstance(item, _Work):
+                        outcomes[at] = item.run(transaction)
+        except GatewayError as error:
+            # Whether the commit reached the disk may be unknown. Nothing of it is released, and the
+            # next group reads the head from the database again (_lock_head).
+            return [_unavailable(error) for _ in items]
+        self._head = head
+        return outcomes
+
+    def _lock_head(self, transaction: Transaction) -> Head:
+        """Return the head as the database has it, and keep other processes from appending."""
+        tree = audit_rows.read_tree(transaction, self.origin, for_update=True)
+        if tree is None:
+            raise altered("the tree row is gone.")
+        known = self._head
+        if (tree.size, tree.root) == (known.size, known.root):
+            return known
+        if tree.size <= known.size:
+            raise altered(f"it had {known.size} entries and has {tree.size} now: it was rolled back.")
+        return head_of(transaction, tree, self.origin, self.verifier)
+
+    @staticmethod
+    def _without_replays(
+        transaction: Transaction, items: Sequence[_Append | _Work], outcomes: list[Any]
+    ) -> list[tuple[int, _Append]]:
+        """Return the entries to append with their places in ``items``; refuse the replayed ones."""
+        first: dict[bytes, int] = {}
+        for item in items:
+            if isinstance(item, _Append) and item.seen is not None:
+                first.setdefault(item.seen.message_id, unix_ms(item.seen.expires_at))
+        new = message_ids.insert_new_ids(transaction, list(first.items()))
+        kept = []
+        for at, item in enumerate(items):
+            if not isinstance(item, _Append):
+                continue
+            if item.seen is not None:
+                if item.seen.message_id not in new:
+                    outcomes[at] = RefusedError("REPLAYED_MESSAGE", "this message id was seen before.")
+                    continue
+                new.remove(item.seen.message_id)
+            kept.append((at, item))
+        return kept
+
+    def _append_group(
+        self,
+        transaction: Transaction,
+        head: Head,
+        appends: Sequence[tuple[int, _Append]],
+        outcomes: list[Any],
+    ) -> Head:
+        """Write one group and sign its checkpoint, inside the transaction."""
+        drafts = [item.draft for _, item in appends]
+        growth = grow(head, drafts, unix_ms(self._clock()))
+        proofs = growth.proofs()
+        _insert_growth(transaction, growth, drafts)
+        tree = TreeRow(growth.size, growth.root, growth.edge, growth.logged_at_ms)
+        audit_rows.update_tree(transaction, self.origin, tree)
+        note = Checkpoint(self.origin, growth.size, growth.root).sign([self._signer])
+        audit_rows.insert_checkpoint(transaction, growth.size, note)
+        _insert_evidence(transaction, head.size, [item for _, item in appends])
+        for position, (at, _) in enumerate(appends):
+            outcomes[at] = _Placed(growth, note, position, proofs[position])
+        return growth.head(note)
+
+
+def _insert_growth(transaction: Transaction, growth: Growth, drafts: Sequence[EntryDraft]) -> None:
+    start, logged_at = growth.before.size, growth.logged_at_ms
+    rows = [
+        (start + at, leaf, hashed, draft.exchange_id, logged_at)
+        for at, (leaf, hashed, draft) in enumerate(
+            zip(growth.leaves, growth.leaf_hashes, drafts, strict=True)
+        )
+    ]
+    audit_rows.insert_entries(transaction, rows)
+    audit_rows.insert_nodes(transaction, list(growth.nodes))
+
+
+def _insert_evidence(transaction: Transaction, start: int, items: Sequence[_Append]) -> None:
+    numbered = list(enumerate(items, start))
+    evidence_rows.insert_evidence(
+        transaction,
+        signed=[(index, item.evidence.signed_row) for index, item in numbered if item.evidence is not None],
+        parts=[(index, item.sealed) for index, item in numbered if item.sealed is not None],
+        subjects=[
+            (ref, index, item.sealed.part)
+            for index, item in numbered
+            if item.sealed is not None
+            for ref in dict.fromkeys(item.subject_refs)
+        ],
+    )
+
+
+def _mark_guard(transaction: Transaction, now: datetime, fence_s: float | None) -> None:
+    """Note since when the replay guard is complete, and what it fences off."""
+    message_ids.put_fact(transaction, GUARD_SINCE, str(unix_ms(now)))
+    if fence_s is not None:
+        message_ids.put_fact(transaction, FENCE_UNTIL, str(unix_ms(now + timedelta(seconds=fence_s))))
+
+
+def _unavailable(error: GatewayError) -> RefusedError:
+    """Return the refusal for a caller; each caller gets an exception of its own."""
+    refused = RefusedError(
+        "AUDIT_UNAVAILABLE",
+        f"the exchange could not be logged durably: {error.message}",
+        retry_after_s=RETRY_AFTER_S,
+    )
+    refused.__cause__ = error
+    return refused

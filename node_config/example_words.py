@@ -1,0 +1,396 @@
+"""Word lists of the example records: names, institutions, majors, courses, occupations.
+
+Universities and colleges are real, with their five-digit codes of the Ministry of Education, so that
+code lists and number forms look as they do in practice; no award that the records give them was ever
+made. Every other body (assessors, training centres, community colleges) is invented and says so by the
+word 示例 in its name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PROVINCES = ("shanghai", "jiangsu", "zhejiang", "anhui")
+
+REGIONS = {"shanghai": "310000", "jiangsu": "320000", "zhejiang": "330000", "anhui": "340000"}
+"""GB/T 2260 codes."""
+
+PROVINCE_NAMES = {"shanghai": "上海", "jiangsu": "江苏", "zhejiang": "浙江", "anhui": "安徽"}
+
+SURNAMES = (
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾萧田董潘袁于蒋蔡余杜叶程苏魏吕丁任沈"
+    "姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛阎段雷侯龙史陶黎贺顾毛郝龚邵万钱严"
+)
+"""Common surnames, the commonest first."""
+
+RARE_SURNAMES = ("欧阳", "上官", "诸葛", "\U00020bb7")
+"""Two-character surnames, and one character outside the Basic Multilingual Plane."""
+
+GIVEN_MALE = "伟强磊军洋勇杰涛明超刚平辉鹏华飞鑫波斌宇浩凯健俊帆帅旭宁龙林峰建国志文子轩泽博一昊天成"
+GIVEN_FEMALE = "芳娜敏静丽艳娟霞秀玲婷雪慧莹洁燕红梅琳晶妍茜倩璐瑶佳怡欣雨涵梦思悦诗蕾颖琪萍蓉薇"
+
+
+@dataclass(frozen=True, slots=True)
+class School:
+    """A university or college."""
+
+    code: str
+    """Five digits, Ministry of Education."""
+    name: str
+    renamed: tuple[int, str] | None = None
+    """(year, name from that year on): a record bears the name of its time."""
+
+    def name_in(self, year: int) -> str:
+        """Return the name that the school had in ``year``."""
+        return self.renamed[1] if self.renamed and year >= self.renamed[0] else self.name
+
+
+UNIVERSITIES: dict[str, tuple[School, ...]] = {
+    "shanghai": (
+        School("10280", "上海大学"),
+        School("10252", "上海理工大学"),
+        School("10254", "上海海事大学"),
+        School("10270", "上海师范大学"),
+        School("10256", "上海电力学院", (2019, "上海电力大学")),
+        School("10856", "上海工程技术大学"),
+        School("12044", "上海第二工业大学"),
+    ),
+    "jiangsu": (
+        School("10285", "苏州大学"),
+        School("10299", "江苏大学"),
+        School("10291", "南京工业大学"),
+        School("10304", "南通大学"),
+        School("11117", "扬州大学"),
+        School("11276", "南京工程学院"),
+        School("10333", "常熟理工学院"),
+    ),
+    "zhejiang": (
+        School("10337", "浙江工业大学"),
+        School("10345", "浙江师范大学"),
+        School("10353", "浙江工商大学"),
+        School("11646", "宁波大学"),
+        School("10351", "温州大学"),
+        School("11057", "浙江科技学院", (2024, "浙江科技大学")),
+        School("10349", "绍兴文理学院"),
+    ),
+    "anhui": (
+        School("10357", "安徽大学"),
+        School("10359", "合肥工业大学"),
+        School("10360", "安徽工业大学"),
+        School("10364", "安徽农业大学"),
+        School("10370", "安徽师范大学"),
+        School("10375", "黄山学院"),
+        School("10377", "滁州学院"),
+    ),
+}
+
+COLLEGES: dict[str, tuple[School, ...]] = {
+    "shanghai": (
+        School("12497", "上海交通职业技术学院"),
+        School("12499", "上海电子信息职业技术学院"),
+        School("12912", "上海农林职业技术学院"),
+        School("11733", "上海出版印刷高等专科学校"),
+    ),
+    "jiangsu": (
+        School("12804", "南京交通职业技术学院"),
+        School("12702", "无锡商业职业技术学院"),
+        School("12685", "苏州经贸职业技术学院"),
+        School("13103", "江苏农林职业技术学院"),
+    ),
+    "zhejiang": (
+        School("12036", "浙江交通职业技术学院"),
+        School("12866", "浙江经济职业技术学院"),
+        School("12867", "浙江旅游职业学院"),
+        School("12864", "浙江经贸职业技术学院"),
+    ),
+    "anhui": (
+        School("12072", "安徽商贸职业技术学院"),
+        School("12816", "安徽交通职业技术学院"),
+        School("13058", "合肥职业技术学院"),
+        School("13846", "安徽国际商务职业学院"),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A course of a major."""
+
+    title: str
+    english: str
+    hours: int
+    """Class hours in the oldest version of the catalogue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Major:
+    """A field of study with courses of its own."""
+
+    title: str
+    code: str
+    """Code in the national catalogue of majors; "" = the catalogue of the time is not recorded."""
+    degree_field: str
+    """Two digits after the level digit of GB/T 6864, for example "08" engineering; "" = no degree."""
+    letters: str
+    """Start of its course codes."""
+    courses: tuple[Course, ...]
+    former: str = ""
+    """Its title before the catalogue of 2021; "" = the same."""
+
+
+BACHELOR_MAJORS = (
+    Major(
+        "计算机科学与技术",
+        "080901",
+        "08",
+        "CS",
+        (
+            Course("数据结构", "Data Structures", 64),
+            Course("操作系统", "Operating Systems", 64),
+            Course("计算机网络", "Computer Networks", 48),
+            Course("数据库系统原理", "Principles of Database Systems", 48),
+        ),
+    ),
+    Major(
+        "机械设计制造及其自动化",
+        "080202",
+        "08",
+        "ME",
+        (
+            Course("机械原理", "Theory of Machines", 56),
+            Course("工程制图", "Engineering Drawing", 64),
+            Course("材料力学", "Mechanics of Materials", 72),
+            Course("机械制造工艺学", "Manufacturing Processes", 40),
+        ),
+    ),
+    Major(
+        "电气工程及其自动化",
+        "080601",
+        "08",
+        "EE",
+        (
+            Course("电路原理", "Electric Circuits", 80),
+            Course("电机学", "Electrical Machines", 64),
+            Course("自动控制理论", "Automatic Control Theory", 56),
+            Course("电力系统分析", "Power System Analysis", 48),
+        ),
+    ),
+    Major(
+        "会计学",
+        "120203K",
+        "12",
+        "AC",
+        (
+            Course("中级财务会计", "Intermediate Financial Accounting", 64),
+            Course("成本会计", "Cost Accounting", 48),
+            Course("审计学", "Auditing", 48),
+            Course("经济法", "Economic Law", 40),
+        ),
+    ),
+    Major(
+        "物流管理",
+        "120601",
+        "12",
+        "LM",
+        (
+            Course("供应链管理", "Supply Chain Management", 48),
+            Course("运筹学", "Operations Research", 56),
+            Course("仓储与配送管理", "Warehousing and Distribution", 36),
+            Course("国际货运代理", "International Freight Forwarding", 32),
+        ),
+    ),
+    Major(
+        "学前教育",
+        "040106",
+        "04",
+        "PE",
+        (
+            Course("学前儿童发展心理学", "Developmental Psychology of Preschool Children", 54),
+            Course("学前教育学", "Preschool Pedagogy", 54),
+            Course("幼儿园课程与教学", "Kindergarten Curriculum and Teaching", 36),
+            Course("儿童文学", "Children's Literature", 32),
+        ),
+    ),
+    Major(
+        "护理学",
+        "101101",
+        "07",
+        "NU",
+        (
+            Course("护理学基础", "Fundamentals of Nursing", 96),
+            Course("内科护理学", "Medical Nursing", 80),
+            Course("健康评估", "Health Assessment", 48),
+            Course("老年护理学", "Gerontological Nursing", 32),
+        ),
+    ),
+    Major(
+        "英语",
+        "050201",
+        "05",
+        "EN",
+        (
+            Course("综合英语", "Comprehensive English", 72),
+            Course("英语口译", "English Interpreting", 36),
+            Course("英美文学选读", "Selected Readings in English Literature", 48),
+            Course("语言学导论", "Introduction to Linguistics", 32),
+        ),
+    ),
+)
+
+ASSOCIATE_MAJORS = (
+    Major(
+        "计算机应用技术",
+        "510201",
+        "",
+        "JY",
+        (
+            Course("网页设计与制作", "Web Design", 64),
+            Course("Java程序设计", "Java Programming", 72),
+            Course("数据库应用", "Database Applications", 54),
+        ),
+    ),
+    Major(
+        "机电一体化技术",
+        "460301",
+        "",
+        "JD",
+        (
+            Course("电气控制与PLC", "Electrical Control and PLC", 64),
+            Course("机械基础", "Fundamentals of Machinery", 72),
+            Course("工业机器人编程", "Industrial Robot Programming", 48),
+        ),
+    ),
+    Major(
+        "电子商务",
+        "530701",
+        "",
+        "DS",
+        (
+            Course("网店运营", "Online Shop Operation", 54),
+            Course("商务数据分析", "Business Data Analysis", 48),
+            Course("视觉营销设计", "Visual Marketing Design", 36),
+        ),
+    ),
+    Major(
+        "现代物流管理",
+        "530802",
+        "",
+        "WL",
+        (
+            Course("物流信息技术", "Logistics Information Technology", 54),
+            Course("运输管理实务", "Transport Management Practice", 48),
+            Course("物流成本管理", "Logistics Cost Management", 36),
+        ),
+        former="物流管理",
+    ),
+    Major(
+        "智慧健康养老服务与管理",
+        "590302",
+        "",
+        "YL",
+        (
+            Course("老年照护技术", "Elderly Care Techniques", 72),
+            Course("老年心理护理", "Psychological Care of the Elderly", 36),
+            Course("老年营养与膳食", "Nutrition of the Elderly", 32),
+        ),
+        former="老年服务与管理",
+    ),
+    Major(
+        "旅游管理",
+        "540101",
+        "",
+        "LY",
+        (
+            Course("导游业务", "Tour Guiding", 54),
+            Course("旅行社经营管理", "Travel Agency Management", 48),
+            Course("旅游英语", "English for Tourism", 36),
+        ),
+    ),
+)
+
+COMMON_COURSES = (
+    Course("大学英语", "College English", 64),
+    Course("高等数学", "Advanced Mathematics", 80),
+    Course("思想道德与法治", "Ethics and the Rule of Law", 48),
+    Course("大学体育", "Physical Education", 32),
+    Course("大学生创新创业基础", "Fundamentals of Innovation and Entrepreneurship", 25),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Occupation:
+    """An occupation with the training that leads to it."""
+
+    title: str
+    english: str
+    training: str
+    levels: tuple[int, ...] = (5, 4, 3, 2, 1)
+    """Skill levels of its national standard; 5 is the lowest."""
+
+
+OCCUPATIONS = (
+    Occupation("电工", "Electrician", "低压电工安全技术培训"),
+    Occupation("焊工", "Welder", "焊接与热切割作业安全培训"),
+    Occupation("钳工", "Fitter", "装配钳工岗位技能提升培训"),
+    Occupation("汽车维修工", "Automobile Repairer", "新能源汽车检修技能提升培训"),
+    Occupation("养老护理员", "Elderly Care Worker", "养老护理员岗前培训"),
+    Occupation("育婴员", "Infant Carer", "婴幼儿照护技能培训", (5, 4, 3)),
+    Occupation("保育师", "Childcare Worker", "保育师岗位能力培训"),
+    Occupation("中式烹调师", "Chinese Cuisine Cook", "地方菜烹饪技能培训"),
+    Occupation("中式面点师", "Chinese Pastry Cook", "面点制作技能培训"),
+    Occupation("茶艺师", "Tea Artist", "茶艺与茶文化培训"),
+    Occupation("美容师", "Beautician", "美容服务技能培训"),
+    Occupation("美发师", "Hairdresser", "美发造型技能培训"),
+    Occupation("电子商务师", "E-commerce Specialist", "电子商务运营技能培训"),
+    Occupation("互联网营销师", "Internet Marketing Specialist", "直播销售技能培训"),
+    Occupation("快递员", "Courier", "快递服务规范培训"),
+    Occupation("企业人力资源管理师", "Human Resources Manager", "人力资源管理实务培训", (4, 3, 2, 1)),
+)
+
+X_CERTIFICATES = (
+    ("建筑信息模型（BIM）", "Building Information Modelling (BIM)", 2020),
+    ("Web前端开发", "Web Front-end Development", 2020),
+    ("物流管理", "Logistics Management", 2020),
+    ("老年照护", "Elderly Care", 2020),
+    ("智能新能源汽车", "Intelligent New-energy Vehicles", 2020),
+    ("电子商务数据分析", "E-commerce Data Analysis", 2021),
+    ("网店运营推广", "Online Shop Operation and Promotion", 2021),
+    ("工业机器人操作与运维", "Industrial Robot Operation and Maintenance", 2021),
+    ("云计算平台运维与开发", "Cloud Platform Operation and Development", 2021),
+    ("失智老年人照护", "Care of Elderly People with Dementia", 2021),
+)
+"""(title, English title, first year in which these records show it)."""
+
+QUALIFICATIONS = (
+    ("教师资格", "高级中学教师资格证书", "Teacher Qualification, Senior Secondary School"),
+    ("教师资格", "幼儿园教师资格证书", "Teacher Qualification, Kindergarten"),
+    ("专业技术人员", "会计专业技术资格", "Accounting Professional"),
+    ("专业技术人员", "社会工作者职业资格", "Social Worker"),
+    ("专业技术人员", "执业药师", "Licensed Pharmacist"),
+    ("专业技术人员", "建造师", "Constructor"),
+    ("专业技术人员", "计算机技术与软件专业技术资格", "Computer Technology and Software Professional"),
+    ("专业技术人员", "导游资格", "Tour Guide"),
+    ("技能人员", "消防设施操作员", "Fire Protection Facility Operator"),
+    ("技能人员", "特种作业人员", "Special Operations Worker"),
+)
+"""(group, title, English title)."""
+
+TRAININGS = (
+    "专业技术人员继续教育公需科目",
+    "数字素养与技能提升培训",
+    "安全生产管理人员培训",
+    "退役军人适应性培训",
+    "乡村振兴带头人培训",
+    "创业培训（SYB）",
+)
+
+LEISURE = (
+    "书法入门",
+    "太极拳",
+    "手机摄影",
+    "民乐合奏",
+    "家庭园艺",
+    "智能手机使用",
+    "面塑与剪纸",
+    "合唱",
+)
