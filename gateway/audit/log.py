@@ -31,8 +31,8 @@ from gateway.errors import AuditLogError, GatewayError, RefusedError
 from gateway.signing.signed_note import NoteSigner, NoteVerifier
 from gateway.storage import audit_rows, evidence_rows, message_ids
 from gateway.storage.audit_rows import TreeRow
-from gateway.storage.driver_sql import HeldConnection, reading_rows
-from gateway.storage.engine import writing
+from gateway.storage.driver_sql import HeldConnection
+from gateway.storage.engine import reading, writing
 from gateway.storage.evidence_rows import SealedPart
 from gateway.storage.group_commit import GroupCommitter
 from gateway.storage.migrate import require_current, upgrade
@@ -176,13 +176,13 @@ class AuditLog:
         """
         require_current(engine, "node")
         signer = NoteSigner(origin, log_key)
-        with reading_rows(engine) as connection:
+        with reading(engine) as connection:
             head = require_sound(connection, origin, signer.verifier)
             marked = message_ids.get_fact(connection, GUARD_SINCE) is not None
         if not marked:
             with writing(engine) as transaction:
                 _mark_guard(transaction, clock(), skew_s)
-        with reading_rows(engine) as connection:
+        with reading(engine) as connection:
             fence = message_ids.get_fact(connection, FENCE_UNTIL)
         fence_until = from_unix_ms(int(fence)) if fence is not None else None
         return cls(engine, signer, EvidenceVault(origin, evidence_key), clock, head, fence_until)
@@ -413,7 +413,8 @@ def _insert_growth(transaction: Transaction, growth: Growth, drafts: Sequence[En
         )
     ]
     audit_rows.insert_entries(transaction, rows)
-    audit_rows.insert_nodes(transaction, list(growth.nodes))
+    hashes = [hashed for _, _, hashed in growth.nodes]
+    audit_rows.insert_nodes(transaction, start - start.bit_count(), hashes)
 
 
 def _insert_evidence(transaction: Transaction, start: int, items: Sequence[_Append]) -> None:

@@ -77,18 +77,22 @@ def update_tree(transaction: Transaction, origin: str, tree: TreeRow) -> None:
     )
 
 
-def insert_entries(transaction: Transaction, rows: list[tuple[int, bytes, bytes, bytes, int]]) -> None:
+def insert_entries(transaction: Transaction, rows: Sequence[tuple[int, bytes, bytes, bytes, int]]) -> None:
     """Insert (idx, leaf, leaf_hash, exchange_id, logged_at)."""
     execute_many(
         transaction,
         "INSERT INTO audit_entry (idx, leaf, leaf_hash, exchange_id, logged_at) VALUES (?, ?, ?, ?, ?)",
-        rows,  # type: ignore[arg-type]  # list is invariant
+        rows,
     )
 
 
-def insert_nodes(transaction: Transaction, rows: list[tuple[int, int, bytes]]) -> None:
-    """Insert complete subtrees (level, idx, hash)."""
-    execute_many(transaction, "INSERT INTO audit_node (level, idx, hash) VALUES (?, ?, ?)", rows)  # type: ignore[arg-type]
+def insert_nodes(transaction: Transaction, first: int, hashes: Sequence[bytes]) -> None:
+    """Insert complete subtrees in the order in which they came into being, from position ``first``."""
+    execute_many(
+        transaction,
+        "INSERT INTO audit_node (position, hash) VALUES (?, ?)",
+        list(enumerate(hashes, first)),
+    )
 
 
 def insert_checkpoint(transaction: Transaction, size: int, note: str) -> None:
@@ -107,14 +111,24 @@ def read_checkpoint(transaction: Transaction, size_max: int | None = None) -> tu
     return None if row is None else (int(row[0]), str(row[1]))
 
 
+def node_position(level: int, idx: int) -> int:
+    """Return where a complete subtree of level 1 or above stands in ``audit_node``, from 0.
+
+    Subtrees are numbered as they come into being: the leaf L completes one for each trailing one
+    bit of L, and the leaves before it completed L - popcount(L). So the table only ever grows at
+    its end, which costs one page a group instead of one for each level.
+    """
+    last_leaf = (idx + 1 << level) - 1
+    return last_leaf - last_leaf.bit_count() + level - 1
+
+
 def read_hash(transaction: Transaction, level: int, idx: int) -> bytes | None:
     """Return the stored hash of a complete subtree, or of a leaf (level 0)."""
     if level == 0:
         row = fetch_one(transaction, "SELECT leaf_hash FROM audit_entry WHERE idx = ?", (idx,))
     else:
-        row = fetch_one(
-            transaction, "SELECT hash FROM audit_node WHERE level = ? AND idx = ?", (level, idx)
-        )
+        statement = "SELECT hash FROM audit_node WHERE position = ?"
+        row = fetch_one(transaction, statement, (node_position(level, idx),))
     return None if row is None else bytes(row[0])
 
 
@@ -147,18 +161,15 @@ def stream_entries(transaction: Transaction, start: int, end: int) -> Iterator[R
         start = rows[-1][0] + 1
 
 
-def stream_nodes(transaction: Transaction, level: int) -> Iterator[Row]:
-    """Yield (idx, hash) of all nodes of ``level``, in order."""
-    statement = "SELECT idx, hash FROM audit_node WHERE level = ? AND idx > ? ORDER BY idx LIMIT ?"
+def stream_nodes(transaction: Transaction, end: int) -> Iterator[Row]:
+    """Yield (position, hash) of the nodes below position ``end``, in order."""
+    statement = (
+        "SELECT position, hash FROM audit_node WHERE position > ? AND position < ? ORDER BY position LIMIT ?"
+    )
     last = -1
-    while rows := fetch_all(transaction, statement, (level, last, PAGE_ROWS)):
+    while rows := fetch_all(transaction, statement, (last, end, PAGE_ROWS)):
         yield from rows
         last = rows[-1][0]
-
-
-def read_levels(transaction: Transaction) -> Sequence[int]:
-    """Return the levels of which nodes are stored."""
-    return [row[0] for row in fetch_all(transaction, "SELECT DISTINCT level FROM audit_node ORDER BY level")]
 
 
 def stream_checkpoints(transaction: Transaction) -> Iterator[tuple[int, str]]:

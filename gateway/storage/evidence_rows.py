@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.storage.driver_sql import execute, execute_many, fetch_all, fetch_one
@@ -39,9 +40,9 @@ class SealedPart:
 
 def insert_evidence(
     transaction: Transaction,
-    signed: list[tuple[int, SignedRow]],
-    parts: list[tuple[int, SealedPart]],
-    subjects: list[tuple[bytes, int, int]],
+    signed: Sequence[tuple[int, SignedRow]],
+    parts: Sequence[tuple[int, SealedPart]],
+    subjects: Sequence[tuple[bytes, int, int]],
 ) -> None:
     """Insert the evidence of a group: by entry index, and (subject_ref, idx, part)."""
     execute_many(
@@ -66,7 +67,7 @@ def insert_evidence(
     execute_many(
         transaction,
         "INSERT INTO subject_index (subject_ref, idx, part) VALUES (?, ?, ?)",
-        subjects,  # type: ignore[arg-type]  # list is invariant
+        subjects,
     )
 
 

@@ -56,13 +56,11 @@ AUDIT_ENTRY = Table(
 AUDIT_NODE = Table(
     "audit_node",
     NODE_METADATA,
-    Column("level", SmallInteger, nullable=False),
-    Column("idx", BigInteger, nullable=False),
+    Column("position", _INDEX, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("level", "idx"),
-    sqlite_with_rowid=False,
 )
-"""Insert-only. Complete subtrees of level 1 and above; level 0 is ``audit_entry.leaf_hash``."""
+"""Insert-only. Complete subtrees of level 1 and above in the order in which they came into being
+(``audit_rows.node_position``); level 0 is ``audit_entry.leaf_hash``."""
 
 AUDIT_CHECKPOINT = Table(
     "audit_checkpoint",
@@ -100,7 +98,6 @@ EVIDENCE = Table(
     Column("nonce", LargeBinary, nullable=False),
     Column("ciphertext", LargeBinary, nullable=False),
     PrimaryKeyConstraint("idx", "part"),
-    sqlite_with_rowid=False,
 )
 """The openings: personal, encrypted with AES-256-GCM under the key of the same (idx, part)."""
 

@@ -51,11 +51,8 @@ def _create_log() -> None:
     )
     op.create_table(
         "audit_node",
-        sa.Column("level", sa.SmallInteger, nullable=False),
-        sa.Column("idx", sa.BigInteger, nullable=False),
+        sa.Column("position", INDEX, primary_key=True, autoincrement=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),
-        sa.PrimaryKeyConstraint("level", "idx"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "audit_checkpoint",
@@ -109,7 +106,6 @@ def _create_evidence() -> None:
         sa.Column("nonce", sa.LargeBinary, nullable=False),
         sa.Column("ciphertext", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("idx", "part"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "evidence_key",
