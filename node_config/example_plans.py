@@ -17,7 +17,7 @@ MOVED_SHARE = 0.36
 """Share of the learners whose records lie in two provinces or more."""
 
 RECORDS_MAX = 12
-"""Records of one learner in one province."""
+"""Records of one learner in all provinces."""
 
 DEMO_LEARNER = resident_id(99, date(1996, 4, 12), 122)
 """Resident number of the learner who lost a certificate. Region 990099 is hers alone."""
@@ -33,6 +33,8 @@ def population(seed: int) -> list[Learner]:
     while min(keepers.values()) < LEARNERS_A_PROVINCE:
         home = min(words.PROVINCES, key=lambda province: keepers[province])
         learner = _life(lives, home)
+        if sum(map(len, learner.achievements.values())) >= RECORDS_MAX:
+            continue  # a correction may add one record more
         learners.append(learner)
         for province in learner.achievements:
             keepers[province] += 1
@@ -63,6 +65,8 @@ def _graduate(lives: Lives, home: str, away: str) -> Learner:
     if end <= 2021 and rng.random() < 0.1:
         end += 3
         lives.study(learner, home, "master", end)
+    if 2021 <= end <= 2024 and rng.random() < 0.3:
+        lives.x_certificate(learner, home, end - 1)
     if away:
         lives.career(learner, away, rng.randint(end, 2024), 1)
     if rng.random() < 0.25:

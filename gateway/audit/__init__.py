@@ -24,6 +24,8 @@ from gateway.audit.merkle import (
     verify_inclusion,
 )
 from gateway.audit.receipt import verify_receipt
+from gateway.audit.self_check import verify_log
+from gateway.audit.verify import VerifyReport
 
 __all__ = [
     "EMPTY_ROOT",
@@ -40,6 +42,7 @@ __all__ = [
     "ProofError",
     "SeenMessage",
     "StoredExchange",
+    "VerifyReport",
     "leaf_bytes",
     "leaf_hash",
     "management_entry",
@@ -51,5 +54,6 @@ __all__ = [
     "tree_root",
     "verify_consistency",
     "verify_inclusion",
+    "verify_log",
     "verify_receipt",
 ]

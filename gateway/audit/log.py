@@ -317,7 +317,9 @@ class AuditLog:
         seen_at = unix_ms(self._clock())
         key = (checkpoint.origin, checkpoint.size, checkpoint.root)
         conflicts: tuple[str, ...] = self._groups.submit(
-            _Work(lambda transaction: audit_rows.keep_peer_checkpoint(transaction, key, note, source, seen_at))
+            _Work(
+                lambda transaction: audit_rows.keep_peer_checkpoint(transaction, key, note, source, seen_at)
+            )
         )
         return conflicts
 

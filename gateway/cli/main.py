@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 import typer
 
 from gateway.cli import config_commands, node_commands, peers_commands, query_commands
 from gateway.cli.audit_commands import audit_app
 from gateway.cli.demo_commands import demo
-from gateway.cli.output import EXIT_WRONG, complain
+from gateway.cli.output import EXIT_DEFECT, EXIT_WRONG, complain
 from gateway.cli.records_commands import records_app
 from gateway.cli.scheme_commands import scheme_app
 from gateway.errors import GatewayError
@@ -68,6 +69,12 @@ def run() -> None:
         # Whoever read our output has gone, for example `| head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_WRONG)
+    except Exception as defect:  # noqa: BLE001 - a person gets a sentence, never a traceback
+        places = traceback.extract_tb(defect.__traceback__)
+        where = next((f"{p.filename.rsplit('/', 1)[-1]}:{p.lineno}" for p in reversed(places)), "?")
+        complain(f"credit-gateway: a defect of this program ({type(defect).__name__} at {where}).")
+        complain("Please report it with the command that you ran; nothing that was running was harmed.")
+        sys.exit(EXIT_DEFECT)
 
 
 if __name__ == "__main__":

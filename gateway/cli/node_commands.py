@@ -103,7 +103,7 @@ def check(node: NodeOption = Path(), output: OutputOption = Output.table) -> Non
     Files, keys, scheme, grants, databases, audit log, peers and what will expire soon. Each
     problem names file, key and remedy. Exit status 2 when there is any.
     """
-    findings = run_checks(folder_at(node), system_clock())
+    findings = run_checks(folder_at(node), system_clock)
     if output is Output.json:
         print_json([finding.__dict__ for finding in findings])
     else:

@@ -19,6 +19,9 @@ EXIT_NO = 1
 EXIT_WRONG = 2
 """Used wrongly, or the set-up is broken."""
 
+EXIT_DEFECT = 70
+"""A defect of this program (EX_SOFTWARE of sysexits.h)."""
+
 NODE_VARIABLE = "CREDIT_GATEWAY_NODE"
 
 
@@ -64,7 +67,7 @@ def table(*columns: str, title: str | None = None) -> Table:
 
 def say(text: str = "") -> None:
     """Write a line for people to standard output, without markup."""
-    console.print(text, markup=False)
+    console.print(text, markup=False, soft_wrap=True)
 
 
 def complain(text: str) -> None:

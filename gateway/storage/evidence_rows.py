@@ -21,9 +21,7 @@ class SignedRow:
     @property
     def size_bytes(self) -> int:
         """How much this adds to a transaction."""
-        return sum(
-            map(len, (self.request_message, self.request_body, self.answer_message, self.answer_body))
-        )
+        return sum(map(len, (self.request_message, self.request_body, self.answer_message, self.answer_body)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +90,7 @@ def read_parts(transaction: Transaction, idx: int) -> list[SealedPart]:
         (idx,),
     )
     return [
-        SealedPart(row[0], bytes(row[1]), bytes(row[2]), bytes(row[3]), bytes(row[4]), row[5])
-        for row in rows
+        SealedPart(row[0], bytes(row[1]), bytes(row[2]), bytes(row[3]), bytes(row[4]), row[5]) for row in rows
     ]
 
 
@@ -114,7 +111,9 @@ def delete_subject(transaction: Transaction, subject_ref: bytes) -> int:
         "AND s.idx = {table}.idx AND s.part = {table}.part)"
     )
     execute(transaction, "DELETE FROM evidence_key " + condition.format(table="evidence_key"), (subject_ref,))
-    erased = execute(transaction, "DELETE FROM evidence " + condition.format(table="evidence"), (subject_ref,))
+    erased = execute(
+        transaction, "DELETE FROM evidence " + condition.format(table="evidence"), (subject_ref,)
+    )
     execute(transaction, "DELETE FROM subject_index WHERE subject_ref = ?", (subject_ref,))
     return erased
 

@@ -81,7 +81,9 @@ class GroupCommitter(Generic[Item, Result]):
             for waiter, outcome in zip(group, outcomes, strict=True):
                 waiter.outcome = outcome
         except BaseException as error:
-            failure = error if isinstance(error, Exception) else InterruptedError("the commit was interrupted")
+            failure = (
+                error if isinstance(error, Exception) else InterruptedError("the commit was interrupted")
+            )
             for waiter in group:
                 waiter.outcome = failure
             if not isinstance(error, Exception):

@@ -1,0 +1,300 @@
+"""Does a stored log agree with itself, byte by byte? Trusts nothing that the gateway computed before.
+
+Every leaf is hashed anew, the whole tree is built anew from the leaves, and everything that was
+stored is held against it: leaf hashes, tree nodes, every checkpoint with its signature, the tree's
+head, and checkpoints that somebody outside kept. Memory is constant: entries, nodes and checkpoints
+come as streams in the order in which they were appended.
+
+The first entry that is not what it was is named as exactly as the evidence allows: the last good
+and the first failing checkpoint enclose it, and stored nodes narrow that down.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Protocol
+
+from gateway.audit.checkpoint import open_checkpoint
+from gateway.audit.merkle import root_from_edge
+from gateway.errors import GatewayError
+from gateway.signing.signed_note import NoteError, NoteVerifier
+
+FINDINGS_MAX = 20
+"""How many findings are spelled out; the first is the one that matters."""
+PROGRESS_EVERY = 4_096
+"""Entries between two reports of progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTree:
+    """The tree's head as stored."""
+
+    size: int
+    root: bytes
+    edge: tuple[bytes, ...]
+
+
+class LogSource(Protocol):
+    """A stored log. Rows are tuples, so that a million of them stay cheap."""
+
+    @property
+    def origin(self) -> str:
+        """Name of the log."""
+
+    def tree(self) -> StoredTree:
+        """The head as it is stored now."""
+
+    def entries(self, start: int, end: int) -> Iterator[Sequence[Any]]:
+        """(index, leaf, leaf_hash, exchange_id, logged_at) in order, start <= index < end."""
+
+    def nodes(self, end: int) -> Iterator[Sequence[Any]]:
+        """(position, hash) of the complete subtrees of level 1 and above, as they came into being."""
+
+    def checkpoints(self) -> Iterator[tuple[int, str]]:
+        """(size, note), the smallest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What a verification found."""
+
+    entries: int
+    """How many entries were read."""
+    checkpoints: int
+    """How many signed checkpoints were verified."""
+    first_bad: int | None
+    """Index of the first entry that is altered, missing, inserted or out of place."""
+    findings: tuple[str, ...] = field(default=())
+
+    @property
+    def ok(self) -> bool:
+        """Whether the log is intact."""
+        return not self.findings
+
+
+def verify_stored_log(
+    source: LogSource,
+    verifier: NoteVerifier,
+    *,
+    held: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> VerifyReport:
+    """Verify everything in ``source``; ``progress`` is told (entries done, entries in all).
+
+    ``held`` are checkpoints of this log that others kept: without any, a log that was cut back or
+    rewritten as a whole by who has the log key looks intact.
+    """
+    return _Verification(source, verifier, held, progress or (lambda _done, _all: None)).run()
+
+
+class _Verification:
+    """One pass over a log."""
+
+    def __init__(
+        self,
+        source: LogSource,
+        verifier: NoteVerifier,
+        held: Sequence[str],
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self._source = source
+        self._verifier = verifier
+        self._progress = progress
+        self._tree = source.tree()
+        self._findings: list[str] = []
+        self._first_bad: int | None = None
+        self._read = 0
+        self._verified_checkpoints = 0
+        self._edge: list[bytes] = []
+        self._complete = True
+        """No entry was missing so far: the tree can be built."""
+        self._good_size = 0
+        """Largest size whose checkpoint was right."""
+        self._failed = False
+        """A checkpoint failed: every later one will too."""
+        self._suspect: tuple[int, int] | None = None
+        """Leaves under the first node that was not as stored: start, end."""
+        self._nodes = source.nodes(self._tree.size - self._tree.size.bit_count())
+        self._next_node = next(self._nodes, None)
+        self._held: dict[int, bytes] = {}
+        self._beyond = 0
+        """Largest size of any checkpoint, if larger than the tree."""
+        for note in held:
+            self._hold(note)
+
+    def run(self) -> VerifyReport:
+        checkpoints = self._source.checkpoints()
+        due = next(checkpoints, None)
+        size, logged_at = 0, 0
+        for index, leaf, stored_hash, exchange_id, at in self._source.entries(0, self._tree.size):
+            self._read += 1
+            if index != size:
+                self._report(size, f"entry {size} is missing" + _until(size, index))
+                self._complete = False
+                size = index
+            hashed = sha256(b"\x00" + leaf).digest()
+            if hashed != stored_hash:
+                self._report(index, f"entry {index} was altered: its bytes do not have the stored hash")
+                hashed = stored_hash
+            elif at < logged_at or not _columns_agree(leaf, exchange_id, at):
+                self._report(index, f"entry {index}: its columns are not what its leaf says")
+            logged_at = at
+            if self._complete:
+                self._append(size, hashed)
+            size += 1
+            while due is not None and due[0] <= size:
+                self._check(due[0], due[1], size)
+                due = next(checkpoints, None)
+            if size in self._held and self._complete:
+                self._compare(size, self._held[size], "a checkpoint that others hold")
+            if not size % PROGRESS_EVERY:
+                self._progress(size, self._tree.size)
+        while due is not None:
+            self._beyond = max(self._beyond, due[0])
+            due = next(checkpoints, None)
+        self._finish(size)
+        self._progress(size, self._tree.size)
+        return VerifyReport(
+            self._read, self._verified_checkpoints, self._first_bad, tuple(self._findings[:FINDINGS_MAX])
+        )
+
+    def _append(self, index: int, hashed: bytes) -> None:
+        """Grow the tree by one leaf and hold each subtree that it completes against the stored one."""
+        level, end = 0, index + 1
+        position = index - index.bit_count()
+        while index & 1:
+            hashed = sha256(b"\x01" + self._edge.pop() + hashed).digest()
+            index >>= 1
+            level += 1
+            stored = self._next_node
+            if stored is not None and stored[0] == position:
+                self._next_node = next(self._nodes, None)
+                if stored[1] == hashed:
+                    position += 1
+                    continue
+                text = (
+                    f"the stored node of level {level} over entries {end - (1 << level)} to {end - 1} differs"
+                )
+            else:
+                text = f"the node of level {level} over entries {end - (1 << level)} to {end - 1} is missing"
+            if self._suspect is None:
+                self._suspect = (end - (1 << level), end)
+                self._node_text = text
+            position += 1
+        self._edge.append(hashed)
+
+    def _check(self, size: int, note: str, have: int) -> None:
+        """Verify one stored checkpoint when the tree has grown to its size."""
+        try:
+            root = self._root_of(size, note)
+        except GatewayError as error:
+            self._report(None, f"the checkpoint of size {size} is not acceptable: {error.message}")
+            return
+        self._verified_checkpoints += 1
+        if self._complete and size == have:
+            self._compare(size, root, "the signed checkpoint")
+
+    def _root_of(self, size: int, note: str) -> bytes:
+        """Return the root that a note states, after verifying its signature.
+
+        A note in the very form that the gateway writes is taken apart by its known lengths, which
+        costs a third of parsing it; the signature is verified over the same text.
+        """
+        start = f"{self._source.origin}\n{size}\n"
+        middle = f"\n\n— {self._verifier.name} "
+        at = len(start) + 44
+        if (
+            note.startswith(start)
+            and note.startswith(middle, at)
+            and note.find("\n", at + len(middle)) + 1 == len(note)
+        ):
+            content = b64decode(note[at + len(middle) : -1])
+            if content[:4] == self._verifier.key_id:
+                self._verifier.verify(content[4:], note[: at + 1])
+                return b64decode(note[len(start) : at])
+        checkpoint = open_checkpoint(note, self._source.origin, self._verifier)
+        if checkpoint.size != size:
+            raise NoteError("it is of another size.")
+        return checkpoint.root
+
+    def _compare(self, size: int, root: bytes, what: str) -> None:
+        if root_from_edge(self._edge) == root:
+            if not self._failed:
+                self._good_size = max(self._good_size, size)
+                self._clear_suspicion()
+            return
+        if self._failed:
+            return
+        self._failed = True
+        start, end = self._good_size, size
+        if self._suspect is not None and max(start, self._suspect[0]) < min(end, self._suspect[1]):
+            start, end = max(start, self._suspect[0]), min(end, self._suspect[1])
+        self._suspect = None
+        first = f"entry {start} is" if end - start == 1 else f"one of the entries {start} to {end - 1} is"
+        self._report(start, f"{first} not what it was: {what} of size {size} has another root")
+
+    def _clear_suspicion(self) -> None:
+        """The entries are right, so it was the stored node that was altered."""
+        if self._suspect is not None:
+            self._report(None, f"{self._node_text}; the entries below it are intact")
+            self._suspect = None
+
+    def _finish(self, size: int) -> None:
+        """Check what can only be known at the end."""
+        now = self._source.tree()
+        if size < self._tree.size:
+            self._report(size, f"entry {size} is missing" + _until(size, self._tree.size))
+        elif self._complete and (root_from_edge(self._edge), tuple(self._edge)) != (
+            self._tree.root,
+            self._tree.edge,
+        ):
+            self._report(None, "the stored head of the tree is not that of its entries")
+        if self._suspect is not None:
+            self._report(None if self._good_size >= size else self._suspect[0], self._node_text)
+        beyond = next(iter(self._source.entries(self._tree.size, 2**62)), None)
+        now = self._source.tree()
+        if beyond is not None and beyond[0] >= now.size:
+            self._report(beyond[0], f"entry {beyond[0]} was inserted: the tree has only {now.size} entries")
+        longest = max([self._beyond, *self._held], default=0)
+        if longest > now.size:
+            self._report(
+                now.size, f"entry {now.size} is missing: a signed checkpoint covers {longest} entries"
+            )
+        if self._complete and self._tree.size and not self._failed and self._good_size < self._tree.size:
+            self._report(None, f"the checkpoint of size {self._tree.size} is missing or not acceptable")
+
+    def _hold(self, note: str) -> None:
+        try:
+            checkpoint = open_checkpoint(note, self._source.origin, self._verifier)
+        except GatewayError as error:
+            self._report(None, f"a checkpoint that others hold is not acceptable: {error.message}")
+            return
+        known = self._held.setdefault(checkpoint.size, checkpoint.root)
+        if known != checkpoint.root:
+            self._report(
+                None, f"others hold two different checkpoints of size {checkpoint.size}: the log was forked"
+            )
+
+    def _report(self, index: int | None, text: str) -> None:
+        if index is not None and (self._first_bad is None or index < self._first_bad):
+            self._first_bad = index
+            self._findings.insert(0, text + ".")
+        else:
+            self._findings.append(text + ".")
+
+
+def _until(start: int, end: int) -> str:
+    """Say that more than one entry is missing."""
+    return "" if end - start == 1 else f", and all up to {end - 1}"
+
+
+def _columns_agree(leaf: bytes, exchange_id: bytes, logged_at: int) -> bool:
+    """Whether the columns beside a leaf repeat what stands in it."""
+    if b'"logged_at":%d,' % logged_at not in leaf:
+        return False
+    if exchange_id:
+        return b'"exchange_id":"%b"' % exchange_id.hex().encode() in leaf
+    return b'"exchange_id"' not in leaf

@@ -1,0 +1,254 @@
+"""A federation in memory: real keys, real logs on SQLite, a clock that stands, a wire that can lie.
+
+A test changes one thing and looks at the reason that comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, RecordQuery, RecordQueryBody
+from creditexchange.v1.record_pb2 import LearningRecord
+from gateway.audit import AuditLog
+from gateway.audit.commitment import SUBJECT_TOKEN, commitments_root, open_items
+from gateway.clock import monotonic_s, new_id
+from gateway.errors import PeerFaultError
+from gateway.exchange.answering.answer import Answering, SignedRefusalError, answer_query
+from gateway.exchange.asking.ask import Asking
+from gateway.exchange.asking.question import Question
+from gateway.exchange.messages import (
+    QUERY_RECORDS,
+    RECORD_QUERY_TYPE,
+    ExchangeSettings,
+    IncomingCall,
+    Snapshot,
+)
+from gateway.learners.subject_token import FederationSecret, subject_token
+from gateway.node.assemble import OUTCOMES
+from gateway.peers.caller import RefusalDetails, RefusedByPeerError
+from gateway.peers.roster import Peer, Roster
+from gateway.policy.grants import Access, AccessFile
+from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
+from gateway.records.source import StoredRecord
+from gateway.rpc.methods import METHODS
+from gateway.schemes import load_scheme
+from gateway.signing.envelope import seal
+from gateway.storage.engine import open_engine
+from gateway.telemetry.metrics import Metrics
+from tests.federation.provinces import NOW, Province
+
+EXAMPLES = Path(__file__).parents[2] / "node_config"
+SECRET = FederationSecret("2026", bytes(range(32)))
+LEARNER = "990001199003071231"
+STRANGER = "990001199003079970"
+
+EMPLOYMENT = PURPOSES["employment"]
+STATUTE = LEGAL_BASES["statutory-duty"]
+ASKED_KINDS = (KINDS["course"], KINDS["skill-level"])
+
+
+@dataclass
+class Shelf:
+    """A record source that holds what a test puts into it."""
+
+    records: dict[bytes, list[StoredRecord]] = field(default_factory=dict)
+    asked: int = 0
+
+    def find(self, subject_tokens: Sequence[bytes], kinds: Collection[int]) -> list[list[StoredRecord]]:
+        self.asked += 1
+        return [[r for r in self.records.get(t, []) if r.kind in kinds] for t in subject_tokens]
+
+
+@dataclass
+class SimulatedNode:
+    """One node: a province with a log, a shelf of records, and a snapshot that tests may replace."""
+
+    province: Province
+    log: AuditLog
+    shelf: Shelf
+    snapshot: Snapshot
+    metrics: Metrics
+    clock: Callable[[], datetime]
+    wire: Wire
+
+    @property
+    def node_id(self) -> str:
+        return self.province.node_id
+
+    @property
+    def answering(self) -> Answering:
+        return Answering(self.shelf, self.log, self.metrics, self.clock)
+
+    @property
+    def asking(self) -> Asking:
+        return Asking(self.wire, self.log, self.metrics, self.clock)
+
+    def put(self, identifier: str, *titles: str, kind: int = KINDS["course"]) -> None:
+        token = subject_token(SECRET, "resident-id", identifier)
+        for title in titles:
+            record = LearningRecord(record_id=title, kind=kind, source_node=self.node_id)
+            record.titles.add(language="en", text=title)
+            self.shelf.records.setdefault(token, []).append(
+                StoredRecord(
+                    record_id=title,
+                    kind=kind,
+                    translated=record.SerializeToString(),
+                    scheme_digest=self.snapshot.scheme.reference.digest,
+                    original=b"{}",
+                )
+            )
+
+    def adopt(self, **changes: object) -> None:
+        self.snapshot = replace(self.snapshot, **changes)
+
+    def question(self, *peers: str, **changes: object) -> Question:
+        known = self.snapshot.roster.peers
+        facts: dict[str, object] = {
+            "identifier_type": "resident-id",
+            "learner_identifier": LEARNER,
+            "purpose": EMPLOYMENT,
+            "kinds": ASKED_KINDS,
+            "peers": tuple(known[p] for p in peers) if peers else tuple(known.values()),
+            "legal_basis": STATUTE,
+            "deadline_s": 5.0,
+        }
+        return Question(**(facts | changes))
+
+
+@dataclass
+class Wire:
+    """Carries calls between the simulated nodes. ``tampering`` may replace request or response."""
+
+    nodes: dict[str, SimulatedNode] = field(default_factory=dict)
+    sender: str = ""
+    request_tampering: Callable[[bytes], bytes] = staticmethod(lambda request: request)
+    response_tampering: Callable[[bytes], bytes] = staticmethod(lambda response: response)
+    faults: dict[str, PeerFaultError] = field(default_factory=dict)
+    carried: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def call(self, peer: Peer, method: str, request: bytes, timeout_s: float) -> bytes:
+        if peer.node_id in self.faults:
+            raise self.faults[peer.node_id]
+        request = self.request_tampering(request)
+        self.carried.append((peer.node_id, request))
+        node = self.nodes[peer.node_id]
+        call = incoming(node, self.sender, method=method)
+        try:
+            return self.response_tampering(answer_query(request, call, node.snapshot, node.answering))
+        except SignedRefusalError as refused:
+            raise RefusedByPeerError(
+                RefusalDetails(
+                    refused.reason,
+                    refused.message,
+                    tuple(refused.details.items()),
+                    refused.signed,
+                    refused.retry_after_s,
+                )
+            ) from refused
+
+    def forget(self, keep: Sequence[Peer]) -> None:
+        """Nothing is kept open here."""
+
+
+def incoming(node: SimulatedNode, sender: str, method: str = QUERY_RECORDS) -> IncomingCall:
+    """A call that arrives at ``node`` over TLS that proves ``sender``."""
+    return IncomingCall(method, node.snapshot.roster.peers[sender], node.clock(), monotonic_s() + 5)
+
+
+def all_granted(*peers: str) -> Access:
+    return Access.of(
+        AccessFile.model_validate(
+            {
+                "grant": [
+                    {
+                        "peer": peer,
+                        "purposes": ["employment"],
+                        "kinds": ["course", "skill-level", "degree"],
+                        "consent_required": False,
+                        "statutory_basis": "a statute",
+                    }
+                    for peer in peers
+                ]
+            }
+        )
+    )
+
+
+@dataclass
+class Federation:
+    """Several simulated nodes that know each other."""
+
+    nodes: dict[str, SimulatedNode]
+    now: list[datetime]
+
+    def __getitem__(self, node_id: str) -> SimulatedNode:
+        return self.nodes[node_id]
+
+    def pass_time(self, seconds: float) -> None:
+        self.now[0] += timedelta(seconds=seconds)
+
+
+def make_federation(folder: Path, *ids: str) -> Federation:
+    provinces = {i: Province(i) for i in ids}
+    now = [NOW]
+    nodes: dict[str, SimulatedNode] = {}
+    for i, province in provinces.items():
+        engine = open_engine(f"sqlite:///{folder / f'{i}.db'}")
+        AuditLog.create(engine, province.log_origin, clock=lambda: now[0], born_with_keys=True)
+        log = AuditLog.open(engine, province.log_origin, province.log_key.private, lambda: now[0], bytes(32))
+        others = [p.peer() for p in provinces.values() if p is not province]
+        metrics = Metrics(OUTCOMES, (m.name for m in METHODS))
+        metrics.know_peers(ids)
+        snapshot = Snapshot(
+            node_id=i,
+            message_keys=(province.message_key,),
+            roster=Roster.of(others),
+            access=all_granted(*(o.node_id for o in others)),
+            scheme=load_scheme(EXAMPLES / (i if (EXAMPLES / i).is_dir() else "zhejiang") / "scheme.toml"),
+            secrets={"2026": SECRET},
+            settings=ExchangeSettings(),
+            card_serial=1,
+        )
+        wire = Wire(nodes, sender=i)
+        nodes[i] = SimulatedNode(province, log, Shelf(), snapshot, metrics, lambda: now[0], wire)
+    return Federation(nodes, now)
+
+
+@dataclass
+class Draft:
+    """A query before it is signed; tests change what they want to be wrong."""
+
+    query: RecordQuery
+    body: RecordQueryBody
+    openings: list
+
+    def signed(self, province: Province, type_: str = RECORD_QUERY_TYPE) -> bytes:
+        if self.body is not None:
+            self.query.body = self.body.SerializeToString()
+        message = seal(self.query.SerializeToString(), type_, [province.message_key])
+        return QueryRecordsRequest(message=message, openings=self.openings).SerializeToString()
+
+
+def draft(asker: str, answerer: str, now: datetime, identifier: str = LEARNER) -> Draft:
+    """A correct query from ``asker`` to ``answerer``."""
+    openings = open_items(SUBJECT_TOKEN, [subject_token(SECRET, "resident-id", identifier)])
+    query = RecordQuery()
+    header = query.header
+    header.protocol_version = 1
+    header.message_id, header.exchange_id = new_id(), new_id()
+    header.pair_sequence = 1
+    header.sender, header.audience, header.method = asker, answerer, QUERY_RECORDS
+    header.issue_time.FromDatetime(now)
+    header.expire_time.FromDatetime(now + timedelta(seconds=60))
+    body = RecordQueryBody(
+        purpose=EMPLOYMENT,
+        kinds=ASKED_KINDS,
+        subjects_root=commitments_root(openings),
+        subject_count=1,
+        federation_epoch="2026",
+        legal_basis=STATUTE,
+    )
+    return Draft(query, body, openings)
