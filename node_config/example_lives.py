@@ -73,6 +73,8 @@ class Learner:
     identifier: str
     name: str
     born: date
+    path: words.Path = words.PATHS["services"]
+    """What they go on to, by what they learnt last."""
     achievements: dict[str, list[Achievement]] = field(default_factory=dict)
 
     def add(self, province: str, achievement: Achievement) -> Achievement:
@@ -132,7 +134,7 @@ class Lives:
         higher = level != "associate"
         school = rng.choice((words.UNIVERSITIES if higher else words.COLLEGES)[province])
         major = rng.choice(words.BACHELOR_MAJORS if higher else words.ASSOCIATE_MAJORS)
-        return self.programme(learner, province, level, end, form, school, major, rng.randint(1, 3))
+        return self.programme(learner, province, level, end, form, school, major, rng.choice((1, 1, 2)))
 
     def programme(
         self,
@@ -147,6 +149,7 @@ class Lives:
     ) -> Achievement:
         """Add one programme of one school and return its graduation."""
         rng = self.rng
+        learner.path = words.PATHS[major.path]
         years = {"master": 3, "bachelor": 4 if form == "1" else 3, "associate": 3}[level]
         body = Body(school.name_in(end), school.code, "moe-school", "awarded", words.REGIONS[province])
         awarded = day_in(rng, end, 6)
@@ -159,7 +162,7 @@ class Lives:
             field_code=major.code if coded else "",
             education=level,
             start=f"{end - years}-09-01",
-            end=f"{end}-06-30",
+            end=f"{end}-06",
             award=awarded.isoformat() if rng.random() < 0.85 else f"{end}-06",
             number=self.serials.graduation(school.code, form, end, level),
             catalogue_title=_graduation_title(level, form),
@@ -167,7 +170,11 @@ class Lives:
         learner.add(province, graduation)
         if level != "associate" and (form == "1" or rng.random() < 0.4):
             self._degree(learner, province, level, end, school, major, graduation)
-        pool = [*major.courses, *rng.sample(words.COMMON_COURSES, 2)] if level != "master" else list(major.courses)
+        pool = (
+            [*major.courses, *rng.sample(words.COMMON_COURSES, 2)]
+            if level != "master"
+            else list(major.courses)
+        )
         for course in rng.sample(pool, min(courses, len(pool))):
             self._course(learner, province, course, major, graduation, form)
         return graduation
@@ -256,11 +263,13 @@ class Lives:
         """Add the end of a secondary vocational school at eighteen."""
         end = learner.born.year + 18
         number = self.serials.local(f"{words.REGIONS[province][:2]}Z", end)
+        subject = self.rng.choice(list(words.SECONDARY_SUBJECTS))
+        learner.path = words.PATHS[words.SECONDARY_SUBJECTS[subject]]
         return learner.add(
             province,
             Achievement(
                 kind="graduation",
-                title=self.rng.choice(("机电技术应用", "会计事务", "电子商务", "汽车运用与维修", "高星级饭店运营与管理")),
+                title=subject,
                 body=assessor(province, "示例中等职业学校", 3),
                 education="secondary-vocational",
                 start=f"{end - 3}-09",
@@ -276,7 +285,7 @@ class Lives:
     def career(self, learner: Learner, province: str, first_year: int, steps: int) -> None:
         """Add trainings and the skill certificates that follow them, levels rising with the years."""
         rng = self.rng
-        occupation = rng.choice(words.OCCUPATIONS)
+        occupation = words.OCCUPATIONS[rng.choice(learner.path.occupations)]
         year = max(2020, first_year)
         for level in occupation.levels[:steps]:
             if year > 2025:
@@ -322,29 +331,50 @@ class Lives:
             ),
         )
 
-    def x_certificate(self, learner: Learner, province: str, year: int) -> Achievement:
-        """Add a 1+X certificate of ``year`` (2020 or later)."""
+    def x_certificate(self, learner: Learner, province: str, year: int) -> None:
+        """Add a 1+X certificate of ``year``, if one that fits the learner's studies existed by then."""
         rng = self.rng
-        choice = rng.choice([entry for entry in words.X_CERTIFICATES if entry[2] <= year])
-        return learner.add(
+        titles = [title for title in learner.path.x_certificates if words.X_CERTIFICATES[title][1] <= year]
+        if not titles:
+            return
+        choice = rng.choice(titles)
+        learner.add(
             province,
             Achievement(
                 kind="x-certificate",
-                title=f"{choice[0]}职业技能等级证书",
-                english=choice[1],
+                title=f"{choice}职业技能等级证书",
+                english=words.X_CERTIFICATES[choice][0],
                 body=assessor(province, "示例培训评价组织", 4),
                 mark=self.mark() if rng.random() < 0.5 else "pass",
                 x_level=rng.choice(("junior", "intermediate", "intermediate", "senior")),
                 award=f"{year}-12" if rng.random() < 0.4 else day_in(rng, year, 12).isoformat(),
                 number=self.serials.local(f"X{words.REGIONS[province][:2]}", year),
-                catalogue_title=f"{choice[0]}职业技能等级证书",
+                catalogue_title=f"{choice}职业技能等级证书",
+            ),
+        )
+
+    def placement(self, learner: Learner, province: str, end: int) -> Achievement:
+        """Add the placement in the last term of a college programme, counted in weeks."""
+        weeks = self.rng.choice((4, 6, 8))
+        return learner.add(
+            province,
+            Achievement(
+                kind="experience",
+                title="岗位实习",
+                body=assessor(province, "示例实习企业", 8, "assessed"),
+                hours=weeks,
+                hour_kind="week",
+                mark="pass",
+                start=f"{end}-03",
+                end=f"{end}-05",
             ),
         )
 
     def qualification(self, learner: Learner, province: str, year: int) -> Achievement:
         """Add a vocational qualification; those of the skilled trades expire after six years."""
         rng = self.rng
-        group, title, english = rng.choice(words.QUALIFICATIONS)
+        title = rng.choice(learner.path.qualifications)
+        group, english = words.QUALIFICATIONS[title]
         awarded = day_in(rng, year, rng.randint(3, 6) if year == 2026 else rng.randint(3, 12))
         made = Achievement(
             kind="vocational-qualification",
@@ -408,4 +438,3 @@ DEGREE_FIELDS = {"04": "教育学", "05": "文学", "07": "理学", "08": "工�
 def _graduation_title(level: str, form: str) -> str:
     education = {"1": "普通高等教育", "5": "成人高等教育"}[form]
     return education + {"master": "硕士研究生", "bachelor": "本科", "associate": "专科"}[level] + "毕业证书"
-

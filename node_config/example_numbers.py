@@ -68,9 +68,16 @@ class Serials:
         return str(990_000 + self._last[key])
 
     def graduation(self, school: str, form: str, year: int, level: str) -> str:
-        """Return an 18-digit graduation number: school, form (1 regular, 5 adult), year, level, serial."""
+        """Return a graduation number: school, form (1 regular, 5 adult), year, level, serial.
+
+        18 digits; 17 in 2001 and 2002, when the serial had five; before that each school numbered as it
+        liked.
+        """
         stem = f"{school}{form}{year}{_GRADUATION_LEVEL[level]}"
-        return stem + self.take(stem)
+        serial = self.take(stem)
+        if year <= 2000:
+            return f"校毕字（{year}）第{serial}号"
+        return stem + (serial[:2] + serial[3:] if year <= 2002 else serial)
 
     def degree(self, school: str, year: int, level: str) -> str:
         """Return a 16-digit degree number: school, level, year, serial."""

@@ -84,6 +84,8 @@ def _college(lives: Lives, home: str, away: str) -> Learner:
     lives.study(learner, home, "associate", end)
     if end >= 2021:
         lives.x_certificate(learner, home, end - 1)
+    if rng.random() < 0.3:
+        lives.placement(learner, home, end)
     if away or rng.random() < 0.2:
         lives.career(learner, away or home, rng.randint(end, 2024), rng.choice((1, 1, 2)))
     return learner
@@ -165,7 +167,10 @@ def demo_learner(lives: Lives) -> Learner:
     lives.training(learner, "anhui", 2023)
     anhui = words.UNIVERSITIES["anhui"][0]
     for place, (title, english, hours, mark) in enumerate(
-        (("采购与供应管理", "Purchasing and Supply", 36, "91"), ("物流系统规划", "Logistics Systems Planning", 54, "78.5"))
+        (
+            ("采购与供应管理", "Purchasing and Supply", 36, "91"),
+            ("物流系统规划", "Logistics Systems Planning", 54, "78.5"),
+        )
     ):
         learner.add(
             "anhui",

@@ -133,6 +133,8 @@ class Major:
     """Two digits after the level digit of GB/T 6864, for example "08" engineering; "" = no degree."""
     letters: str
     """Start of its course codes."""
+    path: str
+    """Key of `PATHS`: what its graduates go on to."""
     courses: tuple[Course, ...]
     former: str = ""
     """Its title before the catalogue of 2021; "" = the same."""
@@ -144,6 +146,7 @@ BACHELOR_MAJORS = (
         "080901",
         "08",
         "CS",
+        "computing",
         (
             Course("数据结构", "Data Structures", 64),
             Course("操作系统", "Operating Systems", 64),
@@ -156,6 +159,7 @@ BACHELOR_MAJORS = (
         "080202",
         "08",
         "ME",
+        "machinery",
         (
             Course("机械原理", "Theory of Machines", 56),
             Course("工程制图", "Engineering Drawing", 64),
@@ -168,6 +172,7 @@ BACHELOR_MAJORS = (
         "080601",
         "08",
         "EE",
+        "machinery",
         (
             Course("电路原理", "Electric Circuits", 80),
             Course("电机学", "Electrical Machines", 64),
@@ -180,6 +185,7 @@ BACHELOR_MAJORS = (
         "120203K",
         "12",
         "AC",
+        "accounting",
         (
             Course("中级财务会计", "Intermediate Financial Accounting", 64),
             Course("成本会计", "Cost Accounting", 48),
@@ -192,6 +198,7 @@ BACHELOR_MAJORS = (
         "120601",
         "12",
         "LM",
+        "logistics",
         (
             Course("供应链管理", "Supply Chain Management", 48),
             Course("运筹学", "Operations Research", 56),
@@ -204,6 +211,7 @@ BACHELOR_MAJORS = (
         "040106",
         "04",
         "PE",
+        "childhood",
         (
             Course("学前儿童发展心理学", "Developmental Psychology of Preschool Children", 54),
             Course("学前教育学", "Preschool Pedagogy", 54),
@@ -216,6 +224,7 @@ BACHELOR_MAJORS = (
         "101101",
         "07",
         "NU",
+        "nursing",
         (
             Course("护理学基础", "Fundamentals of Nursing", 96),
             Course("内科护理学", "Medical Nursing", 80),
@@ -228,6 +237,7 @@ BACHELOR_MAJORS = (
         "050201",
         "05",
         "EN",
+        "languages",
         (
             Course("综合英语", "Comprehensive English", 72),
             Course("英语口译", "English Interpreting", 36),
@@ -243,6 +253,7 @@ ASSOCIATE_MAJORS = (
         "510201",
         "",
         "JY",
+        "computing",
         (
             Course("网页设计与制作", "Web Design", 64),
             Course("Java程序设计", "Java Programming", 72),
@@ -254,6 +265,7 @@ ASSOCIATE_MAJORS = (
         "460301",
         "",
         "JD",
+        "machinery",
         (
             Course("电气控制与PLC", "Electrical Control and PLC", 64),
             Course("机械基础", "Fundamentals of Machinery", 72),
@@ -265,6 +277,7 @@ ASSOCIATE_MAJORS = (
         "530701",
         "",
         "DS",
+        "commerce",
         (
             Course("网店运营", "Online Shop Operation", 54),
             Course("商务数据分析", "Business Data Analysis", 48),
@@ -276,6 +289,7 @@ ASSOCIATE_MAJORS = (
         "530802",
         "",
         "WL",
+        "logistics",
         (
             Course("物流信息技术", "Logistics Information Technology", 54),
             Course("运输管理实务", "Transport Management Practice", 48),
@@ -288,6 +302,7 @@ ASSOCIATE_MAJORS = (
         "590302",
         "",
         "YL",
+        "care",
         (
             Course("老年照护技术", "Elderly Care Techniques", 72),
             Course("老年心理护理", "Psychological Care of the Elderly", 36),
@@ -300,6 +315,7 @@ ASSOCIATE_MAJORS = (
         "540101",
         "",
         "LY",
+        "tourism",
         (
             Course("导游业务", "Tour Guiding", 54),
             Course("旅行社经营管理", "Travel Agency Management", 48),
@@ -328,52 +344,104 @@ class Occupation:
     """Skill levels of its national standard; 5 is the lowest."""
 
 
-OCCUPATIONS = (
-    Occupation("电工", "Electrician", "低压电工安全技术培训"),
-    Occupation("焊工", "Welder", "焊接与热切割作业安全培训"),
-    Occupation("钳工", "Fitter", "装配钳工岗位技能提升培训"),
-    Occupation("汽车维修工", "Automobile Repairer", "新能源汽车检修技能提升培训"),
-    Occupation("养老护理员", "Elderly Care Worker", "养老护理员岗前培训"),
-    Occupation("育婴员", "Infant Carer", "婴幼儿照护技能培训", (5, 4, 3)),
-    Occupation("保育师", "Childcare Worker", "保育师岗位能力培训"),
-    Occupation("中式烹调师", "Chinese Cuisine Cook", "地方菜烹饪技能培训"),
-    Occupation("中式面点师", "Chinese Pastry Cook", "面点制作技能培训"),
-    Occupation("茶艺师", "Tea Artist", "茶艺与茶文化培训"),
-    Occupation("美容师", "Beautician", "美容服务技能培训"),
-    Occupation("美发师", "Hairdresser", "美发造型技能培训"),
-    Occupation("电子商务师", "E-commerce Specialist", "电子商务运营技能培训"),
-    Occupation("互联网营销师", "Internet Marketing Specialist", "直播销售技能培训"),
-    Occupation("快递员", "Courier", "快递服务规范培训"),
-    Occupation("企业人力资源管理师", "Human Resources Manager", "人力资源管理实务培训", (4, 3, 2, 1)),
-)
+OCCUPATIONS = {
+    occupation.title: occupation
+    for occupation in (
+        Occupation("电工", "Electrician", "低压电工安全技术培训"),
+        Occupation("焊工", "Welder", "焊接与热切割作业安全培训"),
+        Occupation("钳工", "Fitter", "装配钳工岗位技能提升培训"),
+        Occupation("汽车维修工", "Automobile Repairer", "新能源汽车检修技能提升培训"),
+        Occupation("养老护理员", "Elderly Care Worker", "养老护理员岗前培训"),
+        Occupation("育婴员", "Infant Carer", "婴幼儿照护技能培训", (5, 4, 3)),
+        Occupation("保育师", "Childcare Worker", "保育师岗位能力培训"),
+        Occupation("中式烹调师", "Chinese Cuisine Cook", "地方菜烹饪技能培训"),
+        Occupation("中式面点师", "Chinese Pastry Cook", "面点制作技能培训"),
+        Occupation("茶艺师", "Tea Artist", "茶艺与茶文化培训"),
+        Occupation("美容师", "Beautician", "美容服务技能培训"),
+        Occupation("美发师", "Hairdresser", "美发造型技能培训"),
+        Occupation("电子商务师", "E-commerce Specialist", "电子商务运营技能培训"),
+        Occupation("互联网营销师", "Internet Marketing Specialist", "直播销售技能培训"),
+        Occupation("快递员", "Courier", "快递服务规范培训"),
+        Occupation("企业人力资源管理师", "Human Resources Manager", "人力资源管理实务培训", (4, 3, 2, 1)),
+    )
+}
 
-X_CERTIFICATES = (
-    ("建筑信息模型（BIM）", "Building Information Modelling (BIM)", 2020),
-    ("Web前端开发", "Web Front-end Development", 2020),
-    ("物流管理", "Logistics Management", 2020),
-    ("老年照护", "Elderly Care", 2020),
-    ("智能新能源汽车", "Intelligent New-energy Vehicles", 2020),
-    ("电子商务数据分析", "E-commerce Data Analysis", 2021),
-    ("网店运营推广", "Online Shop Operation and Promotion", 2021),
-    ("工业机器人操作与运维", "Industrial Robot Operation and Maintenance", 2021),
-    ("云计算平台运维与开发", "Cloud Platform Operation and Development", 2021),
-    ("失智老年人照护", "Care of Elderly People with Dementia", 2021),
-)
-"""(title, English title, first year in which these records show it)."""
+X_CERTIFICATES = {
+    "Web前端开发": ("Web Front-end Development", 2020),
+    "物流管理": ("Logistics Management", 2020),
+    "老年照护": ("Elderly Care", 2020),
+    "智能新能源汽车": ("Intelligent New-energy Vehicles", 2020),
+    "电子商务数据分析": ("E-commerce Data Analysis", 2021),
+    "网店运营推广": ("Online Shop Operation and Promotion", 2021),
+    "工业机器人操作与运维": ("Industrial Robot Operation and Maintenance", 2021),
+    "云计算平台运维与开发": ("Cloud Platform Operation and Development", 2021),
+    "失智老年人照护": ("Care of Elderly People with Dementia", 2021),
+    "智能财税": ("Intelligent Finance and Taxation", 2021),
+    "幼儿照护": ("Young Children Care", 2021),
+    "研学旅行策划与管理": ("Study Travel Planning and Management", 2021),
+}
+"""Title -> (English title, first year in which these records show it)."""
 
-QUALIFICATIONS = (
-    ("教师资格", "高级中学教师资格证书", "Teacher Qualification, Senior Secondary School"),
-    ("教师资格", "幼儿园教师资格证书", "Teacher Qualification, Kindergarten"),
-    ("专业技术人员", "会计专业技术资格", "Accounting Professional"),
-    ("专业技术人员", "社会工作者职业资格", "Social Worker"),
-    ("专业技术人员", "执业药师", "Licensed Pharmacist"),
-    ("专业技术人员", "建造师", "Constructor"),
-    ("专业技术人员", "计算机技术与软件专业技术资格", "Computer Technology and Software Professional"),
-    ("专业技术人员", "导游资格", "Tour Guide"),
-    ("技能人员", "消防设施操作员", "Fire Protection Facility Operator"),
-    ("技能人员", "特种作业人员", "Special Operations Worker"),
-)
-"""(group, title, English title)."""
+QUALIFICATIONS = {
+    "高级中学教师资格证书": ("教师资格", "Teacher Qualification, Senior Secondary School"),
+    "幼儿园教师资格证书": ("教师资格", "Teacher Qualification, Kindergarten"),
+    "会计专业技术资格": ("专业技术人员", "Accounting Professional"),
+    "社会工作者职业资格": ("专业技术人员", "Social Worker"),
+    "护士执业资格": ("专业技术人员", "Nurse Practising Qualification"),
+    "注册安全工程师": ("专业技术人员", "Registered Safety Engineer"),
+    "经济专业技术资格": ("专业技术人员", "Economics Professional"),
+    "计算机技术与软件专业技术资格": ("专业技术人员", "Computer Technology and Software Professional"),
+    "导游资格": ("专业技术人员", "Tour Guide"),
+    "消防设施操作员": ("技能人员", "Fire Protection Facility Operator"),
+    "特种作业人员": ("技能人员", "Special Operations Worker"),
+}
+"""Title -> (group, English title)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """What people of one background go on to; titles of the tables above."""
+
+    x_certificates: tuple[str, ...]
+    qualifications: tuple[str, ...]
+    occupations: tuple[str, ...]
+
+
+PATHS = {
+    "computing": Path(
+        ("Web前端开发", "云计算平台运维与开发"),
+        ("计算机技术与软件专业技术资格",),
+        ("电子商务师", "互联网营销师"),
+    ),
+    "machinery": Path(
+        ("工业机器人操作与运维", "智能新能源汽车"),
+        ("注册安全工程师", "特种作业人员", "消防设施操作员"),
+        ("电工", "焊工", "钳工"),
+    ),
+    "automobile": Path(("智能新能源汽车",), ("特种作业人员",), ("汽车维修工", "电工")),
+    "accounting": Path(("智能财税",), ("会计专业技术资格", "经济专业技术资格"), ("企业人力资源管理师",)),
+    "logistics": Path(("物流管理",), ("经济专业技术资格",), ("快递员", "电子商务师")),
+    "commerce": Path(
+        ("电子商务数据分析", "网店运营推广"), ("经济专业技术资格",), ("电子商务师", "互联网营销师")
+    ),
+    "childhood": Path(("幼儿照护",), ("幼儿园教师资格证书",), ("保育师", "育婴员")),
+    "nursing": Path(("老年照护",), ("护士执业资格",), ("养老护理员", "育婴员")),
+    "care": Path(("老年照护", "失智老年人照护"), ("社会工作者职业资格",), ("养老护理员",)),
+    "languages": Path(
+        ("研学旅行策划与管理",), ("高级中学教师资格证书", "导游资格"), ("茶艺师", "企业人力资源管理师")
+    ),
+    "tourism": Path(("研学旅行策划与管理",), ("导游资格",), ("茶艺师", "中式面点师", "中式烹调师")),
+    "services": Path((), ("社会工作者职业资格",), ("美容师", "美发师", "中式烹调师", "中式面点师")),
+}
+
+SECONDARY_SUBJECTS = {
+    "机电技术应用": "machinery",
+    "汽车运用与维修": "automobile",
+    "电子商务": "commerce",
+    "护理": "nursing",
+    "美发与形象设计": "services",
+}
+"""Subjects of secondary vocational schools and the key of `PATHS` of each."""
 
 TRAININGS = (
     "专业技术人员继续教育公需科目",

@@ -1,0 +1,116 @@
+"""``scheme check|explain``: a province's credit scheme."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from gateway.cli.output import EXIT_WRONG, Output, OutputOption, complain, console, print_json, say, table
+from gateway.errors import CallerError, SchemeError
+from gateway.schemes import LocalRecord, UntranslatableError, explain, load_scheme
+
+scheme_app = typer.Typer(
+    help="Credit schemes: check one, or see how one value translates.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+
+@scheme_app.command("check")
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Scheme files.")],
+    output: OutputOption = Output.table,
+) -> None:
+    """Find everything that is wrong in scheme files, each with line, table and key.
+
+    Bands that overlap or leave gaps, words mapped twice, ratios that are not positive, dates with
+    holes, unknown keys (with the nearest known one), rounding that is not declared. Exit status 2
+    when anything is wrong.
+    """
+    results = []
+    for file in files:
+        try:
+            scheme = load_scheme(file)
+        except SchemeError as error:
+            problems = [
+                {"table": p.table, "key": p.key, "line": p.line, "text": p.text} for p in error.problems
+            ]
+            results.append({"file": str(file), "ok": False, "problems": problems})
+            if output is Output.table:
+                complain(error.message)
+        else:
+            results.append({"file": str(file), "ok": True, "problems": []})
+            if output is Output.table:
+                reference = scheme.reference
+                remark = "" if reference.official else f" ({scheme.note or 'not official'})"
+                say(f"{file}: ok, {reference.scheme_id} {reference.version}{remark}")
+    if output is Output.json:
+        print_json(results)
+    if not all(result["ok"] for result in results):
+        raise typer.Exit(EXIT_WRONG)
+
+
+@scheme_app.command("explain")
+def explain_value(
+    file: Annotated[Path, typer.Argument(help="Scheme of the province that issued the record.")],
+    kind: Annotated[str, typer.Option(help="The province's word for the kind, for example 课程.")],
+    to: Annotated[Path | None, typer.Option(help="Scheme of the province that reads it.")] = None,
+    credit: Annotated[str, typer.Option("--credits", help="Credits as issued.")] = "",
+    hours: Annotated[str, typer.Option(help="Hours as issued.")] = "",
+    hour_kind: Annotated[str, typer.Option(help="The province's word for the kind of hour.")] = "",
+    grade: Annotated[str, typer.Option(help="Grade as issued.")] = "",
+    grade_scale: Annotated[str, typer.Option(help="Scale of the grade, if more than one fits.")] = "",
+    education_level: Annotated[str, typer.Option(help="Education level as issued.")] = "",
+    degree_level: Annotated[str, typer.Option(help="Degree as issued.")] = "",
+    skill_level: Annotated[str, typer.Option(help="Skill level as issued.")] = "",
+    x_level: Annotated[str, typer.Option(help="Level of a 1+X certificate as issued.")] = "",
+    award_date: Annotated[str, typer.Option(help="Date of the award; rules may depend on it.")] = "",
+    output: OutputOption = Output.table,
+) -> None:
+    """Show step by step how values translate: into the shared model and into another scheme.
+
+    Example: credit-gateway scheme explain node_config/shanghai/scheme.toml
+    --to node_config/zhejiang/scheme.toml --kind 课程 --credits 3 --grade 89
+    """
+    record = LocalRecord(
+        record_id="example",
+        kind=kind,
+        title="example",
+        credits=credit,
+        hours=hours,
+        hour_kind=hour_kind,
+        grade=grade,
+        grade_scale=grade_scale,
+        education_level=education_level,
+        degree_level=degree_level,
+        skill_level=skill_level,
+        x_level=x_level,
+        award_date=award_date,
+    )
+    source, target = load_scheme(file), load_scheme(to) if to is not None else None
+    try:
+        steps = explain(record, source, target)
+    except UntranslatableError as error:
+        raise CallerError(f"--{error.column.replace('_', '-')}: {error.reason}.") from error
+    if output is Output.json:
+        print_json([{name: getattr(step, name) for name in step.__slots__} for step in steps])
+        return
+    rows = table("scheme", "what", "from", "to", "unrounded", "rounding", "loss", "rule")
+    for step in steps:
+        rule = f"{step.rule}\n{step.note}" if step.note else step.rule
+        cells = (
+            step.scheme,
+            step.path,
+            step.original,
+            step.result,
+            step.unrounded,
+            step.rounding,
+            step.loss,
+            rule,
+        )
+        rows.add_row(*(Text(cell) for cell in cells))
+    console.print(rows)

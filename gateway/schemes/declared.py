@@ -1,0 +1,232 @@
+"""``scheme.toml`` as it is written: every table and key, with types and simple ranges (pydantic)."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from creditexchange.v1 import record_pb2
+from gateway.schemes.ratio import AmountError, Mode, parse_amount, parse_ratio
+
+
+def words_of(names: list[str], prefix: str) -> tuple[str, ...]:
+    """Return an enum's values as the words that a scheme uses."""
+    return tuple(
+        name.removeprefix(prefix).lower().replace("_", "-")
+        for name in names
+        if not name.endswith("_UNSPECIFIED")
+    )
+
+
+KIND_WORDS = words_of(record_pb2.RecordKind.keys(), "RECORD_KIND_")
+BAND_WORDS = words_of(record_pb2.GradeBand.keys(), "GRADE_BAND_")
+GRADE_STATUS_WORDS = words_of(record_pb2.GradeStatus.keys(), "GRADE_STATUS_")
+STATE_WORDS = words_of(record_pb2.RecordState.keys(), "RECORD_STATE_")
+HOUR_WORDS = words_of(record_pb2.HourKind.keys(), "HOUR_KIND_")
+ROLE_WORDS = words_of(record_pb2.IssuerRole.keys(), "ISSUER_ROLE_")
+CONVERTIBILITY_WORDS = words_of(record_pb2.Convertibility.keys(), "CONVERTIBILITY_")
+LEVEL_CODES: dict[str, tuple[str, ...]] = {
+    "education": (
+        "doctor",
+        "master",
+        "second-bachelor",
+        "bachelor",
+        "associate",
+        "secondary-vocational",
+        "senior-secondary",
+        "junior-secondary",
+        "primary",
+    ),
+    "degree": ("doctor", "master", "bachelor"),
+    "skill": ("5", "4", "3", "2", "1"),
+    "x-certificate": ("junior", "intermediate", "senior"),
+}
+"""Codes of the shared frameworks (record.proto, LevelFramework)."""
+
+
+def _one_of(known: tuple[str, ...]) -> AfterValidator:
+    def check(word: str) -> str:
+        if word not in known:
+            raise ValueError(f"{word!r} is not one of: {', '.join(known)}")
+        return word
+
+    return AfterValidator(check)
+
+
+def _amount(text: str) -> str:
+    try:
+        parse_amount(text)
+    except AmountError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+def _ratio(text: str) -> str:
+    try:
+        parse_ratio(text)
+    except AmountError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+Amount = Annotated[str, AfterValidator(_amount)]
+Ratio = Annotated[str, AfterValidator(_ratio)]
+Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+Kind = Annotated[str, _one_of(KIND_WORDS)]
+Band = Annotated[str, _one_of(BAND_WORDS)]
+GradeStatus = Annotated[str, _one_of(GRADE_STATUS_WORDS)]
+Names = Annotated[dict[str, str], Field(min_length=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class SchemeTable(_Table):
+    """``[scheme]``: which scheme this is."""
+
+    id: Id
+    """Id of the scheme; usually the province's node id."""
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
+    """Version as the province counts it; raise it with every change."""
+    names: Names
+    """Names for people, by language tag."""
+    official: bool
+    """Whether the province declares this scheme official."""
+    note: str = ""
+    """What a reader should know."""
+    source: str = ""
+    """The regulation that declares the scheme."""
+    effective_from: date
+    """First day on which the scheme holds."""
+
+
+class RoundingTable(_Table):
+    """``[rounding]``: how results are rounded when a record is shown in this scheme."""
+
+    step: Ratio
+    """Results are multiples of this, for example "0.5"."""
+    mode: Mode
+    """floor, half_up or half_even. There is no default: the three differ."""
+    stage: Literal["item"]
+    """item: each value by itself."""
+
+
+class CreditUnitTable(_Table):
+    """``[[credit_unit]]``: one unit of credit and what it is worth in study hours."""
+
+    id: Id
+    """Id of the unit, for example "credit". May stand again with other dates."""
+    names: Names
+    """Names for people, by language tag."""
+    kinds: tuple[Kind, ...]
+    """Kinds of record that are counted in this unit when they name none."""
+    study_hours: Ratio | None = None
+    """Notional study hours of one unit, exact: "16" or "45/2". The pivot of every translation."""
+    no_ratio: str = ""
+    """Instead of study_hours: why this unit cannot be translated."""
+    valid_from: date | None = None
+    """First day of the ratio; absent = since ever."""
+    valid_until: date | None = None
+    """First day on which it no longer holds; absent = without end."""
+
+
+class BandEntry(_Table):
+    """One band of a numeric scale: from its lower end up to, but not including, its upper end."""
+
+    from_: Amount = Field(alias="from")
+    """Lower end."""
+    to: Amount
+    """Upper end, not included unless it is the scale's maximum."""
+    band: Band
+    """The band on the shared scale."""
+    percent_min: Amount | None = None
+    """Lower end on the shared 0 to 100 scale; needed unless is_percentage."""
+    percent_max: Amount | None = None
+    """Upper end, not included unless it is 100."""
+
+
+class LabelEntry(_Table):
+    """One word of a scale of words."""
+
+    word: str = Field(min_length=1)
+    """The word."""
+    status: GradeStatus
+    """Whether it means passed."""
+    band: Band | None = None
+    """The band on the shared scale; absent for a scale that only tells passed from failed."""
+    percent_min: Amount | None = None
+    """Lower end on the shared 0 to 100 scale."""
+    percent_max: Amount | None = None
+    """Upper end, not included unless it is 100."""
+
+
+class GradeScaleTable(_Table):
+    """``[[grade_scale]]``: one scale. Grades are shown on the first scale that can take them."""
+
+    id: Id
+    """Id of the scale, for example "percentage"."""
+    names: Names
+    """Names for people, by language tag."""
+    type: Literal["numeric", "labels"]
+    """numeric: numbers and bands. labels: words."""
+    min: Amount | None = None
+    """Numeric: lowest grade."""
+    max: Amount | None = None
+    """Numeric: highest grade."""
+    step: Ratio | None = None
+    """Numeric: grades are multiples of this."""
+    pass_: Amount | None = Field(default=None, alias="pass")
+    """Numeric: lowest grade that passes."""
+    is_percentage: bool = False
+    """Numeric: the scale is the shared 0 to 100 scale itself."""
+    bands: tuple[BandEntry, ...] = ()
+    """Numeric: the bands; together they cover the scale once."""
+    labels: tuple[LabelEntry, ...] = ()
+    """Labels: the words."""
+
+
+class KindEntry(_Table):
+    """What one of the province's kinds is in the shared model."""
+
+    kind: Kind
+    """The shared kind."""
+    convertibility: Annotated[str, _one_of(CONVERTIBILITY_WORDS)]
+    """Whether it may become academic credit: academic, vocational-listed, never."""
+
+
+class LevelsTable(_Table):
+    """``[levels.FRAMEWORK]``: the province's words for levels. Never carried over by equal number."""
+
+    education: dict[str, Annotated[str, _one_of(LEVEL_CODES["education"])]] = {}
+    """Education levels."""
+    degree: dict[str, Annotated[str, _one_of(LEVEL_CODES["degree"])]] = {}
+    """Degrees."""
+    skill: dict[str, Annotated[str, _one_of(LEVEL_CODES["skill"])]] = {}
+    """Vocational skill levels: 5 is the lowest, 1 the highest."""
+    x_certificate: dict[str, Annotated[str, _one_of(LEVEL_CODES["x-certificate"])]] = Field(
+        default={}, alias="x-certificate"
+    )
+    """Levels of 1+X certificates."""
+
+
+class SchemeFile(_Table):
+    """``scheme.toml``: a province's own way to count credits, to grade, and to name levels."""
+
+    scheme: SchemeTable
+    rounding: RoundingTable
+    credit_unit: tuple[CreditUnitTable, ...] = ()
+    grade_scale: tuple[GradeScaleTable, ...] = ()
+    grade_marks: dict[str, GradeStatus] = {}
+    """Words that stand in place of a grade."""
+    kinds: dict[str, KindEntry]
+    """The province's words for kinds of record."""
+    levels: LevelsTable = LevelsTable()
+    status: dict[str, Annotated[str, _one_of(STATE_WORDS)]] = {}
+    """The province's words for the state of a record."""
+    hour_kinds: dict[str, Annotated[str, _one_of(HOUR_WORDS)]] = {}
+    """The province's words for kinds of hour."""
+    issuer_roles: dict[str, Annotated[str, _one_of(ROLE_WORDS)]] = {}
+    """The province's words for an institution's part."""
