@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -232,14 +231,12 @@ def _members(draft: EntryDraft, logged_at_ms: int) -> dict[str, Any]:
 def _entry(members: dict[str, Any]) -> Entry:
     if members["v"] != LEAF_VERSION:
         raise EntryError("the leaf is of another version.")
-    texts = {key: _text(members[key]) for key in members.keys() & _TEXTS}
-    numbers = {key: _number(members[key]) for key in members.keys() & _NUMBERS}
-    binaries = {key: bytes.fromhex(_text(members[key])) for key in members.keys() & _BINARIES}
+    fields: dict[str, Any] = {key: _text(members[key]) for key in members.keys() & _TEXTS}
+    fields |= {key: _number(members[key]) for key in members.keys() & _NUMBERS}
+    fields |= {key: bytes.fromhex(_text(members[key])) for key in members.keys() & _BINARIES}
     receipt, checkpoint = members.get("peer_receipt"), members.get("peer_checkpoint")
     draft = EntryDraft(
-        **texts,  # type: ignore[arg-type]  # the closed words are checked by EntryDraft
-        **numbers,
-        **binaries,
+        **fields,
         peer_receipt=receipt and PeerReceipt(_text(receipt["origin"]), _number(receipt["index"])),
         peer_checkpoint=checkpoint
         and PeerCheckpoint(_number(checkpoint["size"]), bytes.fromhex(_text(checkpoint["root"]))),
@@ -335,7 +332,7 @@ def _require_lengths(*fields: tuple[bytes, int, str]) -> None:
             raise EntryError(f"the entry's {name} is not {length} bytes long.")
 
 
-__all__: Iterable[str] = (
+__all__ = (
     "LEAF_BYTES_MAX",
     "Action",
     "Entry",

@@ -227,7 +227,9 @@ class AuditLog:
             RefusedError: ``REPLAYED_MESSAGE`` when the message id was there already;
                 ``AUDIT_UNAVAILABLE`` when nothing could be made durable.
         """
-        sealed, refs, size_bytes = None, (), ENTRY_OVERHEAD_BYTES
+        size_bytes = ENTRY_OVERHEAD_BYTES
+        sealed: SealedPart | None = None
+        refs: tuple[bytes, ...] = ()
         if evidence is not None:
             sealed = self._vault.seal(draft, evidence, unix_ms(self._clock()))
             refs = tuple(self._vault.subject_ref(token) for token in evidence.subject_tokens)

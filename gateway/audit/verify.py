@@ -11,7 +11,7 @@ and the first failing checkpoint enclose it, and stored nodes narrow that down.
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256

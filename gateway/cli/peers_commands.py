@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
+from creditexchange.v1.archive_pb2 import CheckPeerResponse
+from creditexchange.v1.exchange_pb2 import GrantSummary
 from gateway.cli.local_node import local_node
 from gateway.cli.output import (
     EXIT_NO,
@@ -67,20 +70,20 @@ def list_peers(node: NodeOption = Path(), output: OutputOption = Output.table) -
     folder = folder_at(node)
     roster = load_roster(folder.peers, load_config(folder.root).node.id)
     now = system_clock()
-    rows = [_peer_row(peer, (peer.card.expires - now).days) for peer in roster.peers.values()]
+    peers = list(roster.peers.values())
     if output is Output.json:
-        print_json(rows)
+        print_json([_peer_json(peer, (peer.card.expires - now).days) for peer in peers])
         return
     shown = table("peer", "name", "state", "endpoints", "serial", "days left", "fingerprint")
-    for row in rows:
+    for peer in peers:
         shown.add_row(
-            row["id"],
-            row["name"],
-            row["state"],
-            ", ".join(row["endpoints"]),
-            str(row["serial"]),
-            str(row["days_left"]),
-            f"{row['fingerprint'][:16]}…",
+            peer.node_id,
+            Text(" / ".join(peer.card.names.values())),
+            peer.state,
+            ", ".join(peer.endpoints),
+            str(peer.card.serial),
+            str((peer.card.expires - now).days),
+            f"{peer.card.fingerprint[:16]}…",
         )
     console.print(shown)
 
@@ -116,42 +119,42 @@ def check_peers(
     names = peers or list(own.peers)
     if not names:
         raise CallerError("there are no peers.", remedy="Add one with `credit-gateway peers add CARD`.")
-    results = []
     with local_node(folder) as local:
-        for name in names:
-            check = local.check(name)
-            results.append(
-                {
-                    "peer": name,
-                    "outcome": check.outcome,
-                    "explanation": check.explanation,
-                    "milliseconds": check.elapsed_ms,
-                    "clock_offset_ms": check.clock_offset_ms,
-                    "accepted_card_serial": check.accepted_card_serial,
-                    "federation_epochs": list(check.federation_epochs),
-                    "grants": [
-                        f"{purpose_word(g.purpose)}: {', '.join(kind_word(k) for k in g.kinds)}"
-                        + (" (with consent)" if g.consent_required else "")
-                        for g in check.grants
-                    ],
-                }
-            )
+        results = [(name, local.check(name)) for name in names]
     if output is Output.json:
-        print_json(results)
+        print_json([_check_json(name, check) for name, check in results])
     else:
         shown = table("peer", "outcome", "ms", "clock off by ms", "lets us ask", "remark")
-        for result in results:
+        for name, check in results:
             shown.add_row(
-                str(result["peer"]),
-                str(result["outcome"]),
-                str(result["milliseconds"]),
-                str(result["clock_offset_ms"]),
-                "\n".join(result["grants"]) or "nothing",  # type: ignore[arg-type]
-                str(result["explanation"]),
+                name,
+                check.outcome,
+                str(check.elapsed_ms),
+                str(check.clock_offset_ms),
+                "\n".join(map(_grant_text, check.grants)) or "nothing",
+                Text(check.explanation),
             )
         console.print(shown)
-    if any(result["outcome"] != "OK" for result in results):
+    if any(check.outcome != "OK" for _, check in results):
         raise typer.Exit(EXIT_NO)
+
+
+def _check_json(name: str, check: CheckPeerResponse) -> dict[str, object]:
+    return {
+        "peer": name,
+        "outcome": check.outcome,
+        "explanation": check.explanation,
+        "milliseconds": check.elapsed_ms,
+        "clock_offset_ms": check.clock_offset_ms,
+        "accepted_card_serial": check.accepted_card_serial,
+        "federation_epochs": list(check.federation_epochs),
+        "grants": [_grant_text(grant) for grant in check.grants],
+    }
+
+
+def _grant_text(grant: GrantSummary) -> str:
+    kinds = ", ".join(kind_word(kind) for kind in grant.kinds)
+    return f"{purpose_word(grant.purpose)}: {kinds}{' (with consent)' if grant.consent_required else ''}"
 
 
 def _show_card(card: Card, known: Card | None) -> None:
@@ -182,10 +185,10 @@ def _confirm(question: str) -> bool:
     return typer.confirm(question)
 
 
-def _peer_row(peer: Peer, days_left: int) -> dict[str, object]:
+def _peer_json(peer: Peer, days_left: int) -> dict[str, object]:
     return {
         "id": peer.node_id,
-        "name": " / ".join(peer.card.names.values()),
+        "names": dict(peer.card.names),
         "state": peer.state,
         "endpoints": list(peer.endpoints),
         "serial": peer.card.serial,

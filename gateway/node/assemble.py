@@ -151,9 +151,7 @@ def registry_of(folder: NodeFolder, config: NodeConfig) -> Iterator[Registry]:
 
 
 @contextmanager
-def audit_log_of(
-    folder: NodeFolder, config: NodeConfig, keys: NodeKeys, clock: Clock
-) -> Iterator[AuditLog]:
+def audit_log_of(folder: NodeFolder, config: NodeConfig, keys: NodeKeys, clock: Clock) -> Iterator[AuditLog]:
     """Yield the node's audit log, open for appending, and close its database afterwards.
 
     Raises:

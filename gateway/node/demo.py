@@ -11,8 +11,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from gateway.clock import monotonic_s, system_clock
@@ -206,8 +207,8 @@ def _write_state(
     (folder / STATE_FILE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
 
 
-def _stop(processes: Sequence[subprocess.Popen[bytes]] | object) -> None:
-    running = [p for p in processes if p.poll() is None]  # type: ignore[attr-defined]
+def _stop(processes: Iterable[subprocess.Popen[bytes]]) -> None:
+    running = [p for p in processes if p.poll() is None]
     for process in running:
         process.terminate()
     for process in running:
@@ -235,7 +236,7 @@ def _say_how_to_go_on(folder: Path, nodes: Sequence[DemoNode], learner: str) -> 
 
 def _free_port(wanted: int) -> int:
     """Return ``wanted`` if it is free, else another port below the ephemeral range."""
-    for port in (wanted, *range(18_000, 30_000)):
+    for port in chain((wanted,), range(18_000, 30_000)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -41,7 +41,7 @@ def archive_of(request: archive_pb2.SearchRecordsRequest, snapshot: Snapshot, no
         raise CallerError("purpose: it is needed.", remedy=f"Use one of: {', '.join(PURPOSES)}.")
     if request.legal_basis not in LEGAL_BASES.values():
         raise CallerError("legal_basis: it is needed.", remedy=f"Use one of: {', '.join(LEGAL_BASES)}.")
-    kinds = tuple(dict.fromkeys(request.kinds)) or tuple(KINDS.values())
+    kinds: tuple[int, ...] = tuple(dict.fromkeys(request.kinds)) or tuple(KINDS.values())
     if not set(KINDS.values()).issuperset(kinds):
         raise CallerError("kinds: one is unknown.", remedy=f"Use some of: {', '.join(KINDS)}.")
     question = Question(
@@ -172,7 +172,7 @@ class ArchiveClient:
             CallerError: an argument is wrong.
             GatewayError: the node cannot be reached or cannot do it.
         """
-        call = self._channel.unary_unary(f"/{ARCHIVE_SERVICE}/{name}")
+        call: Any = self._channel.unary_unary(f"/{ARCHIVE_SERVICE}/{name}")
         try:
             response = call(request.SerializeToString(), timeout=DEADLINE_S_MAX + 15, metadata=self._metadata)
         except grpc.RpcError as error:

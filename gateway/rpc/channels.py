@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 
@@ -76,7 +77,8 @@ class Channels:
         self, peer: Peer, endpoint: str, method: str, request: bytes, timeout_s: float
     ) -> bytes:
         channel = self._channel(peer, endpoint)
-        response: bytes = channel.unary_unary(method)(request, timeout=timeout_s)
+        call: Any = channel.unary_unary(method)  # bytes in, bytes out: no serialiser
+        response: bytes = call(request, timeout=timeout_s)
         return response
 
     def _channel(self, peer: Peer, endpoint: str) -> grpc.Channel:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import grpc
@@ -91,7 +91,7 @@ class Guard:
             self._slots.release()
 
     def _identify(self, context: grpc.ServicerContext, snapshot: Snapshot) -> Peer:
-        facts = context.auth_context()
+        facts: Mapping[str, Iterable[bytes]] = context.auth_context()  # type: ignore[assignment]
         version = b"".join(facts.get("ssl_tls_version", ())).decode("ascii", "replace")
         if version != "TLSv1.3":
             raise RefusedError("TLS_TOO_OLD", "TLS 1.3 is needed.", details={"version": version or "none"})

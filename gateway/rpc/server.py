@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -69,7 +70,7 @@ def peer_server(
         maximum_concurrent_rpcs=(limits.threads + SPARE_THREADS) * 4,
         options=_limit_options(limits),
     )
-    rpcs = {
+    rpcs: dict[str, Any] = {
         method.name.rsplit("/", 1)[1]: grpc.unary_unary_rpc_method_handler(
             guard.wrap(method, handlers[method.name])
         )
@@ -105,7 +106,7 @@ def operator_server(
         maximum_concurrent_rpcs=OPERATOR_THREADS * 4,
         options=[("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", 32)],
     )
-    handlers = {name: grpc.unary_unary_rpc_method_handler(rpc) for name, rpc in rpcs.items()}
+    handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(rpc) for name, rpc in rpcs.items()}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(ARCHIVE_SERVICE, handlers),))
     health_pb2_grpc.add_HealthServicer_to_server(health_state.servicer, server)
     names = (ARCHIVE_SERVICE, EXCHANGE_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -156,7 +157,9 @@ def _server_credentials(tls: Callable[[], tuple[TlsLeaf, bytes]]) -> grpc.Server
         return _configuration(latest)
 
     return grpc.dynamic_ssl_server_credentials(
-        _configuration(current), changed, require_client_authentication=True
+        _configuration(current),
+        changed,  # type: ignore[arg-type]  # None means "unchanged"; the stubs do not know it
+        require_client_authentication=True,
     )
 
 

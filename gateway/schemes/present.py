@@ -70,7 +70,7 @@ class _Presentation:
             original=original,
             result=result,
             rule=rule,
-            scheme=self.scheme.reference,
+            scheme=self.scheme.short_reference,
             loss=loss,
             note=note,
             unrounded=unrounded,

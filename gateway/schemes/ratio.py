@@ -6,12 +6,16 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
 
 Mode = Literal["floor", "half_up", "half_even"]
 
 AMOUNT_MAX = 1_000_000
 """Larger amounts of credit or hours are mistakes."""
+
+VALUES_REMEMBERED = 4096
+"""Amounts repeat: a province has few different credits, hours and grades."""
 
 _DECIMAL = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 _FRACTION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(?:/(\d{1,9}))?", re.ASCII)
@@ -21,6 +25,7 @@ class AmountError(ValueError):
     """A text is not an exact amount."""
 
 
+@lru_cache(VALUES_REMEMBERED)
 def parse_amount(text: str) -> Fraction:
     """Return the amount in ``text``: digits with at most one point, from 0 to 1,000,000.
 
@@ -50,6 +55,7 @@ def parse_ratio(text: str) -> Fraction:
     return Fraction(Decimal(match[1])) / denominator
 
 
+@lru_cache(VALUES_REMEMBERED)
 def exact_text(value: Fraction) -> str:
     """Return ``value`` as decimal text if that is exact, else as ``p/q``."""
     rest = value.denominator

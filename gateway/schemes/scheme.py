@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from functools import cached_property
 
 from creditexchange.v1.record_pb2 import PartialDate, SchemeReference
 from gateway.schemes.ratio import Rounding
@@ -97,6 +98,14 @@ class Scheme:
     status_words: Mapping[int, str]
     hour_kinds: Mapping[str, int]
     issuer_roles: Mapping[str, int]
+
+    @cached_property
+    def short_reference(self) -> SchemeReference:
+        """Id and version without the digest: what a step of a trace names."""
+        reference = self.reference
+        return SchemeReference(
+            scheme_id=reference.scheme_id, version=reference.version, official=reference.official
+        )
 
     @property
     def scheme_id(self) -> str:

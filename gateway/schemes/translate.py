@@ -81,7 +81,7 @@ class _Translation:
             original=original,
             result=result,
             rule=rule,
-            scheme=self.scheme.reference,
+            scheme=self.scheme.short_reference,
             loss=loss,
             note=note,
         )

@@ -98,8 +98,8 @@ class HeldConnection:
         """
         with self._lock:
             if self._opened is None:
-                manager = reading(self._database)
-                self._opened = manager, manager.__enter__()
+                opening = reading(self._database)
+                self._opened = opening, opening.__enter__()
             manager, connection = self._opened
             try:
                 yield connection

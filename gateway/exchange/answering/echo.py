@@ -13,9 +13,18 @@ from gateway.exchange.answering.answer import Answering
 from gateway.exchange.answering.open import open_message
 from gateway.exchange.answering.seal import answer_header
 from gateway.exchange.messages import ECHO_ANSWER_TYPE, ECHO_QUERY_TYPE, IncomingCall, Snapshot
+from gateway.policy.grants import Grant
 from gateway.signing.envelope import parse, seal
 
 CONTENT_BYTES_MAX = 1024
+
+
+def _summary(purpose: int, grant: Grant) -> GrantSummary:
+    return GrantSummary(
+        purpose=purpose,  # type: ignore[arg-type]  # enum values are plain integers outside the stubs
+        kinds=sorted(grant.kinds),  # type: ignore[arg-type]
+        consent_required=grant.consent_required,
+    )
 
 
 def answer_echo(request: bytes, call: IncomingCall, snapshot: Snapshot, node: Answering) -> bytes:
@@ -38,8 +47,7 @@ def answer_echo(request: bytes, call: IncomingCall, snapshot: Snapshot, node: An
         header=answer_header(opened, snapshot, node.clock(), None),
         content=opened.payload.content,
         grants=[
-            GrantSummary(purpose=purpose, kinds=sorted(grant.kinds), consent_required=grant.consent_required)
-            for purpose, grant in snapshot.access.of_peer(opened.signer.node_id)
+            _summary(purpose, grant) for purpose, grant in snapshot.access.of_peer(opened.signer.node_id)
         ],
         accepted_card_serial=opened.signer.card.serial,
         federation_epochs=list(snapshot.secrets),

@@ -1,0 +1,1 @@
+"""Files of records, row by row: CSV and JSON Lines, checked while they are read."""
