@@ -20,8 +20,8 @@ from example_lives import Achievement, Learner
 Row = dict[str, str]
 
 COLUMNS = (
-    "identifier_type",
-    "identifier",
+    "learner_id_type",
+    "learner_id",
     "record_id",
     "kind",
     "title",
@@ -166,8 +166,8 @@ def _row(
     credits_, unit = dialect.credit(made)
     grade, scale = dialect.grade(made)
     row |= {
-        "identifier_type": "resident-id",
-        "identifier": learner.identifier,
+        "learner_id_type": "resident-id",
+        "learner_id": learner.identifier,
         "record_id": ids[id(made)],
         "kind": dialect.kinds[made.kind],
         "title": made.title,

@@ -146,8 +146,10 @@ class Lives:
         school: words.School,
         major: words.Major,
         courses: int,
+        *,
+        is_smooth: bool = False,
     ) -> Achievement:
-        """Add one programme of one school and return its graduation."""
+        """Add one programme of one school and return its graduation; smooth = every course at once passed."""
         rng = self.rng
         learner.path = words.PATHS[major.path]
         years = {"master": 3, "bachelor": 4 if form == "1" else 3, "associate": 3}[level]
@@ -176,7 +178,10 @@ class Lives:
             else list(major.courses)
         )
         for course in rng.sample(pool, min(courses, len(pool))):
-            self._course(learner, province, course, major, graduation, form)
+            made = self._course(course, major, graduation)
+            if not is_smooth:
+                self._trouble(learner, province, made, form)
+            learner.add(province, made)
         return graduation
 
     def _degree(
@@ -204,15 +209,7 @@ class Lives:
             ),
         )
 
-    def _course(
-        self,
-        learner: Learner,
-        province: str,
-        course: words.Course,
-        major: words.Major,
-        graduation: Achievement,
-        form: str,
-    ) -> None:
+    def _course(self, course: words.Course, major: words.Major, graduation: Achievement) -> Achievement:
         rng = self.rng
         begun = int(graduation.start[:4])
         year = rng.randint(begun, int(graduation.end[:4]) - 1)
@@ -224,12 +221,12 @@ class Lives:
         place = (words.COMMON_COURSES if common else major.courses).index(course) + 1
         taught = graduation.body
         assert taught is not None
-        made = Achievement(
+        return Achievement(
             kind="course",
             title=course.title,
             english=course.english,
             body=Body(taught.name, taught.code, taught.code_scheme, "taught", taught.region),
-            course_code=f"{letters}{1000 + 10 * place + hours % 10}",
+            course_code=f"{letters}{1000 + 10 * place}",
             catalogue_version=str(version),
             hours=hours,
             hour_kind="class",
@@ -242,14 +239,16 @@ class Lives:
             award=day_in(rng, year + 1, 1).isoformat() if rng.random() < 0.7 else f"{year + 1}-01",
             part_of=graduation,
         )
-        lot = rng.random()
+
+    def _trouble(self, learner: Learner, province: str, made: Achievement, form: str) -> None:
+        """Let one course in ten be exempted, deferred or passed in a second attempt only."""
+        lot = self.rng.random()
         if form == "5" and lot < 0.15:
             made.mark, made.attempt = "exempt", 0
         elif lot < 0.03:
             made.mark, made.award, made.attempt = "deferred", "", 0
         elif lot < 0.10:
             self._failed_before(learner, province, made)
-        learner.add(province, made)
 
     def _failed_before(self, learner: Learner, province: str, passed: Achievement) -> None:
         """Add the attempt that failed, and move the one that passed to the next summer."""
@@ -315,7 +314,6 @@ class Lives:
             ),
         )
         awarded = min(trained + timedelta(days=rng.randint(20, 110)), LAST_DAY)
-        serial = str(990_001 + rng.randrange(3))
         return learner.add(
             province,
             Achievement(
@@ -326,7 +324,7 @@ class Lives:
                 mark=self.mark() if rng.random() < 0.6 else "pass",
                 skill=level,
                 award=awarded.isoformat(),
-                number=self.serials.skill(serial, words.REGIONS[province], awarded.year, level),
+                number=self.serials.skill(words.REGIONS[province], awarded.year, level),
                 catalogue_title=f"{occupation.title}职业技能等级证书",
             ),
         )
@@ -380,7 +378,7 @@ class Lives:
             kind="vocational-qualification",
             title=title,
             english=english,
-            body=assessor(province, f"示例{group}资格考试中心", 5, "awarded"),
+            body=assessor(province, f"示例{group}资格考试中心", words.QUALIFICATION_BODIES[group]),
             award=awarded.isoformat(),
             number=self.serials.local(f"ZG{words.REGIONS[province][:2]}", year),
             catalogue_title=title,

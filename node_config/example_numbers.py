@@ -68,25 +68,18 @@ class Serials:
         return str(990_000 + self._last[key])
 
     def graduation(self, school: str, form: str, year: int, level: str) -> str:
-        """Return a graduation number: school, form (1 regular, 5 adult), year, level, serial.
-
-        18 digits; 17 in 2001 and 2002, when the serial had five; before that each school numbered as it
-        liked.
-        """
+        """Return an 18-digit graduation number: school, form (1 regular, 5 adult), year, level, serial."""
         stem = f"{school}{form}{year}{_GRADUATION_LEVEL[level]}"
-        serial = self.take(stem)
-        if year <= 2000:
-            return f"校毕字（{year}）第{serial}号"
-        return stem + (serial[:2] + serial[3:] if year <= 2002 else serial)
+        return stem + self.take(stem)
 
     def degree(self, school: str, year: int, level: str) -> str:
         """Return a 16-digit degree number: school, level, year, serial."""
         stem = f"{school}{_DEGREE_LEVEL[level]}{year}"
         return stem + self.take(stem)
 
-    def skill(self, assessor: str, region: str, year: int, level: int) -> str:
-        """Return a 22-character skill number of an assessor registered in the province (S 0000)."""
-        stem = f"S0000{region[:2]}{assessor}{year % 100:02d}{level}"
+    def skill(self, region: str, year: int, level: int) -> str:
+        """Return a 22-character skill number of the invented assessor of a province (S 0000, 990001)."""
+        stem = f"S0000{region[:2]}990001{year % 100:02d}{level}"
         return stem + self.take(stem)
 
     def local(self, prefix: str, year: int) -> str:

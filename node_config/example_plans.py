@@ -97,7 +97,7 @@ def _worker(lives: Lives, home: str, away: str) -> Learner:
     learner = lives.person(1975, 2005)
     left = learner.born.year + 18
     lives.school_leaving(learner, home)
-    lives.career(learner, home, max(2020, left), rng.choice((1, 1, 2, 3)))
+    lives.career(learner, home, rng.randint(max(2020, left), 2024), rng.choice((1, 1, 2, 3)))
     if rng.random() < 0.3:
         lives.qualification(learner, home, rng.randint(max(2017, left), 2025))
     if away:
@@ -109,9 +109,9 @@ def _worker(lives: Lives, home: str, away: str) -> Learner:
 def _late_student(lives: Lives, home: str, away: str) -> Learner:
     """Return somebody who took a second programme beside work, with courses exempted."""
     rng = lives.rng
-    learner = lives.person(1972, 1994)
+    learner = lives.person(1984, 1994)
     lives.study(learner, home, "associate", learner.born.year + 21)
-    end = min(2025, max(2010, learner.born.year + rng.randint(27, 40)))
+    end = min(2025, learner.born.year + rng.randint(27, 40))
     lives.study(learner, away or home, "bachelor", end, form="5")
     if rng.random() < 0.3:
         lives.leisure(learner, away or home, rng.randint(2019, 2026))
@@ -134,7 +134,7 @@ def demo_learner(lives: Lives) -> Learner:
     learner = Learner(DEMO_LEARNER, DEMO_NAME, date(1996, 4, 12))
     school = next(school for school in words.UNIVERSITIES["shanghai"] if school.code == "10254")
     major = next(major for major in words.BACHELOR_MAJORS if major.title == "物流管理")
-    lives.programme(learner, "shanghai", "bachelor", 2018, "1", school, major, courses=5)
+    lives.programme(learner, "shanghai", "bachelor", 2018, "1", school, major, courses=3, is_smooth=True)
     jiangsu = assessor("jiangsu", "示例职业技能评价中心", 1)
     learner.add(
         "jiangsu",
@@ -160,7 +160,7 @@ def demo_learner(lives: Lives) -> Learner:
             mark="86.5",
             skill=3,
             award="2021-11-18",
-            number=lives.serials.skill("990001", "320000", 2021, 3),
+            number=lives.serials.skill("320000", 2021, 3),
             catalogue_title="物流服务师职业技能等级证书",
         ),
     )

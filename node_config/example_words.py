@@ -327,9 +327,9 @@ ASSOCIATE_MAJORS = (
 COMMON_COURSES = (
     Course("大学英语", "College English", 64),
     Course("高等数学", "Advanced Mathematics", 80),
-    Course("思想道德与法治", "Ethics and the Rule of Law", 48),
+    Course("大学语文", "College Chinese", 36),
     Course("大学体育", "Physical Education", 32),
-    Course("大学生创新创业基础", "Fundamentals of Innovation and Entrepreneurship", 25),
+    Course("计算机应用基础", "Fundamentals of Computing", 50),
 )
 
 
@@ -396,6 +396,9 @@ QUALIFICATIONS = {
     "特种作业人员": ("技能人员", "Special Operations Worker"),
 }
 """Title -> (group, English title)."""
+
+QUALIFICATION_BODIES = {"教师资格": 9, "专业技术人员": 10, "技能人员": 11}
+"""Group -> number of its invented examination centre in every province."""
 
 
 @dataclass(frozen=True, slots=True)
