@@ -58,7 +58,8 @@ def run_demo(folder: Path, configuration: Path, *, keep: bool) -> None:
     learner = demo_learner(configuration)
     _clear(folder)
     _say(f"making {len(examples)} nodes in {_short(folder)}: keys, certificates, databases, records")
-    nodes = [_make(example, folder) for example in examples]
+    ports: set[int] = set()
+    nodes = [_make(example, folder, ports) for example in examples]
     _introduce(nodes)
     processes = {node.node_id: _start(node) for node in nodes}
     try:
@@ -81,7 +82,7 @@ def stop_demo(folder: Path) -> None:
     state = folder / STATE_FILE
     if not state.is_file():
         return
-    for node in json.loads(state.read_text(encoding="utf-8"))["nodes"].values():
+    for node in json.loads(state.read_text(encoding="utf-8")).get("nodes", {}).values():
         command = Path(f"/proc/{node['pid']}/cmdline")
         if command.is_file() and b"serve" in command.read_bytes():
             os.kill(node["pid"], signal.SIGTERM)
@@ -103,14 +104,14 @@ def _clear(folder: Path) -> None:
     (folder / STATE_FILE).write_text("{}", encoding="utf-8")
 
 
-def _make(example: Path, parent: Path) -> DemoNode:
-    """Make one node from its ready example and import its records."""
+def _make(example: Path, parent: Path, ports: set[int]) -> DemoNode:
+    """Make one node from its ready example and import its records; ``ports`` are those given out."""
     node_id, now = example.name, system_clock()
     folder = NodeFolder(parent / node_id)
     folder.root.mkdir()
     text = (example / "node.toml").read_text(encoding="utf-8")
     for address in dict.fromkeys(re.findall(r"127\.0\.0\.1:\d+", text)):
-        text = text.replace(address, f"127.0.0.1:{_free_port(int(address.rsplit(':', 1)[1]))}")
+        text = text.replace(address, f"127.0.0.1:{_free_port(int(address.rsplit(':', 1)[1]), ports)}")
     folder.config.write_text(text, encoding="utf-8")
     init_node(folder.root, node_id, example=example, settings={}, now=now)
     first = next(parent.glob(f"*/keys/federation-{EPOCH}.secret"), None)
@@ -234,15 +235,18 @@ def _say_how_to_go_on(folder: Path, nodes: Sequence[DemoNode], learner: str) -> 
     _say(f"Stop them with: credit-gateway demo --stop --folder {_short(folder)}")
 
 
-def _free_port(wanted: int) -> int:
-    """Return ``wanted`` if it is free, else another port below the ephemeral range."""
+def _free_port(wanted: int, taken: set[int]) -> int:
+    """Return ``wanted`` if it is free, else another port below the ephemeral range; note it as taken."""
     for port in chain((wanted,), range(18_000, 30_000)):
+        if port in taken:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            taken.add(port)
             return port
     raise OperatorError("no free port was found on 127.0.0.1.")
 
