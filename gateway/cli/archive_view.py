@@ -255,7 +255,7 @@ def _cells(entry: archive_pb2.ArchiveRecord) -> Iterable[str]:
         (level.code or "untranslated" for level in record.levels),
     )
     yield _lines(
-        (_local_text(value) for value in local.credits),
+        (_local_text(value, is_amount=True) for value in local.credits),
         (_local_text(local.grade),) if local.HasField("grade") else (),
         (_local_text(value) for value in local.levels),
     )
@@ -271,9 +271,9 @@ def _grade_text(record: LearningRecord) -> str:
     return " ".join(filter(None, (band or _word(GradeStatus, grade.status, "GRADE_STATUS_"), percent)))
 
 
-def _local_text(value: LocalValue) -> str:
-    unit = value.unit.rsplit("/", 1)[-1] if value.unit else ""
-    return f"{value.value} {unit}".strip() if value.value else "untranslated"
+def _local_text(value: LocalValue, *, is_amount: bool = False) -> str:
+    unit = f" {value.unit.rsplit('/', 1)[-1]}" if is_amount and value.unit else ""
+    return f"{value.value}{unit}" if value.value else "untranslated"
 
 
 def _lines(*groups: Iterable[str]) -> str:

@@ -43,7 +43,10 @@ NodeOption = Annotated[
 ]
 OutputOption = Annotated[Output, typer.Option("--output", help="table for people, json for programs.")]
 
-console = Console(highlight=False, soft_wrap=False)
+WIDTH_IN_FILES = 160
+"""Width of tables that go into a file or pipe, characters."""
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_IN_FILES)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -57,11 +60,15 @@ def print_json(data: Any) -> None:
     sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")
 
 
+NARROW = frozenset({"source", "awarded", "kind", "status", "peer", "outcome", "records", "ms", "serial"})
+"""Columns that are never folded."""
+
+
 def table(*columns: str, title: str | None = None) -> Table:
     """Return an empty table with these columns; text is never taken as markup."""
     result = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        result.add_column(column, overflow="fold")
+        result.add_column(column, overflow="fold", no_wrap=column in NARROW)
     return result
 
 

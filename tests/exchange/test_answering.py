@@ -8,7 +8,12 @@ from datetime import timedelta
 import pytest
 
 from creditexchange.v1.envelope_pb2 import Refusal, RefusalBody
-from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, QueryRecordsResponse, RecordAnswer, RecordAnswerBody
+from creditexchange.v1.exchange_pb2 import (
+    QueryRecordsRequest,
+    QueryRecordsResponse,
+    RecordAnswer,
+    RecordAnswerBody,
+)
 from creditexchange.v1.reason_pb2 import Reason
 from gateway.audit.commitment import RECORD, open_items, require_root
 from gateway.errors import RefusedError, StorageError
@@ -23,7 +28,9 @@ from tests.federation.provinces import NOW, Province
 from tests.federation.simulator import STRANGER, Draft, Federation, SimulatedNode, draft, incoming
 
 
-def answer(node: SimulatedNode, request: bytes, sender: str = "zhejiang", method: str = QUERY_RECORDS) -> bytes:
+def answer(
+    node: SimulatedNode, request: bytes, sender: str = "zhejiang", method: str = QUERY_RECORDS
+) -> bytes:
     return answer_query(request, incoming(node, sender, method), node.snapshot, node.answering)
 
 
@@ -42,7 +49,9 @@ def entries(node: SimulatedNode) -> list[dict]:
 def test_a_correct_query_is_answered_with_signed_committed_records(federation: Federation) -> None:
     shanghai = federation["shanghai"]
     query = draft("zhejiang", "shanghai", NOW)
-    response = QueryRecordsResponse.FromString(answer(shanghai, query.signed(federation["zhejiang"].province)))
+    response = QueryRecordsResponse.FromString(
+        answer(shanghai, query.signed(federation["zhejiang"].province))
+    )
     payload = RecordAnswer.FromString(response.message.payload)
     body = RecordAnswerBody.FromString(payload.body)
     require_root(list(response.openings), RECORD, body.records_root)
@@ -177,7 +186,10 @@ UNSIGNED_REFUSALS: dict[str, tuple[Callable[[Draft], None], str]] = {
     "no sender": (set_header(sender=""), "MALFORMED_MESSAGE"),
     "no version": (set_header(protocol_version=0), "MALFORMED_MESSAGE"),
     "no times": (lambda d: d.query.header.ClearField("issue_time"), "MALFORMED_MESSAGE"),
-    "time of year 1": (lambda d: setattr(d.query.header.issue_time, "seconds", -62135596800), "MALFORMED_MESSAGE"),
+    "time of year 1": (
+        lambda d: setattr(d.query.header.issue_time, "seconds", -62135596800),
+        "MALFORMED_MESSAGE",
+    ),
     "sender is another node": (set_header(sender="anhui"), "PEER_IDENTITY_MISMATCH"),
 }
 
@@ -207,14 +219,19 @@ def test_a_key_that_no_card_lists_is_unknown(federation: Federation) -> None:
 def test_a_log_key_signs_no_messages(federation: Federation) -> None:
     zhejiang = federation["zhejiang"].province
     thief = Province("zhejiang", message_key=zhejiang.log_key)
-    assert refusal(federation["shanghai"], draft("zhejiang", "shanghai", NOW).signed(thief)).reason == "UNKNOWN_KEY"
+    assert (
+        refusal(federation["shanghai"], draft("zhejiang", "shanghai", NOW).signed(thief)).reason
+        == "UNKNOWN_KEY"
+    )
 
 
 def test_signatures_of_two_nodes_on_one_message_are_refused(federation: Federation) -> None:
     query = draft("zhejiang", "shanghai", NOW)
     query.query.body = query.body.SerializeToString()
     keys = [federation[n].province.message_key for n in ("zhejiang", "anhui")]
-    message = seal(query.query.SerializeToString(), "application/vnd.creditexchange.record-query.v1+protobuf", keys)
+    message = seal(
+        query.query.SerializeToString(), "application/vnd.creditexchange.record-query.v1+protobuf", keys
+    )
     request = QueryRecordsRequest(message=message, openings=query.openings).SerializeToString()
     assert refusal(federation["shanghai"], request).reason == "PEER_IDENTITY_MISMATCH"
 
@@ -299,7 +316,9 @@ def test_a_suspended_peer_and_an_expired_card_are_refused(federation: Federation
     assert error.details["expiredAt"].startswith("2026-11-23")
 
 
-def test_what_cannot_be_logged_is_not_answered(federation: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_logged_is_not_answered(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shanghai = federation["shanghai"]
 
     def unavailable(*_: object, **__: object) -> None:
@@ -310,7 +329,9 @@ def test_what_cannot_be_logged_is_not_answered(federation: Federation, monkeypat
     assert (error.reason, error.signed, error.retry_after_s) == ("AUDIT_UNAVAILABLE", None, 5)
 
 
-def test_a_source_that_fails_is_a_refusal_that_says_come_back(federation: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_fails_is_a_refusal_that_says_come_back(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shanghai = federation["shanghai"]
 
     def gone(*_: object) -> None:
@@ -332,10 +353,14 @@ def test_an_answer_that_would_not_fit_is_refused_before_it_is_logged_as_given(fe
 def test_metrics_count_what_happened_under_bounded_labels(federation: Federation) -> None:
     shanghai, zhejiang = federation["shanghai"], federation["zhejiang"].province
     answer(shanghai, draft("zhejiang", "shanghai", NOW).signed(zhejiang))
-    refusal(shanghai, draft("zhejiang", "shanghai", NOW).signed(Province("x1", message_key=SigningKey.generate())))
+    refusal(
+        shanghai, draft("zhejiang", "shanghai", NOW).signed(Province("x1", message_key=SigningKey.generate()))
+    )
     value = shanghai.metrics.registry.get_sample_value
     labels = {"direction": "answering", "peer": "zhejiang", "method": "QueryRecords"}
     assert value("credit_gateway_exchanges_total", labels | {"outcome": "OK"}) == 1
     assert value("credit_gateway_exchanges_total", labels | {"outcome": "UNKNOWN_KEY"}) == 1
-    assert value("credit_gateway_signature_failures_total", {"direction": "answering", "peer": "zhejiang"}) == 1
+    assert (
+        value("credit_gateway_signature_failures_total", {"direction": "answering", "peer": "zhejiang"}) == 1
+    )
     assert value("credit_gateway_records_total", {"direction": "answering", "peer": "zhejiang"}) == 2

@@ -41,7 +41,15 @@ def test_both_sides_logged_the_same_exchange(federation: Federation) -> None:
     ask_all(federation, "shanghai")
     (mine,), (theirs,) = entries(federation["zhejiang"]), entries(federation["shanghai"])
     assert (mine["role"], theirs["role"]) == ("asker", "answerer")
-    for member in ("exchange_id", "request_digest", "answer_digest", "count", "outcome", "peer_seq", "purpose"):
+    for member in (
+        "exchange_id",
+        "request_digest",
+        "answer_digest",
+        "count",
+        "outcome",
+        "peer_seq",
+        "purpose",
+    ):
         assert mine[member] == theirs[member]
     assert mine["peer_receipt"] == {"origin": "audit.shanghai.example/2026", "index": 0}
 
@@ -69,7 +77,11 @@ def test_a_refusal_is_verified_and_logged_on_both_sides(federation: Federation) 
     assert outcomes(archive) == {"shanghai": "OK", "anhui": "PURPOSE_NOT_GRANTED"}
     (theirs,) = entries(federation["anhui"])
     mine = next(e for e in entries(federation["zhejiang"]) if e["answerer"] == "anhui")
-    assert (mine["kind"], mine["outcome"], mine["answer_digest"]) == ("exchange", "PURPOSE_NOT_GRANTED", theirs["answer_digest"])
+    assert (mine["kind"], mine["outcome"], mine["answer_digest"]) == (
+        "exchange",
+        "PURPOSE_NOT_GRANTED",
+        theirs["answer_digest"],
+    )
 
 
 Lie = Callable[[Federation, QueryRecordsResponse], None]
@@ -123,17 +135,32 @@ LIES: dict[str, tuple[Lie, str]] = {
     "other request": (resigned(lambda a: setattr(a.header, "in_reply_to", bytes(16))), "ANSWER_NOT_BOUND"),
     "other digest": (resigned(lambda a: setattr(a.header, "request_digest", bytes(32))), "ANSWER_NOT_BOUND"),
     "other method": (resigned(lambda a: setattr(a.header, "method", "/x/y")), "ANSWER_NOT_BOUND"),
-    "old": (resigned(lambda a: a.header.expire_time.FromDatetime(NOW - timedelta(minutes=5))), "ANSWER_STALE"),
-    "from the future": (resigned(lambda a: a.header.issue_time.FromDatetime(NOW + timedelta(minutes=5))), "ANSWER_STALE"),
-    "time out of range": (resigned(lambda a: setattr(a.header.issue_time, "seconds", 2**60)), "ANSWER_MALFORMED"),
-    "body for another query": (change_body(lambda b: setattr(b, "query_body_digest", bytes(32))), "ANSWER_NOT_BOUND"),
+    "old": (
+        resigned(lambda a: a.header.expire_time.FromDatetime(NOW - timedelta(minutes=5))),
+        "ANSWER_STALE",
+    ),
+    "from the future": (
+        resigned(lambda a: a.header.issue_time.FromDatetime(NOW + timedelta(minutes=5))),
+        "ANSWER_STALE",
+    ),
+    "time out of range": (
+        resigned(lambda a: setattr(a.header.issue_time, "seconds", 2**60)),
+        "ANSWER_MALFORMED",
+    ),
+    "body for another query": (
+        change_body(lambda b: setattr(b, "query_body_digest", bytes(32))),
+        "ANSWER_NOT_BOUND",
+    ),
     "other count": (change_body(lambda b: b.record_counts.append(1)), "ANSWER_INCOMPLETE"),
     "not what was logged": (change_body(lambda b: b.scheme.ClearField("version")), "RECEIPT_INVALID"),
     "no receipt": (resigned(lambda a: a.ClearField("receipt")), "RECEIPT_INVALID"),
     "other index": (resigned(lambda a: setattr(a.receipt, "leaf_index", 7)), "RECEIPT_INVALID"),
     "other time": (resigned(lambda a: setattr(a.receipt, "logged_at_ms", 1)), "RECEIPT_INVALID"),
     "proof too long": (resigned(lambda a: a.receipt.inclusion_proof.append(bytes(32))), "RECEIPT_INVALID"),
-    "other log": (resigned(lambda a: setattr(a.receipt, "log_origin", "audit.anhui.example/2026")), "RECEIPT_INVALID"),
+    "other log": (
+        resigned(lambda a: setattr(a.receipt, "log_origin", "audit.anhui.example/2026")),
+        "RECEIPT_INVALID",
+    ),
     "forged checkpoint": (
         resigned(lambda a: setattr(a.receipt, "checkpoint", a.receipt.checkpoint.replace("\n1\n", "\n2\n"))),
         "RECEIPT_INVALID",
@@ -166,8 +193,13 @@ def test_no_flipped_byte_of_an_answer_passes(federation: Federation) -> None:
     zhejiang.wire.response_tampering = lambda r: (captured.append(r), r)[1]
     ask_all(federation, "shanghai")
     for position in range(0, len(captured[0]), 11):
+
         def flip(response: bytes, at: int = position) -> bytes:
-            return response[: at % len(response)] + bytes([response[at % len(response)] ^ 1]) + response[at % len(response) + 1 :]
+            return (
+                response[: at % len(response)]
+                + bytes([response[at % len(response)] ^ 1])
+                + response[at % len(response) + 1 :]
+            )
 
         zhejiang.wire.response_tampering = flip
         archive = ask_all(federation, "shanghai")
@@ -188,7 +220,9 @@ def test_a_record_in_another_provinces_name_is_refused(federation: Federation) -
     shanghai = federation["shanghai"]
     for records in shanghai.shelf.records.values():
         forged = records[0].translated.replace(b"shanghai", b"zhejiang")
-        records[0] = type(records[0])(records[0].record_id, records[0].kind, forged, records[0].scheme_digest, b"{}")
+        records[0] = type(records[0])(
+            records[0].record_id, records[0].kind, forged, records[0].scheme_digest, b"{}"
+        )
     assert outcomes(ask_all(federation, "shanghai")) == {"shanghai": "ANSWER_INCOMPLETE"}
 
 
@@ -217,7 +251,9 @@ def test_suspended_and_expired_peers_are_not_asked(federation: Federation) -> No
     assert not zhejiang.wire.carried
 
 
-def test_a_result_that_cannot_be_logged_is_not_shown(federation: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_cannot_be_logged_is_not_shown(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     zhejiang = federation["zhejiang"]
 
     def unavailable(*_: object, **__: object) -> None:
@@ -260,7 +296,11 @@ def test_the_same_certificate_from_two_provinces_is_shown_once(federation: Feder
             record.certificate.number = "S000031000001261000001"
             record.issuers.add().identifiers.add(scheme="uscc", value="91350100M000100Y43")
             records[0] = type(records[0])(
-                records[0].record_id, records[0].kind, record.SerializeToString(), records[0].scheme_digest, b"{}"
+                records[0].record_id,
+                records[0].kind,
+                record.SerializeToString(),
+                records[0].scheme_digest,
+                b"{}",
             )
     archive = ask_all(federation)
     shared = [e for e in archive.records if e.record.certificate.number]

@@ -31,7 +31,7 @@ def test_every_example_loads(path: Path) -> None:
         (lambda t: t.replace(':17142"', ':99999"'), 'listen.metrics: write "host:port"'),
         (lambda t: t.replace('epochs = ["2026"]', 'epochs = ["1", "2", "3"]'), "federation.epochs"),
         (lambda t: t + '\n[database]\nurl = "mysql://x"\n', "database.url: write sqlite"),
-        (lambda t: t + '\n[exchange]\nskew_s = 3600\n', "exchange.skew_s"),
+        (lambda t: t + "\n[exchange]\nskew_s = 3600\n", "exchange.skew_s"),
         (lambda t: t + '\n[limits]\nthreads = "many"\n', "limits.threads"),
         (lambda t: t + "\n[limits\n", "no TOML"),
     ],

@@ -106,11 +106,15 @@ def port() -> Iterator[Port]:
     made.server.stop(None).wait()
 
 
-def call(channel: grpc.Channel, request: bytes = b"hello", timeout: float | None = 10, method: str = ECHO, **how) -> bytes:
+def call(
+    channel: grpc.Channel, request: bytes = b"hello", timeout: float | None = 10, method: str = ECHO, **how
+) -> bytes:
     return channel.unary_unary(method)(request, timeout=timeout, **how)
 
 
-def refused(channel: grpc.Channel, **how: object) -> tuple[str, grpc.StatusCode, dict[str, str], float | None]:
+def refused(
+    channel: grpc.Channel, **how: object
+) -> tuple[str, grpc.StatusCode, dict[str, str], float | None]:
     with pytest.raises(grpc.RpcError) as error:
         call(channel, **how)
     status = rpc_status.from_call(error.value)
@@ -132,7 +136,9 @@ def test_an_accepted_peer_gets_through_and_is_known_by_its_leaf(port: Port) -> N
 
 
 @pytest.mark.parametrize(
-    "leaf", [None, Province("zhejiang", born=now()).leaf_with_key()], ids=["no certificate", "another CA of that name"]
+    "leaf",
+    [None, Province("zhejiang", born=now()).leaf_with_key()],
+    ids=["no certificate", "another CA of that name"],
 )
 def test_a_stranger_does_not_get_through_the_handshake(port: Port, leaf) -> None:
     with pytest.raises(grpc.RpcError) as error:
@@ -143,7 +149,12 @@ def test_a_stranger_does_not_get_through_the_handshake(port: Port, leaf) -> None
 def unconstrained(province: Province) -> Province:
     """An accepted peer whose CA lacks name constraints: what an attacker's software would make."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a CA")])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(province.ca_key.public_key())
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(province.ca_key.public_key())
+    )
     constraints = x509.BasicConstraints(ca=True, path_length=0)
     province.ca = (
         builder.serial_number(7)
@@ -195,9 +206,7 @@ def test_tls_older_than_1_3_is_refused(port: Port, tmp_path: Path) -> None:
     assert "grpc-status 0" in new.stdout, new
 
 
-@pytest.mark.parametrize(
-    ("timeout", "reason"), [(None, "DEADLINE_MISSING"), (60, "DEADLINE_TOO_LONG")]
-)
+@pytest.mark.parametrize(("timeout", "reason"), [(None, "DEADLINE_MISSING"), (60, "DEADLINE_TOO_LONG")])
 def test_a_deadline_is_demanded_and_bounded(port: Port, timeout: float | None, reason: str) -> None:
     found, code, metadata, _ = refused(port.channel(LEAF), timeout=timeout)
     assert (found, code, metadata) == (reason, grpc.StatusCode.INVALID_ARGUMENT, {"deadlineSecondsMax": "30"})
@@ -218,7 +227,10 @@ def test_too_much_metadata_is_refused(port: Port) -> None:
 
 
 def test_unknown_methods_are_unimplemented(port: Port) -> None:
-    for method in ("/creditexchange.v1.RecordExchangeService/ListLearners", "/creditexchange.v1.ArchiveService/SearchRecords"):
+    for method in (
+        "/creditexchange.v1.RecordExchangeService/ListLearners",
+        "/creditexchange.v1.ArchiveService/SearchRecords",
+    ):
         with pytest.raises(grpc.RpcError) as error:
             call(port.channel(LEAF), method=method)
         assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
@@ -312,7 +324,9 @@ def test_health_is_served_and_reflection_is_not(port: Port) -> None:
     assert reply.status == health_pb2.HealthCheckResponse.SERVING
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     with pytest.raises(grpc.RpcError) as error:
-        list(reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([request]), timeout=5))
+        list(
+            reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([request]), timeout=5)
+        )
     assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -363,7 +377,11 @@ def test_our_own_channels_reach_it_and_read_its_refusals(port: Port) -> None:
         with pytest.raises(RefusedByPeerError) as error:
             channels.call(peer, ECHO, b"hello", 10)
         details = error.value.details
-        assert (details.reason, details.metadata, details.retry_after_s) == ("KIND_NOT_GRANTED", (("kind", "degree"),), 2)
+        assert (details.reason, details.metadata, details.retry_after_s) == (
+            "KIND_NOT_GRANTED",
+            (("kind", "degree"),),
+            2,
+        )
         assert details.signed == signed
     finally:
         channels.close()
