@@ -11,21 +11,24 @@ and the first failing checkpoint enclose it, and stored nodes narrow that down.
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Protocol
 
 from gateway.audit.checkpoint import open_checkpoint
-from gateway.audit.merkle import root_from_edge
+from gateway.audit.merkle import HASH_BYTES, root_from_edge
 from gateway.errors import GatewayError
-from gateway.signing.signed_note import NoteError, NoteVerifier
+from gateway.signing.signed_note import KEY_ID_BYTES, NoteError, NoteVerifier, decode_base64
 
 FINDINGS_MAX = 20
 """How many findings are spelled out; the first is the one that matters."""
 PROGRESS_EVERY = 4_096
 """Entries between two reports of progress."""
+ROOT_CHARACTERS = 44
+"""Length of a root in base64."""
+INDEX_BOUND = 2**62
+"""Larger than any index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class _Verification:
         self._first_bad: int | None = None
         self._read = 0
         self._verified_checkpoints = 0
+        self._logged_at = 0
         self._edge: list[bytes] = []
         self._complete = True
         """No entry was missing so far: the tree can be built."""
@@ -115,6 +119,7 @@ class _Verification:
         """Largest size whose checkpoint was right."""
         self._failed = False
         """A checkpoint failed: every later one will too."""
+        self._node_text = ""
         self._suspect: tuple[int, int] | None = None
         """Leaves under the first node that was not as stored: start, end."""
         self._nodes = source.nodes(self._tree.size - self._tree.size.bit_count())
@@ -126,22 +131,21 @@ class _Verification:
             self._hold(note)
 
     def run(self) -> VerifyReport:
+        """Read everything once, in order."""
         checkpoints = self._source.checkpoints()
         due = next(checkpoints, None)
-        size, logged_at = 0, 0
-        for index, leaf, stored_hash, exchange_id, at in self._source.entries(0, self._tree.size):
+        size = 0
+        for row in self._source.entries(-INDEX_BOUND, self._tree.size):
             self._read += 1
+            index = row[0]
+            if index < 0:
+                self._report(index, f"entry {index} was inserted: a log begins at 0")
+                continue
             if index != size:
                 self._report(size, f"entry {size} is missing" + _until(size, index))
                 self._complete = False
                 size = index
-            hashed = sha256(b"\x00" + leaf).digest()
-            if hashed != stored_hash:
-                self._report(index, f"entry {index} was altered: its bytes do not have the stored hash")
-                hashed = stored_hash
-            elif at < logged_at or not _columns_agree(leaf, exchange_id, at):
-                self._report(index, f"entry {index}: its columns are not what its leaf says")
-            logged_at = at
+            hashed = self._leaf_hash(row)
             if self._complete:
                 self._append(size, hashed)
             size += 1
@@ -152,14 +156,29 @@ class _Verification:
                 self._compare(size, self._held[size], "a checkpoint that others hold")
             if not size % PROGRESS_EVERY:
                 self._progress(size, self._tree.size)
-        while due is not None:
-            self._beyond = max(self._beyond, due[0])
-            due = next(checkpoints, None)
+        if due is not None:
+            self._beyond = max([due[0], *(beyond for beyond, _ in checkpoints)])
         self._finish(size)
         self._progress(size, self._tree.size)
-        return VerifyReport(
-            self._read, self._verified_checkpoints, self._first_bad, tuple(self._findings[:FINDINGS_MAX])
-        )
+        findings = tuple(self._findings[:FINDINGS_MAX])
+        return VerifyReport(self._read, self._verified_checkpoints, self._first_bad, findings)
+
+    def _leaf_hash(self, row: Sequence[Any]) -> bytes:
+        """Return the hash with which the tree goes on: of the leaf, or the stored one if they differ."""
+        index, leaf, stored_hash, exchange_id, at = row
+        try:
+            hashed = sha256(b"\x00" + leaf).digest()
+            if hashed != stored_hash:
+                self._report(index, f"entry {index} was altered: its bytes do not have the stored hash")
+                return stored_hash if isinstance(stored_hash, bytes) else hashed
+            if at < self._logged_at or not _columns_agree(leaf, exchange_id, at):
+                self._report(index, f"entry {index} was altered: its columns are not what its leaf says")
+            else:
+                self._logged_at = at
+        except (TypeError, AttributeError):
+            self._report(index, f"entry {index} was altered: a column is not of its type")
+            return bytes(32)
+        return hashed
 
     def _append(self, index: int, hashed: bytes) -> None:
         """Grow the tree by one leaf and hold each subtree that it completes against the stored one."""
@@ -175,14 +194,13 @@ class _Verification:
                 if stored[1] == hashed:
                     position += 1
                     continue
-                text = (
-                    f"the stored node of level {level} over entries {end - (1 << level)} to {end - 1} differs"
-                )
+                what = "is not that of its entries"
             else:
-                text = f"the node of level {level} over entries {end - (1 << level)} to {end - 1} is missing"
+                what = "is missing"
             if self._suspect is None:
-                self._suspect = (end - (1 << level), end)
-                self._node_text = text
+                start = end - (1 << level)
+                self._suspect = (start, end)
+                self._node_text = f"the stored node over entries {start} to {end - 1} {what}"
             position += 1
         self._edge.append(hashed)
 
@@ -205,16 +223,13 @@ class _Verification:
         """
         start = f"{self._source.origin}\n{size}\n"
         middle = f"\n\n— {self._verifier.name} "
-        at = len(start) + 44
-        if (
-            note.startswith(start)
-            and note.startswith(middle, at)
-            and note.find("\n", at + len(middle)) + 1 == len(note)
-        ):
-            content = b64decode(note[at + len(middle) : -1])
-            if content[:4] == self._verifier.key_id:
-                self._verifier.verify(content[4:], note[: at + 1])
-                return b64decode(note[len(start) : at])
+        at = len(start) + ROOT_CHARACTERS
+        content = note[at + len(middle) : -1]
+        if content.isascii() and note == start + note[len(start) : at] + middle + content + "\n":
+            root, signed = decode_base64(note[len(start) : at], "root"), decode_base64(content, "signature")
+            if signed[:KEY_ID_BYTES] == self._verifier.key_id and len(root) == HASH_BYTES:
+                self._verifier.verify(signed[KEY_ID_BYTES:], note[: at + 1])
+                return root
         checkpoint = open_checkpoint(note, self._source.origin, self._verifier)
         if checkpoint.size != size:
             raise NoteError("it is of another size.")
@@ -244,7 +259,6 @@ class _Verification:
 
     def _finish(self, size: int) -> None:
         """Check what can only be known at the end."""
-        now = self._source.tree()
         if size < self._tree.size:
             self._report(size, f"entry {size} is missing" + _until(size, self._tree.size))
         elif self._complete and (root_from_edge(self._edge), tuple(self._edge)) != (
@@ -254,7 +268,7 @@ class _Verification:
             self._report(None, "the stored head of the tree is not that of its entries")
         if self._suspect is not None:
             self._report(None if self._good_size >= size else self._suspect[0], self._node_text)
-        beyond = next(iter(self._source.entries(self._tree.size, 2**62)), None)
+        beyond = next(iter(self._source.entries(self._tree.size, INDEX_BOUND)), None)
         now = self._source.tree()
         if beyond is not None and beyond[0] >= now.size:
             self._report(beyond[0], f"entry {beyond[0]} was inserted: the tree has only {now.size} entries")

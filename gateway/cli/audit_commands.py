@@ -1,15 +1,184 @@
-"""placeholder"""
+"""``audit show|verify``: what was asked and answered, and the proof that nobody changed it since."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-audit_app = typer.Typer()
+from gateway.audit import VerifyReport, verify_log
+from gateway.audit.entry import EntryDraft
+from gateway.audit.listing import ListedEntry, list_entries
+from gateway.cli.output import (
+    EXIT_NO,
+    NodeOption,
+    Output,
+    OutputOption,
+    console,
+    errors,
+    folder_at,
+    print_json,
+    say,
+    table,
+)
+from gateway.clock import from_unix_ms
+from gateway.errors import CallerError
+from gateway.node.config import load_config
+from gateway.node.folder import passphrase_of
+from gateway.signing.key_files import read_signing_key
+from gateway.signing.signed_note import NoteSigner
+from gateway.storage.engine import open_engine
+from gateway.storage.migrate import require_current
+from gateway.storage.node_tables import Database
+
+HELD_BYTES_MAX = 1024 * 1024
+
+audit_app = typer.Typer(
+    help="The audit log: every exchange, provably as it was.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 
-@audit_app.command()
-def show(node: str = "", last: int = 5) -> None:
-    pass
+@audit_app.command("show")
+def show(
+    last: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many entries, the newest.")] = 20,
+    peer: Annotated[str, typer.Option(help="Only exchanges with this peer.")] = "",
+    exchange: Annotated[str, typer.Option(help="Only this exchange id, 32 hexadecimal digits.")] = "",
+    node: NodeOption = Path(),
+    output: OutputOption = Output.table,
+) -> None:
+    """Show entries of the audit log, the newest last.
+
+    Nothing in them says about whom an exchange was. JSON output holds each leaf as it was hashed.
+    """
+    with _open_store(node) as (engine, _):
+        entries = show_entries(engine, last=last, peer=peer, exchange=exchange)
+    if output is Output.json:
+        print_json([{"index": listed.index, **json.loads(listed.leaf)} for listed in entries])
+        return
+    shown = table(
+        "index", "time (UTC)", "kind", "asker", "answerer", "purpose", "outcome", "records", "exchange"
+    )
+    for listed in entries:
+        shown.add_row(*_row(listed))
+    console.print(shown)
 
 
-@audit_app.command()
-def verify(node: str = "") -> None:
-    pass
+@audit_app.command("verify")
+def verify(
+    held: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--held",
+            metavar="FILE",
+            help="A checkpoint of this log that a peer or auditor kept. Without one, a log that was cut "
+            "back as a whole looks intact. May be repeated.",
+        ),
+    ] = None,
+    node: NodeOption = Path(),
+    output: OutputOption = Output.table,
+) -> None:
+    """Verify the whole audit log: every byte, every node of the tree, every signature.
+
+    Exit status 0: intact. 1: not intact; the first entry that is altered, missing, inserted or out
+    of place is named. The node may run meanwhile.
+    """
+    notes = [_read_held(path) for path in held or ()]
+    with _open_store(node) as (engine, verifier_key):
+        report = run_verify(engine, verifier_key, held=notes)
+    if output is Output.json:
+        print_json(_report_json(report))
+    else:
+        _say_report(report, len(notes))
+    if not report.ok:
+        raise typer.Exit(EXIT_NO)
+
+
+def show_entries(engine: Database, *, last: int, peer: str = "", exchange: str = "") -> list[ListedEntry]:
+    """Return the entries to show. Raises ``CallerError`` for a malformed exchange id."""
+    try:
+        exchange_id = bytes.fromhex(exchange)
+    except ValueError as error:
+        raise CallerError("an exchange id is 32 hexadecimal digits.") from error
+    return list_entries(engine, last=last, peer=peer, exchange_id=exchange_id)
+
+
+def run_verify(engine: Database, verifier_key: str, *, held: Sequence[str] = ()) -> VerifyReport:
+    """Verify the log of an open store, with a progress bar where somebody watches."""
+    columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task("verify", total=None)
+        return verify_log(
+            engine,
+            verifier_key,
+            held=held,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+@contextmanager
+def _open_store(node: Path) -> Iterator[tuple[Database, str]]:
+    """Yield the node's database and the verifier key of its log.
+
+    Raises:
+        OperatorError: the folder, its keys or its database cannot be used.
+    """
+    folder = folder_at(node)
+    config = load_config(folder.root)
+    key = read_signing_key(folder.key("log.pem"), passphrase_of(folder, config))
+    engine = open_engine(folder.database_url(config.database.url))
+    try:
+        require_current(engine, "node")
+        yield engine, NoteSigner(config.audit.origin, key.private).verifier.vkey
+    finally:
+        engine.dispose()
+
+
+def _read_held(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(HELD_BYTES_MAX).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CallerError(f"{path} cannot be read as a checkpoint.") from error
+
+
+def _row(listed: ListedEntry) -> tuple[str, ...]:
+    draft = listed.entry.draft
+    time = from_unix_ms(listed.entry.logged_at_ms).strftime("%Y-%m-%d %H:%M:%S")
+    return (str(listed.index), time, *_what(draft), str(draft.count), draft.exchange_id.hex())
+
+
+def _what(draft: EntryDraft) -> tuple[str, ...]:
+    if draft.kind == "management":
+        return (draft.action, "", draft.peer, "", draft.reason)
+    side = "asked" if draft.role == "asker" else "answered"
+    kind = side if draft.kind == "exchange" else draft.kind
+    return (kind, draft.asker, draft.answerer, draft.purpose, draft.outcome)
+
+
+def _report_json(report: VerifyReport) -> dict[str, Any]:
+    return {
+        "intact": report.ok,
+        "entries": report.entries,
+        "checkpoints": report.checkpoints,
+        "first_bad": report.first_bad,
+        "findings": list(report.findings),
+    }
+
+
+def _say_report(report: VerifyReport, held: int) -> None:
+    against = f" and {held} that others hold" if held else ""
+    if report.ok:
+        say(f"intact: {report.entries} entries, {report.checkpoints} signed checkpoints{against}.")
+        return
+    say(f"NOT INTACT: {report.entries} entries, {report.checkpoints} signed checkpoints{against}.")
+    for finding in report.findings:
+        say(f"  - {finding}")
+    say("Stop the node, keep this database as it is, and compare with a backup and your peers' logs.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from gateway.errors import AuditLogError
 from gateway.storage.driver_sql import Row, execute, execute_many, fetch_all, fetch_one, is_sqlite
 from gateway.storage.node_tables import Transaction
 
@@ -49,9 +50,9 @@ def read_tree(transaction: Transaction, origin: str, *, for_update: bool = False
     row = fetch_one(transaction, statement, (origin,))
     if row is None:
         return None
-    edge = bytes(row[2])
+    edge = _bytes(row[2])
     parts = tuple(edge[at : at + HASH_BYTES] for at in range(0, len(edge), HASH_BYTES))
-    return TreeRow(row[0], bytes(row[1]), parts, row[3])
+    return TreeRow(_integer(row[0]), _bytes(row[1]), parts, _integer(row[3]))
 
 
 def list_origins(transaction: Transaction) -> list[str]:
@@ -129,7 +130,7 @@ def read_hash(transaction: Transaction, level: int, idx: int) -> bytes | None:
     else:
         statement = "SELECT hash FROM audit_node WHERE position = ?"
         row = fetch_one(transaction, statement, (node_position(level, idx),))
-    return None if row is None else bytes(row[0])
+    return None if row is None else _bytes(row[0])
 
 
 def read_last_index(transaction: Transaction) -> int:
@@ -177,8 +178,7 @@ def stream_checkpoints(transaction: Transaction) -> Iterator[tuple[int, str]]:
     statement = "SELECT size, note FROM audit_checkpoint WHERE size > ? ORDER BY size LIMIT ?"
     last = -1
     while rows := fetch_all(transaction, statement, (last, PAGE_ROWS)):
-        for size, note in rows:
-            yield size, note
+        yield from ((int(row[0]), str(row[1])) for row in rows)
         last = rows[-1][0]
 
 
@@ -199,4 +199,20 @@ def keep_peer_checkpoint(
 
 
 def _entry(row: Row) -> EntryRow:
-    return EntryRow(row[0], bytes(row[1]), bytes(row[2]), bytes(row[3]), row[4])
+    return EntryRow(row[0], _bytes(row[1]), _bytes(row[2]), _bytes(row[3]), _integer(row[4]))
+
+
+def _bytes(value: object) -> bytes:
+    """Return ``value`` if it is what the column should hold; SQLite lets anybody store anything."""
+    if not isinstance(value, bytes):
+        raise AuditLogError("the audit log was altered: a column is not of its type.", remedy=_KEEP)
+    return value
+
+
+def _integer(value: object) -> int:
+    if not isinstance(value, int):
+        raise AuditLogError("the audit log was altered: a column is not of its type.", remedy=_KEEP)
+    return value
+
+
+_KEEP = "Keep the database as it is, and restore a copy of it from a backup."

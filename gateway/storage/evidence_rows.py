@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.storage.driver_sql import execute, execute_many, fetch_all, fetch_one
+from gateway.storage.driver_sql import Row, execute_many, fetch_all, fetch_one
 from gateway.storage.node_tables import Transaction
 
 
@@ -105,25 +105,26 @@ def read_indexes_of_subject(transaction: Transaction, subject_ref: bytes) -> lis
 
 
 def delete_subject(transaction: Transaction, subject_ref: bytes) -> int:
-    """Erase every opening about one learner: parts, keys and index. Returns how many parts."""
-    condition = (
-        "WHERE EXISTS (SELECT 1 FROM subject_index s WHERE s.subject_ref = ? "
-        "AND s.idx = {table}.idx AND s.part = {table}.part)"
+    """Erase every opening about one learner: keys, ciphertext and index. Returns how many parts."""
+    parts = fetch_all(
+        transaction, "SELECT idx, part FROM subject_index WHERE subject_ref = ?", (subject_ref,)
     )
-    execute(transaction, "DELETE FROM evidence_key " + condition.format(table="evidence_key"), (subject_ref,))
-    erased = execute(
-        transaction, "DELETE FROM evidence " + condition.format(table="evidence"), (subject_ref,)
-    )
-    execute(transaction, "DELETE FROM subject_index WHERE subject_ref = ?", (subject_ref,))
-    return erased
+    _delete_parts(transaction, parts)
+    return len(parts)
 
 
 def delete_expired(transaction: Transaction, now_ms: int) -> int:
     """Erase the openings whose time is over. Returns how many parts."""
-    condition = (
-        "WHERE EXISTS (SELECT 1 FROM evidence_key k WHERE k.expires_at < ? "
-        "AND k.idx = {table}.idx AND k.part = {table}.part)"
-    )
-    for table in ("subject_index", "evidence"):
-        execute(transaction, f"DELETE FROM {table} " + condition.format(table=table), (now_ms,))  # noqa: S608
-    return execute(transaction, "DELETE FROM evidence_key WHERE expires_at < ?", (now_ms,))
+    parts = fetch_all(transaction, "SELECT idx, part FROM evidence_key WHERE expires_at < ?", (now_ms,))
+    _delete_parts(transaction, parts)
+    return len(parts)
+
+
+def _delete_parts(transaction: Transaction, parts: Sequence[Row]) -> None:
+    keys = [(row[0], row[1]) for row in parts]
+    for statement in (
+        "DELETE FROM evidence_key WHERE idx = ? AND part = ?",
+        "DELETE FROM evidence WHERE idx = ? AND part = ?",
+        "DELETE FROM subject_index WHERE idx = ? AND part = ?",
+    ):
+        execute_many(transaction, statement, keys)

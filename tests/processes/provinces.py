@@ -1,0 +1,153 @@
+"""Real nodes as separate processes on loopback, for stories that cross process borders."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+
+from gateway.clock import monotonic_s, system_clock
+from gateway.exchange.messages import QUERY_RECORDS
+from gateway.learners.subject_token import FederationSecret
+from gateway.node.assemble import load_secrets, registry_of
+from gateway.node.card_file import present_card
+from gateway.node.config import load_config
+from gateway.node.folder import NodeFolder, add_federation_secret, init_node, load_keys
+from gateway.peers.card import Card
+from gateway.peers.node_ca import tls_name
+from gateway.peers.onboarding import accept
+from gateway.records import import_file
+from gateway.rpc.server import is_serving
+from gateway.schemes import load_scheme
+from tests.ports import free_port
+
+EXAMPLES = Path(__file__).parents[2] / "node_config"
+DEMO_LEARNER = (EXAMPLES / "demo_learner.txt").read_text(encoding="utf-8").split()[0]
+
+
+def cli(*arguments: str, check: int | None = 0, **how) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.cli.main", *arguments], capture_output=True, text=True, timeout=120, check=False, **how
+    )
+    assert "Traceback" not in done.stderr + done.stdout, done.stderr
+    if check is not None:
+        assert done.returncode == check, (arguments, done.returncode, done.stdout, done.stderr)
+    return done
+
+
+@dataclass
+class ProcessNode:
+    """One node's folder, and its process while it runs."""
+
+    folder: NodeFolder
+    process: subprocess.Popen[bytes] | None = None
+    channels: list[grpc.Channel] = field(default_factory=list)
+
+    @property
+    def node_id(self) -> str:
+        return self.config.node.id
+
+    @property
+    def config(self):
+        return load_config(self.folder.root)
+
+    @property
+    def card(self) -> Card:
+        scheme = load_scheme(self.folder.scheme).reference
+        return present_card(self.folder, self.config, load_keys(self.folder, self.config), scheme, system_clock())
+
+    @property
+    def secret(self) -> FederationSecret:
+        return next(iter(load_secrets(self.folder, self.config).values()))
+
+    @property
+    def log_text(self) -> str:
+        return (self.folder.root / "serve.log").read_text(encoding="utf-8", errors="replace")
+
+    def start(self) -> None:
+        with (self.folder.root / "serve.log").open("ab") as log:
+            command = [sys.executable, "-m", "gateway.cli.main", "serve", "--node", str(self.folder.root)]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        end_s = monotonic_s() + 40
+        while monotonic_s() < end_s and self.process.poll() is None:
+            if is_serving(self.config.listen.operator, timeout_s=2):
+                return
+        raise AssertionError(self.log_text)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(timeout=60)
+        self.process = None
+        return status
+
+    def close(self) -> None:
+        for channel in self.channels:
+            channel.close()
+        if self.process is not None:
+            self.kill()
+
+    def channel_to(self, other: ProcessNode) -> grpc.Channel:
+        """A channel with this node's own leaf, as an attacker who stole it would open one."""
+        keys = load_keys(self.folder, self.config)
+        credentials = grpc.ssl_channel_credentials(other.card.ca_pem, keys.tls_leaf_key_pem, keys.tls_leaf_pem)
+        options = [("grpc.ssl_target_name_override", tls_name(other.node_id)), ("grpc.enable_retries", 0)]
+        channel = grpc.secure_channel(other.config.listen.peers, credentials, options=options)
+        self.channels.append(channel)
+        return channel
+
+    def send(self, other: ProcessNode, request: bytes, timeout: float = 10) -> bytes:
+        return self.channel_to(other).unary_unary(QUERY_RECORDS)(request, timeout=timeout, wait_for_ready=True)
+
+    def query(self, *arguments: str, check: int | None = 0) -> dict:
+        done = cli(
+            "query", "--node", str(self.folder.root), "--learner", DEMO_LEARNER, "--purpose", "employment",
+            "--output", "json", *arguments, check=check,
+        )
+        return json.loads(done.stdout)
+
+
+def make_node(parent: Path, node_id: str, *, secret_from: ProcessNode | None = None, records: bool = True) -> ProcessNode:
+    example = EXAMPLES / node_id
+    folder = NodeFolder(parent / node_id)
+    folder.root.mkdir()
+    text = (example / "node.toml").read_text(encoding="utf-8")
+    for address in dict.fromkeys(re.findall(r"127\.0\.0\.1:\d+", text)):
+        text = text.replace(address, f"127.0.0.1:{free_port()}")
+    folder.config.write_text(text, encoding="utf-8")
+    init_node(folder.root, node_id, example=example, settings={}, now=system_clock())
+    node = ProcessNode(folder)
+    add_federation_secret(folder, "2026", secret_from.folder.key("federation-2026.secret") if secret_from else None)
+    if records:
+        scheme = load_scheme(folder.scheme)
+        with registry_of(folder, node.config) as registry:
+            for file in sorted((example / "records").iterdir()):
+                report = import_file(file, registry, scheme, node.secret, node_id, clock=system_clock)
+                assert not report.refused
+    return node
+
+
+def introduce(*nodes: ProcessNode) -> None:
+    cards = {node.node_id: node.card for node in nodes}
+    for node in nodes:
+        for node_id, card in cards.items():
+            if node_id != node.node_id:
+                accept(card, node.folder.peers, system_clock())
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0
