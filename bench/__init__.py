@@ -1,0 +1,1 @@
+"""Measurements: repeatable, ratios within one run, CPU seconds beside wall time."""
