@@ -1,0 +1,107 @@
+"""What the manual tells people to type is run; both languages tell the same."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes.provinces import cli
+
+ROOT = Path(__file__).parents[2]
+LANGUAGES = ("README.md", "README.zh-CN.md")
+
+
+def blocks(name: str) -> list[str]:
+    """The shell blocks of a page, comments and line continuations removed."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    found = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    return [re.sub(r"[ \t]*#.*", "", block.replace("\\\n", " ")).strip() for block in found]
+
+
+def commands(block: str) -> list[str]:
+    return [re.sub(r"\s+", " ", line).strip() for line in block.splitlines() if line.strip()]
+
+
+def test_both_languages_show_the_same_commands() -> None:
+    english, chinese = ([commands(b) for b in blocks(name)] for name in LANGUAGES)
+    assert english == chinese
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for name in LANGUAGES:
+        for target in re.findall(r"make ([a-z-]+)", (ROOT / name).read_text(encoding="utf-8")):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_two_commands_of_the_readme_are_what_ci_runs() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for command in ("make test", "make demo"):
+        assert command in script
+        assert command in blocks("README.md")[0]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory):
+    """A folder as the reader has it, with the demo's nodes running."""
+    here = tmp_path_factory.mktemp("reader")
+    (here / "node_config").symlink_to(ROOT / "node_config")
+    cli("demo", "--keep", cwd=here)
+    yield here
+    cli("demo", "--stop", cwd=here)
+
+
+def run(line: str, here: Path) -> subprocess.CompletedProcess[str]:
+    line = line.replace("credit-gateway", f"{shlex.quote(sys.executable)} -m gateway.cli.main", 1)
+    return subprocess.run(
+        ["bash", "-c", line], cwd=here, capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+
+
+def test_the_five_minute_tour_works(demo: Path) -> None:
+    tour = commands(blocks("README.md")[1])
+    assert len(tour) >= 8
+    for line in tour:
+        done = run(line, demo)
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+        assert done.stdout.strip(), line
+
+
+def test_an_own_node_can_be_made_as_described(demo: Path) -> None:
+    lines = commands(blocks("README.md")[2])
+    card = demo / "shanghai.json"
+    done = cli("card", "--node", str(demo / ".demo" / "shanghai"), "--out", str(card))
+    fingerprint = done.stderr.split(":", 1)[1].strip()
+    records = sorted((ROOT / "node_config" / "zhejiang" / "records").glob("*.csv"))[0]
+    (demo / "records.csv").write_bytes(records.read_bytes())
+    for line in lines:
+        if "serve" in line:
+            continue  # a server does not end; tests/processes serve
+        if "peers add" in line:
+            line += f" --fingerprint '{fingerprint}'"
+        done = run(line, demo)
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+
+
+def test_the_operations_page_lists_every_metric_and_setting() -> None:
+    from gateway.node.assemble import OUTCOMES
+    from gateway.node.config import LimitsTable
+    from gateway.telemetry.metrics import Metrics
+
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    names = {f"{m.name}_total" if m.type == "counter" else m.name for m in Metrics(OUTCOMES, ()).registry.collect()}
+    listed = set(re.findall(r"`(credit_gateway_[a-z_]+)`", page))
+    assert names == listed
+    for key in LimitsTable.model_fields:
+        assert f"`{key}`" in page or f"limits.{key}" in page, key
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("node_config/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
