@@ -25,9 +25,10 @@ from gateway.audit.entry import EntryDraft, parse_leaf
 from gateway.audit.evidence import Evidence, EvidenceVault
 from gateway.audit.growth import Growth, Head, grow
 from gateway.audit.merkle import EMPTY_ROOT
+from gateway.audit.one_answer import find_second_answers, is_answer
 from gateway.audit.start_check import altered, head_of, require_sound
 from gateway.clock import Clock, from_unix_ms, unix_ms
-from gateway.errors import AuditLogError, GatewayError, RefusedError
+from gateway.errors import AuditLogError, GatewayError, RefusedError, StorageError
 from gateway.signing.signed_note import NoteSigner, NoteVerifier
 from gateway.storage import audit_rows, evidence_rows, message_ids
 from gateway.storage.audit_rows import TreeRow
@@ -42,6 +43,9 @@ SKEW_S = 30
 """Tolerated difference of clocks, seconds; a young replay guard fences off messages that long."""
 RETRY_AFTER_S = 5.0
 """When a caller may try again after the log could not be written, seconds."""
+
+SECOND_ANSWER_RETRY_S = 0.5
+"""When a retry that was too early to find the first answer may come again, seconds."""
 
 GUARD_SINCE = "replay_guard_since"
 """Fact: since when every accepted message id is in this store."""
@@ -108,6 +112,10 @@ class _Placed:
     proof: list[bytes]
 
 
+def _ignore(_error: GatewayError) -> None:
+    """Tell nobody; what happened is the cause of each refusal."""
+
+
 class AuditLog:
     """The append-only log of one node; made by :meth:`open`."""
 
@@ -119,6 +127,7 @@ class AuditLog:
         clock: Clock,
         head: Head,
         fence_until: datetime | None,
+        failed: Callable[[GatewayError], None],
     ) -> None:
         self._database = database
         self._signer = signer
@@ -126,6 +135,7 @@ class AuditLog:
         self._clock = clock
         self._head = head
         self._fence_until = fence_until
+        self._failed = failed
         self._reads = HeldConnection(database)
         self._groups: GroupCommitter[_Append | _Work, Any] = GroupCommitter(self._commit)
 
@@ -164,11 +174,15 @@ class AuditLog:
         evidence_key: bytes,
         *,
         skew_s: float = SKEW_S,
+        failed: Callable[[GatewayError], None] = _ignore,
     ) -> AuditLog:
         """Return the log after recomputing its root and re-hashing its newest 1,000 leaves.
 
         A store without the mark of its replay guard gets a fence: messages issued before now plus
         ``skew_s`` are refused. The fence is kept across restarts.
+
+        ``failed`` is told why the log could not be written or read, each time: for the operator,
+        since callers and peers are told only that it could not.
 
         Raises:
             StorageError: the database cannot be read or written, or is of another version.
@@ -185,7 +199,7 @@ class AuditLog:
         with reading(engine) as connection:
             fence = message_ids.get_fact(connection, FENCE_UNTIL)
         fence_until = from_unix_ms(int(fence)) if fence is not None else None
-        return cls(engine, signer, EvidenceVault(origin, evidence_key), clock, head, fence_until)
+        return cls(engine, signer, EvidenceVault(origin, evidence_key), clock, head, fence_until, failed)
 
     def close(self) -> None:
         """Give back the connection that is held for reads. The engine belongs to the caller."""
@@ -225,7 +239,8 @@ class AuditLog:
 
         Raises:
             RefusedError: ``REPLAYED_MESSAGE`` when the message id was there already;
-                ``AUDIT_UNAVAILABLE`` when nothing could be made durable.
+                ``AUDIT_UNAVAILABLE`` when nothing could be made durable, or when the exchange was
+                answered otherwise meanwhile.
         """
         size_bytes = ENTRY_OVERHEAD_BYTES
         sealed: SealedPart | None = None
@@ -272,8 +287,8 @@ class AuditLog:
         try:
             with self._reads.reading() as connection:
                 return message_ids.is_seen(connection, message_id)
-        except GatewayError as error:
-            raise _unavailable(error) from error
+        except StorageError as error:
+            raise self._unavailable(error) from error
 
     def purge_seen(self) -> int:
         """Forget message ids that time alone refuses by now; return how many.
@@ -299,12 +314,10 @@ class AuditLog:
             with self._reads.reading() as connection:
                 for row in audit_rows.read_entries_of_exchange(connection, exchange_id):
                     draft = parse_leaf(row.leaf).draft
-                    if draft.role == "answerer" and draft.asker == peer and draft.outcome == "OK":
+                    if is_answer(draft) and draft.asker == peer:
                         return self._stored_exchange(connection, row.idx, draft)
-        except RefusedError:
-            raise
-        except GatewayError as error:
-            raise _unavailable(error) from error
+        except StorageError as error:
+            raise self._unavailable(error) from error
         return None
 
     def keep_peer_checkpoint(self, checkpoint: Checkpoint, note: str, source: str) -> tuple[str, ...]:
@@ -325,6 +338,10 @@ class AuditLog:
         )
         return conflicts
 
+    def _unavailable(self, error: GatewayError) -> RefusedError:
+        self._failed(error)
+        return _unavailable(error)
+
     def _stored_exchange(self, connection: Transaction, index: int, draft: EntryDraft) -> StoredExchange:
         signed = evidence_rows.read_signed(connection, index)
         parts = evidence_rows.read_parts(connection, index)
@@ -339,7 +356,8 @@ class AuditLog:
             with writing(self._database) as transaction:
                 head = self._lock_head(transaction)
                 outcomes: list[Any] = [None] * len(items)
-                appends = self._without_replays(transaction, items, outcomes)
+                appends = _without_replays(transaction, items, outcomes)
+                appends = _without_second_answers(transaction, appends, outcomes)
                 if appends:
                     head = self._append_group(transaction, head, appends, outcomes)
                 for at, item in enumerate(items):
@@ -348,6 +366,7 @@ class AuditLog:
         except GatewayError as error:
             # Whether the commit reached the disk may be unknown. Nothing of it is released, and the
             # next group reads the head from the database again (_lock_head).
+            self._failed(error)
             return [_unavailable(error) for _ in items]
         self._head = head
         return outcomes
@@ -363,28 +382,6 @@ class AuditLog:
         if tree.size <= known.size:
             raise altered(f"it had {known.size} entries and has {tree.size} now: it was rolled back.")
         return head_of(transaction, tree, self.origin, self.verifier)
-
-    @staticmethod
-    def _without_replays(
-        transaction: Transaction, items: Sequence[_Append | _Work], outcomes: list[Any]
-    ) -> list[tuple[int, _Append]]:
-        """Return the entries to append with their places in ``items``; refuse the replayed ones."""
-        first: dict[bytes, int] = {}
-        for item in items:
-            if isinstance(item, _Append) and item.seen is not None:
-                first.setdefault(item.seen.message_id, unix_ms(item.seen.expires_at))
-        new = message_ids.insert_new_ids(transaction, list(first.items()))
-        kept = []
-        for at, item in enumerate(items):
-            if not isinstance(item, _Append):
-                continue
-            if item.seen is not None:
-                if item.seen.message_id not in new:
-                    outcomes[at] = RefusedError("REPLAYED_MESSAGE", "this message id was seen before.")
-                    continue
-                new.remove(item.seen.message_id)
-            kept.append((at, item))
-        return kept
 
     def _append_group(
         self,
@@ -406,6 +403,42 @@ class AuditLog:
         for position, (at, _) in enumerate(appends):
             outcomes[at] = _Placed(growth, note, position, proofs[position])
         return growth.head(note)
+
+
+def _without_replays(
+    transaction: Transaction, items: Sequence[_Append | _Work], outcomes: list[Any]
+) -> list[tuple[int, _Append]]:
+    """Return the entries to append with their places in ``items``; refuse the replayed ones."""
+    first: dict[bytes, int] = {}
+    for item in items:
+        if isinstance(item, _Append) and item.seen is not None:
+            first.setdefault(item.seen.message_id, unix_ms(item.seen.expires_at))
+    new = message_ids.insert_new_ids(transaction, list(first.items()))
+    kept = []
+    for at, item in enumerate(items):
+        if not isinstance(item, _Append):
+            continue
+        if item.seen is not None:
+            if item.seen.message_id not in new:
+                outcomes[at] = RefusedError("REPLAYED_MESSAGE", "this message id was seen before.")
+                continue
+            new.remove(item.seen.message_id)
+        kept.append((at, item))
+    return kept
+
+
+def _without_second_answers(
+    transaction: Transaction, appends: list[tuple[int, _Append]], outcomes: list[Any]
+) -> list[tuple[int, _Append]]:
+    """Return ``appends`` without answers to exchanges that another message got answered meanwhile."""
+    second = find_second_answers(transaction, [item.draft for _, item in appends])
+    for position in second:
+        outcomes[appends[position][0]] = RefusedError(
+            "AUDIT_UNAVAILABLE",
+            "another message of this exchange was answered meanwhile: send it again.",
+            retry_after_s=SECOND_ANSWER_RETRY_S,
+        )
+    return [append for position, append in enumerate(appends) if position not in second]
 
 
 def _insert_growth(transaction: Transaction, growth: Growth, drafts: Sequence[EntryDraft]) -> None:
@@ -444,11 +477,12 @@ def _mark_guard(transaction: Transaction, now: datetime, fence_s: float | None) 
 
 
 def _unavailable(error: GatewayError) -> RefusedError:
-    """Return the refusal for a caller; each caller gets an exception of its own."""
+    """Return the refusal for a caller; each caller gets an exception of its own.
+
+    It may go to a peer, who has no business in our disks: what happened is the cause, not the text.
+    """
     refused = RefusedError(
-        "AUDIT_UNAVAILABLE",
-        f"the exchange could not be logged durably: {error.message}",
-        retry_after_s=RETRY_AFTER_S,
+        "AUDIT_UNAVAILABLE", "the exchange could not be logged durably.", retry_after_s=RETRY_AFTER_S
     )
     refused.__cause__ = error
     return refused

@@ -117,8 +117,11 @@ class _Verification:
         """No entry was missing so far: the tree can be built."""
         self._good_size = 0
         """Largest size whose checkpoint was right."""
+        self._good_held = 0
+        """Largest size whose checkpoint, held by others, was right."""
         self._failed = False
-        """A checkpoint failed: every later one will too."""
+        """A stored checkpoint failed: every later one will too."""
+        self._held_failed = False
         self._node_text = ""
         self._suspect: tuple[int, int] | None = None
         """Leaves under the first node that was not as stored: start, end."""
@@ -153,7 +156,7 @@ class _Verification:
                 self._check(due[0], due[1], size)
                 due = next(checkpoints, None)
             if size in self._held and self._complete:
-                self._compare(size, self._held[size], "a checkpoint that others hold")
+                self._compare(size, self._held[size], held=True)
             if not size % PROGRESS_EVERY:
                 self._progress(size, self._tree.size)
         if due is not None:
@@ -197,7 +200,7 @@ class _Verification:
                 what = "is not that of its entries"
             else:
                 what = "is missing"
-            if self._suspect is None:
+            if self._suspect is None and not self._failed:
                 start = end - (1 << level)
                 self._suspect = (start, end)
                 self._node_text = f"the stored node over entries {start} to {end - 1} {what}"
@@ -213,7 +216,7 @@ class _Verification:
             return
         self._verified_checkpoints += 1
         if self._complete and size == have:
-            self._compare(size, root, "the signed checkpoint")
+            self._compare(size, root, held=False)
 
     def _root_of(self, size: int, note: str) -> bytes:
         """Return the root that a note states, after verifying its signature.
@@ -235,20 +238,27 @@ class _Verification:
             raise NoteError("it is of another size.")
         return checkpoint.root
 
-    def _compare(self, size: int, root: bytes, what: str) -> None:
+    def _compare(self, size: int, root: bytes, *, held: bool) -> None:
+        """Hold the tree as it has grown against one checkpoint of its size.
+
+        What the log's own key signed may have been signed anew by who stole it; so a checkpoint
+        that others hold is enclosed by earlier ones that others hold, not by the stored ones.
+        """
         if root_from_edge(self._edge) == root:
             if not self._failed:
                 self._good_size = max(self._good_size, size)
+                self._good_held = size if held else self._good_held
                 self._clear_suspicion()
             return
-        if self._failed:
+        if self._failed or (held and self._held_failed):
             return
-        self._failed = True
-        start, end = self._good_size, size
+        start, end = self._good_held if held else self._good_size, size
         if self._suspect is not None and max(start, self._suspect[0]) < min(end, self._suspect[1]):
             start, end = max(start, self._suspect[0]), min(end, self._suspect[1])
+        self._failed, self._held_failed = self._failed or not held, self._held_failed or held
         self._suspect = None
         first = f"entry {start} is" if end - start == 1 else f"one of the entries {start} to {end - 1} is"
+        what = "a checkpoint that others hold" if held else "the signed checkpoint"
         self._report(start, f"{first} not what it was: {what} of size {size} has another root")
 
     def _clear_suspicion(self) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
+from google.protobuf.json_format import MessageToDict
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -29,14 +31,17 @@ from gateway.cli.output import (
     table,
 )
 from gateway.clock import system_clock
-from gateway.errors import CallerError, OperatorError
-from gateway.node.assemble import load_secrets, registry_of
-from gateway.node.config import load_config
+from gateway.errors import CallerError, IntakeError, OperatorError
+from gateway.learners.identifier import IDENTIFIER_TYPES, RESIDENT_ID, mask, normalise
+from gateway.learners.subject_token import FederationSecret, subject_token
 from gateway.policy.purposes import kind_word
-from gateway.records import ImportReport, RefusedRow, Registry, import_file
-from gateway.schemes import load_scheme
+from gateway.records import ImportReport, RecordTotal, Refusal, Registry, import_file
+from gateway.schemes import Scheme, load_scheme
 
 REFUSALS_SHOWN = 20
+"""Refusals that are printed; ``--report`` writes all of them."""
+EXPORT_PAGE_ROWS = 500
+REPORT_HEADER = ("file", "line", "column", "reason")
 
 records_app = typer.Typer(
     help="The records that this node holds.",
@@ -46,15 +51,61 @@ records_app = typer.Typer(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class OpenRegistry:
+    """What the commands need of their node."""
+
+    registry: Registry
+    scheme: Scheme
+    secrets: Sequence[FederationSecret]
+    """The live ones, the newest first."""
+    node_id: str
+
+
+@contextmanager
+def _open_registry(node: Path) -> Iterator[OpenRegistry]:
+    """Open the registry of the node in folder ``node``: the one place that knows of node folders.
+
+    Raises:
+        OperatorError: something in the folder is missing or wrong.
+    """
+    from gateway.node.assemble import load_secrets, registry_of
+    from gateway.node.config import load_config
+
+    folder = folder_at(node)
+    config = load_config(folder.root)
+    scheme, secrets = load_scheme(folder.scheme), load_secrets(folder, config)
+    with registry_of(folder, config) as registry:
+        try:
+            yield OpenRegistry(registry, scheme, list(secrets.values()), config.node.id)
+        finally:
+            registry.close()
+
+
+@dataclass
+class _FileResult:
+    """What became of one file; ``problem`` is why it was refused as a whole."""
+
+    file: Path
+    report: ImportReport | None = None
+    problem: str = ""
+    refusals: list[Refusal] = field(default_factory=list)
+    """The first ones."""
+
+    @property
+    def kept(self) -> bool:
+        return self.report is not None and self.report.kept
+
+
 @records_app.command("import")
 def import_records(
     files: Annotated[list[Path], typer.Argument(help="CSV (.csv) or JSON Lines (.jsonl) files.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Overwrite records that are held with other content.")
+        bool, typer.Option("--replace", help="Take the new content of records that are there already.")
     ] = False,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write every refused row to this CSV file: file, line, column, reason."),
+        typer.Option(help="Write everything that is wrong to this CSV file: file, line, column, reason."),
     ] = None,
     node: NodeOption = Path(),
     output: OutputOption = Output.table,
@@ -62,59 +113,70 @@ def import_records(
     """Import records. Each file is kept whole or not at all.
 
     Rows are checked and translated by the node's scheme while they are read; docs/records.md lists
-    the columns. Identity numbers are turned into subject tokens at once and never kept. Every
-    refused row is named with line, column and reason. Importing a file again changes nothing.
-    The node may keep serving meanwhile.
+    the columns. Identifiers of learners become subject tokens at once and are kept nowhere. Every
+    refused row is named by line, column and reason, never by its values. Importing a file again
+    changes nothing. The node may keep serving meanwhile; Ctrl-C leaves the registry as it was.
 
-    Exit status 1 when a file was refused.
+    Exit status 0 when all files were imported, 1 when one was refused.
+
+    Example: credit-gateway records import records/2026.csv --report refused.csv
     """
-    folder = folder_at(node)
-    config = load_config(folder.root)
-    secrets = load_secrets(folder, config)
-    if not secrets:
-        raise OperatorError(
-            "this node has no federation secret, so learners cannot be given subject tokens.",
-            remedy="Put it in place with `credit-gateway init --federation-secret`.",
-        )
-    scheme, secret = load_scheme(folder.scheme), next(iter(secrets.values()))
-    results: list[tuple[Path, ImportReport]] = []
-    with registry_of(folder, config) as registry, _refusals(report) as refusals:
-        for file in files:
-            with _bar(file) as progress:
-                outcome = import_file(
-                    file,
-                    registry,
-                    scheme,
-                    secret,
-                    config.node.id,
-                    clock=system_clock,
-                    progress=progress,
-                    report=refusals.collector(file),
-                    replace=replace,
-                )
-            results.append((file, outcome))
+    with _open_registry(node) as opened, ExitStack() as stack:
+        if not opened.secrets:
+            raise OperatorError(
+                "this node has no federation secret, so learners cannot be given subject tokens.",
+                remedy="Put it in place with `credit-gateway init --federation-secret`.",
+            )
+        writer = stack.enter_context(_report_writer(report)) if report is not None else None
+        results = [_import_one(file, opened, replace=replace, write=writer) for file in files]
     if output is Output.json:
-        print_json([_outcome_json(file, outcome, refusals.first) for file, outcome in results])
+        print_json([_result_json(result) for result in results])
     else:
-        _show(results, refusals)
-    if not all(outcome.kept for _, outcome in results):
+        _show_results(results, report)
+    if not all(result.kept for result in results):
         raise typer.Exit(EXIT_NO)
 
 
 @records_app.command("list")
-def list_records(node: NodeOption = Path(), output: OutputOption = Output.table) -> None:
-    """Show how many records and learners are held, by kind."""
-    with _registry(node) as registry:
-        counts = registry.count_by_kind()
+def list_records(
+    learner: Annotated[
+        str, typer.Option(help="Only this learner's; `-` reads the identifier from standard input.")
+    ] = "",
+    identifier_type: Annotated[
+        str, typer.Option(help=f"Type of the identifier: {', '.join(IDENTIFIER_TYPES)}.")
+    ] = RESIDENT_ID,
+    node: NodeOption = Path(),
+    output: OutputOption = Output.table,
+) -> None:
+    """Show how many records are held, by kind and version of the scheme: of everybody, or of one learner.
+
+    The identifier is shown masked and written nowhere. Records that another version of the scheme
+    translated are translated again when they are asked for; importing their file again does it at once.
+
+    Example: credit-gateway records list --learner -
+    """
+    identifier = sys.stdin.readline().strip() if learner == "-" else learner.strip()
+    if learner and not identifier:
+        raise CallerError("--learner is empty.", remedy="Give the identifier, or - to read it.")
+    who = mask(normalise(identifier_type, identifier)) if identifier else ""
+    with _open_registry(node) as opened:
+        if identifier and not opened.secrets:
+            raise OperatorError(
+                "this node has no federation secret, so no learner can be looked up.",
+                remedy="Put it in place with `credit-gateway init --federation-secret`.",
+            )
+        tokens = [subject_token(s, identifier_type, identifier) for s in opened.secrets if identifier]
+        totals = opened.registry.totals(tokens)
+        present = opened.scheme.reference.digest
     if output is Output.json:
-        print_json(
-            [{"kind": kind_word(c.kind), "records": c.records, "learners": c.learners} for c in counts]
-        )
+        print_json({"learner": who or None, "totals": [_total_json(total, present) for total in totals]})
         return
-    rows = table("kind", "records", "learners")
-    for count in counts:
-        rows.add_row(kind_word(count.kind), str(count.records), str(count.learners))
+    rows = table("kind", "scheme", "records", "learners", title=who or None)
+    for total in totals:
+        scheme = "present" if total.scheme_digest == present else total.scheme_digest.hex()[:12]
+        rows.add_row(kind_word(total.kind), scheme, f"{total.records:,}", f"{total.learners:,}")
     console.print(rows)
+    say(f"{sum(total.records for total in totals):,} records")
 
 
 @records_app.command("export")
@@ -122,59 +184,96 @@ def export_records(
     out: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None,
     node: NodeOption = Path(),
 ) -> None:
-    """Write all records as JSON Lines: the original as imported, without any learner identifier."""
-    with _registry(node) as registry:
+    """Write all records as JSON Lines: as imported, and in the shared model; without learners' identifiers.
+
+    Names of holders and numbers of certificates are part of the records: keep the file as safe as
+    the registry itself.
+
+    Example: credit-gateway records export --out records.jsonl
+    """
+    with _open_registry(node) as opened:
         if out is None:
-            _write_export(registry, sys.stdout)
+            _write_export(opened.registry, sys.stdout)
             return
         try:
-            with out.open("x", encoding="utf-8") as file:
-                count = _write_export(registry, file)
-        except FileExistsError as error:
-            raise CallerError(f"{out} exists already.", remedy="Nothing was overwritten.") from error
-    say(f"wrote {count} records to {out}")
+            file = open(out, "x", encoding="utf-8", opener=_private)  # noqa: SIM115 - Path has no opener
+        except OSError as error:
+            raise CallerError(f"--out {out}: {error.strerror}.", remedy="Nothing was overwritten.") from error
+        with file:
+            count = _write_export(opened.registry, file)
+    say(f"wrote {count:,} records to {out}")
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file for this user only."""
+    import os
+
+    return os.open(path, flags, 0o600)
 
 
 def _write_export(registry: Registry, file: TextIO) -> int:
-    count = 0
-    for record_id, kind, translated, original in registry.stream():
-        status = LearningRecord.FromString(translated).status.state
-        line = {
-            "record_id": record_id,
-            "kind": kind_word(kind),
-            "state": status,
-            "original": json.loads(original),
-        }
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        count += 1
+    count, last = 0, ""
+    while page := registry.list_(after=last, limit=EXPORT_PAGE_ROWS):
+        for record in page:
+            line = {
+                "record_id": record.record_id,
+                "kind": kind_word(record.kind),
+                "original": json.loads(record.original),
+                "shared": MessageToDict(
+                    LearningRecord.FromString(record.translated), preserving_proto_field_name=True
+                ),
+            }
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        count, last = count + len(page), page[-1].record_id
     return count
 
 
+def _import_one(
+    file: Path, opened: OpenRegistry, *, replace: bool, write: Callable[[Sequence[str]], None] | None
+) -> _FileResult:
+    """Import one file; that it is refused is a result, not an error."""
+    result = _FileResult(file)
+
+    def collect(refusal: Refusal) -> None:
+        if len(result.refusals) < REFUSALS_SHOWN:
+            result.refusals.append(refusal)
+        if write is not None:
+            write((file.name, str(refusal.line), refusal.column, refusal.reason))
+
+    try:
+        with _bar(file) as progress:
+            result.report = import_file(
+                file,
+                opened.registry,
+                opened.scheme,
+                opened.secrets[0],
+                opened.node_id,
+                system_clock,
+                progress,
+                collect,
+                replace=replace,
+            )
+    except IntakeError as error:
+        result.problem = str(error)
+        if write is not None:
+            write((file.name, "", "", str(error)))
+    except KeyboardInterrupt:
+        complain(f"{file.name}: interrupted; nothing of it was kept")
+        raise
+    return result
+
+
 @contextmanager
-def _registry(node: Path) -> Iterator[Registry]:
-    folder = folder_at(node)
-    with registry_of(folder, load_config(folder.root)) as registry:
-        yield registry
-
-
-class _Refusals:
-    """Keeps the first refused rows for the eye and writes all of them to a file."""
-
-    def __init__(self, file: TextIO | None) -> None:
-        self.first: list[tuple[Path, RefusedRow]] = []
-        self._writer = csv.writer(file) if file is not None else None
-        if self._writer is not None:
-            self._writer.writerow(("file", "line", "column", "reason"))
-
-    def collector(self, file: Path) -> Callable[[RefusedRow], None]:
-        def collect(refused: RefusedRow) -> None:
-            if len(self.first) < REFUSALS_SHOWN:
-                self.first.append((file, refused))
-            if self._writer is not None:
-                cells = (file.name, str(refused.line), refused.column, refused.reason)
-                self._writer.writerow([_inert(cell) for cell in cells])
-
-        return collect
+def _report_writer(path: Path) -> Iterator[Callable[[Sequence[str]], None]]:
+    """Yield what writes a line to the report. Raises ``CallerError``: the file cannot be written."""
+    try:
+        file = path.open("w", encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise CallerError(f"--report {path}: {error.strerror}.") from error
+    with file:
+        writer = csv.writer(file)
+        writer.writerow(REPORT_HEADER)
+        yield lambda cells: writer.writerow([_inert(cell) for cell in cells])
 
 
 def _inert(cell: str) -> str:
@@ -183,65 +282,65 @@ def _inert(cell: str) -> str:
 
 
 @contextmanager
-def _refusals(report: Path | None) -> Iterator[_Refusals]:
-    if report is None:
-        yield _Refusals(None)
-        return
-    try:
-        with report.open("w", encoding="utf-8", newline="") as file:
-            yield _Refusals(file)
-    except OSError as error:
-        raise CallerError(f"--report {report}: {error.strerror}.") from error
-
-
-@contextmanager
 def _bar(file: Path) -> Iterator[Callable[[int, int, int], None]]:
-    """Yield what shows progress: a bar when a person watches."""
+    """Yield what shows progress: a bar when a person watches, else nothing."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
-        TextColumn("{task.fields[rows]:,} rows"),
+        TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f} rows/s"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as bar:
-        task = bar.add_task(file.name, total=None, rows=0)
-        yield lambda done, total, rows: bar.update(task, completed=done, total=total, rows=rows)
+        task = bar.add_task(file.name, total=None, rows=0, rate=0.0)
+
+        def show(done: int, total: int, rows: int) -> None:
+            elapsed = bar.tasks[task].elapsed or 0.0
+            bar.update(task, completed=done, total=total, rows=rows, rate=rows / elapsed if elapsed else 0.0)
+
+        yield show
 
 
-def _show(results: list[tuple[Path, ImportReport]], refusals: _Refusals) -> None:
-    for file, outcome in results:
-        rate = outcome.rows / outcome.seconds if outcome.seconds else 0
-        if outcome.kept:
+def _show_results(results: Sequence[_FileResult], report: Path | None) -> None:
+    for result in results:
+        name, outcome = result.file.name, result.report
+        if outcome is None:
+            complain(f"refused, nothing was kept. {result.problem}")
+        elif outcome.kept:
+            rate = outcome.rows / outcome.seconds if outcome.seconds else 0
             say(
-                f"{file.name}: {outcome.rows:,} rows, {outcome.added:,} added, "
-                f"{outcome.unchanged:,} unchanged, {outcome.replaced:,} replaced ({rate:,.0f} rows/s)"
+                f"{name}: {outcome.rows:,} rows in {outcome.seconds:.1f} s ({rate:,.0f} rows/s): "
+                f"{outcome.added:,} added, {outcome.unchanged:,} unchanged, {outcome.replaced:,} replaced"
             )
         else:
-            complain(f"{file.name}: refused, nothing was kept: {outcome.refused:,} of {outcome.rows:,} rows")
-    if refusals.first:
-        rows = table("file", "line", "column", "reason")
-        for file, refused in refusals.first:
-            rows.add_row(Text(file.name), str(refused.line), refused.column, Text(refused.reason))
-        errors.print(rows)
-        total = sum(outcome.refused for _, outcome in results)
-        if total > len(refusals.first):
-            complain(f"… and {total - len(refusals.first):,} more; --report FILE writes all of them")
+            complain(f"{name}: refused, nothing was kept: {outcome.refused:,} of {outcome.rows:,} rows")
+            _show_refusals(result, report)
 
 
-def _outcome_json(
-    file: Path, outcome: ImportReport, first: list[tuple[Path, RefusedRow]]
-) -> dict[str, object]:
+def _show_refusals(result: _FileResult, report: Path | None) -> None:
+    rows = table("line", "column", "reason")
+    for refusal in result.refusals:
+        rows.add_row(str(refusal.line), Text(refusal.column), Text(refusal.reason))
+    errors.print(rows)
+    if report is not None:
+        complain(f"everything that is wrong: {report}")
+    elif len(result.refusals) == REFUSALS_SHOWN:
+        complain("there may be more: --report FILE writes all of it")
+
+
+def _result_json(result: _FileResult) -> dict[str, Any]:
+    data: dict[str, Any] = {"file": str(result.file), "kept": result.kept}
+    if result.report is None:
+        return data | {"problem": result.problem}
+    data |= asdict(result.report) | {"seconds": round(result.report.seconds, 3)}
+    return data | {"first_refusals": [asdict(refusal) for refusal in result.refusals]}
+
+
+def _total_json(total: RecordTotal, present: bytes) -> dict[str, Any]:
     return {
-        "file": str(file),
-        "kept": outcome.kept,
-        "rows": outcome.rows,
-        "added": outcome.added,
-        "unchanged": outcome.unchanged,
-        "replaced": outcome.replaced,
-        "refused": outcome.refused,
-        "seconds": round(outcome.seconds, 3),
-        "first_refusals": [
-            {"line": r.line, "column": r.column, "reason": r.reason} for place, r in first if place == file
-        ],
+        "kind": kind_word(total.kind),
+        "scheme_digest": total.scheme_digest.hex(),
+        "scheme_is_present": total.scheme_digest == present,
+        "records": total.records,
+        "learners": total.learners,
     }

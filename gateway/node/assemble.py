@@ -117,6 +117,23 @@ class Node:
             self.channels.forget(list(roster.peers.values()))
             self._describe()
 
+    def renew_leaf_if_due(self) -> bool:
+        """Swap in a new TLS leaf when the present one has fewer than 30 days left.
+
+        Connections that are open live on; new ones, in both directions, show the new leaf.
+        """
+        leaf = x509.load_pem_x509_certificate(self._tls[0].certificate)
+        if leaf.not_valid_after_utc - self.clock() >= timedelta(days=LEAF_RENEWAL_DAYS):
+            return False
+        renew_leaf(self.folder, self.config, self.clock())
+        keys = load_keys(self.folder, self.config)
+        with self._lock:
+            self.keys = keys
+            self._tls = (TlsLeaf(keys.tls_leaf_pem, keys.tls_leaf_key_pem), self._tls[1])
+            self.channels.forget(())
+            self._describe()
+        return True
+
     def close(self) -> None:
         """Close channels and databases."""
         self.channels.close()
@@ -196,10 +213,10 @@ def load_policy(folder: NodeFolder, config: NodeConfig) -> tuple[Roster, Access,
     """
     roster = load_roster(folder.peers, config.node.id)
     access = load_access(folder.access)
-    strangers = sorted({peer for peer, _ in access.grants} | set(access.rates) - set(roster.peers))
-    for peer in strangers:
-        if peer == config.node.id:
-            raise ConfigError(f"{folder.access}: peer: {peer!r} is this node itself.")
+    if config.node.id in access.rates or any(peer == config.node.id for peer, _ in access.grants):
+        raise ConfigError(
+            f"{folder.access}: peer: {config.node.id!r} is this node itself.", remedy="Name a peer."
+        )
     return roster, access, load_scheme(folder.scheme)
 
 
@@ -244,7 +261,7 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         registry=registry,
         log=log,
         metrics=Metrics(OUTCOMES, (method.name for method in METHODS)),
-        channels=Channels(lambda: tls[0], config.limits.message_bytes_max),
+        channels=Channels(lambda: node.tls[0], config.limits.message_bytes_max),
         clock=clock,
         _snapshot=snapshot,
         _tls=tls,

@@ -111,11 +111,13 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
 
 
 def keep_up(node: Node) -> None:
-    """Refresh the gauges that follow from databases, and forget expired message ids."""
+    """Refresh the gauges that follow from databases, forget expired message ids, renew the TLS leaf."""
     node.metrics.build.labels(__version__).set(1)
     node.metrics.log_entries.set_function(lambda: node.log.size)
     node.metrics.records_held.set(node.registry.count())
     node.log.purge_seen()
+    if node.renew_leaf_if_due():
+        _log.info("TLS leaf renewed", node=node.config.node.id)
 
 
 def _handlers(node: Node) -> dict[str, Handler]:

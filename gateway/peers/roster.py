@@ -14,12 +14,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from creditexchange.v1.node_pb2 import KEY_ROLE_LOG, KEY_ROLE_MESSAGE
 from gateway.errors import CardError, ConfigError
 from gateway.peers.card import Card, fingerprint_for_people, verify_card_json
 from gateway.signing.suites import VerifyingKey
+from gateway.signing.suites import key_id as key_id_of
 
 PeerState = Literal["active", "suspended"]
 
@@ -85,17 +87,16 @@ class Roster:
         """Build a snapshot.
 
         Raises:
-            CardError: two cards list one key.
+            CardError: two cards list one key, or one TLS authority.
         """
         owners: dict[str, str] = {}
+        authorities: dict[str, str] = {}
         for peer in peers:
             for key_id in peer.card.keys:
-                if key_id in owners:
-                    raise CardError(
-                        f"the cards of {owners[key_id]} and {peer.node_id} list the same key.",
-                        remedy="One of them is not who it says: remove the peer you did not verify.",
-                    )
-                owners[key_id] = peer.node_id
+                _claim(owners, key_id, peer.node_id, "key")
+            for ca in peer.card.cas:
+                spki = ca.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+                _claim(authorities, key_id_of(spki), peer.node_id, "TLS authority")
         return cls(MappingProxyType({p.node_id: p for p in peers}), MappingProxyType(owners))
 
     def get(self, node_id: str) -> Peer | None:
@@ -111,6 +112,15 @@ class Roster:
     def ca_pem(self) -> bytes:
         """Every peer's CA certificates as PEM: whom a TLS handshake lets in at all."""
         return b"".join(peer.card.ca_pem for peer in self.peers.values())
+
+
+def _claim(owners: dict[str, str], thing: str, node_id: str, what: str) -> None:
+    owner = owners.setdefault(thing, node_id)
+    if owner != node_id:
+        raise CardError(
+            f"the cards of {owner} and {node_id} list the same {what}.",
+            remedy="One of them is not who it says: remove the peer you did not verify.",
+        )
 
 
 def load_roster(folder: Path, own_id: str) -> Roster:

@@ -18,7 +18,7 @@ from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT
 from gateway.errors import ConfigError, RefusedError
 from gateway.policy.purposes import KINDS, PURPOSES, kind_word, purpose_word
 
-CALLS_PER_SECOND_DEFAULT = 50
+CALLS_PER_SECOND_DEFAULT = 500
 
 
 def _one_of(known: Mapping[str, int], what: str) -> AfterValidator:
@@ -66,7 +66,7 @@ class AccessFile(BaseModel):
     grant: tuple[GrantEntry, ...] = ()
     """What each peer may ask for."""
     rate: tuple[RateEntry, ...] = ()
-    """How often each peer may call; 50 calls a second when none is given."""
+    """How often each peer may call; 500 calls a second when none is given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,16 @@
 """The node's record source and the files that fill it."""
 
 from gateway.records.importing import ImportReport, import_file
-from gateway.records.intake.rows import COLUMNS, REQUIRED_COLUMNS, RefusedRow
-from gateway.records.registry import KindCount, Registry
+from gateway.records.refusal import Refusal
+from gateway.records.registry import FileImport, RecordTotal, Registry
 from gateway.records.source import RecordSource, StoredRecord, local_record_of
 
 __all__ = [
-    "COLUMNS",
-    "REQUIRED_COLUMNS",
+    "FileImport",
     "ImportReport",
-    "KindCount",
     "RecordSource",
-    "RefusedRow",
+    "RecordTotal",
+    "Refusal",
     "Registry",
     "StoredRecord",
     "import_file",

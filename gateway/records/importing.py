@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as with_changes
 from functools import lru_cache
-from hashlib import sha256
+from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from gateway.clock import Clock, monotonic_s, unix_ms
-from gateway.errors import CallerError, IntakeError
+from gateway.errors import IntakeError
+from gateway.learners.identifier import IDENTIFIER_TYPES, RESIDENT_ID, IdentifierError, normalise
 from gateway.learners.subject_token import FederationSecret, subject_token
 from gateway.records.intake import delimited, json_lines
 from gateway.records.intake.lines import SourceFile
-from gateway.records.intake.rows import LEARNER_ID, LEARNER_ID_TYPE, RefusedRow, Row
-from gateway.records.registry import Registry
-from gateway.records.source import original_of
-from gateway.schemes import Scheme, UntranslatableError, translate_record
-from gateway.storage import registry_rows
-from gateway.storage.engine import writing
-from gateway.storage.node_tables import Transaction
-from gateway.storage.registry_rows import NewRecord
+from gateway.records.intake.rows import LEARNER_ID, LEARNER_ID_TYPE, ORIGINAL_PREFIX, Row
+from gateway.records.refusal import Refusal, RefusedRow, shown_name
+from gateway.records.registry import ImportSession, NewRecord, Registry
+from gateway.records.source import TEXT_FIELDS, original_of
+from gateway.schemes import LocalRecord, Scheme, UntranslatableError, translate_record
 
-BATCH_ROWS = registry_rows.LOOKUP_IDS
-TOKENS_REMEMBERED = 8192
+BATCH_ROWS = 1_000
+"""Rows that are written by one statement, and between two calls of ``progress``."""
+LEARNERS_REMEMBERED = 4_096
+"""Learners whose token is not computed again; files usually name a learner in rows that follow."""
+RECORD_ID_CHARACTERS_MAX = 200
+ORIGINAL_BYTES_MAX = 64 * 1024
+"""A larger row would not fit into an answer together with its translation."""
 
 Progress = Callable[[int, int, int], None]
-"""Called now and then with bytes read, bytes in all, and rows so far."""
-Report = Callable[[RefusedRow], None]
-"""Called for every refused row, in the order of the file within a batch."""
+"""Called after every batch with bytes read, bytes of the file, and rows so far."""
+Report = Callable[[Refusal], None]
+"""Called for each thing that is wrong in a row, in the order of the file."""
 
 _READERS = {".csv": delimited.read_rows, ".jsonl": json_lines.read_rows, ".ndjson": json_lines.read_rows}
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What became of one file."""
+    """What became of the rows of one file. With a refused row, none was kept."""
 
     rows: int
     added: int
@@ -46,16 +52,12 @@ class ImportReport:
 
     @property
     def kept(self) -> bool:
-        """Whether the file was kept."""
+        """Whether the file was imported."""
         return self.refused == 0
 
 
-class _FileRefusedError(Exception):
-    """Ends the transaction of a file that has a refused row."""
-
-
-@dataclass
-class _Counts:
+@dataclass(slots=True)
+class _Tally:
     rows: int = 0
     added: int = 0
     unchanged: int = 0
@@ -69,150 +71,200 @@ def import_file(
     scheme: Scheme,
     secret: FederationSecret,
     node_id: str,
-    *,
     clock: Clock,
     progress: Progress = lambda _done, _total, _rows: None,
-    report: Report = lambda _refused: None,
+    report: Report = lambda _refusal: None,
+    *,
     replace: bool = False,
 ) -> ImportReport:
-    """Import ``path`` (``.csv``, ``.jsonl``, ``.ndjson``).
+    """Import ``path`` (``.csv``, ``.jsonl``, ``.ndjson``) as a whole, or not at all.
 
     Every row is looked at even after one was refused, so that one run shows everything. A file
-    that was imported before changes nothing. ``replace`` overwrites records that are held with other
-    content.
+    that was imported before changes nothing, except that its records are translated anew when the
+    scheme has changed. Memory does not grow with the file.
+
+    Args:
+        path: the file; its name is kept, its folder is not.
+        registry: where the records go.
+        scheme: translates them.
+        secret: makes the subject tokens; identifiers are kept nowhere.
+        node_id: this node, the source of the records.
+        clock: when the import begins and ends.
+        progress: see ``Progress``.
+        report: see ``Report``.
+        replace: take the new content of records that are there with another one.
 
     Raises:
-        IntakeError: the file cannot be read as a whole; nothing was kept.
+        CallerError: the file cannot be opened.
+        IntakeError: the file is refused as a whole, for example for its header; nothing was kept.
         StorageError: the database cannot be written; nothing was kept.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise IntakeError(
-            f"{path}: unknown kind of file {path.suffix!r}.", remedy=f"Use one of: {', '.join(_READERS)}."
+            f"{path.name}: unknown kind of file {path.suffix!r}.", remedy=f"Use one of {', '.join(_READERS)}."
         )
-    source, counts, started_s = SourceFile(path), _Counts(), monotonic_s()
+    started_s, tally, source = monotonic_s(), _Tally(), SourceFile(path)
+    preparing = _Preparing(scheme, secret, node_id)
+    items = reader(source)
     try:
-        with writing(registry.database) as transaction:
-            registry_rows.lock_imports(transaction)
-            import_id = registry_rows.next_import_id(transaction)
-            work = _Import(transaction, scheme, secret, node_id, import_id, counts, report, replace=replace)
-            for batch in _batches(reader(source)):
-                work.take(batch)
-                progress(source.bytes_read, source.bytes_total, counts.rows)
-            if counts.refused:
-                raise _FileRefusedError
-            if counts.added or counts.replaced:
-                registry_rows.insert_import(transaction, import_id, path.name, unix_ms(clock()), counts.rows)
-    except _FileRefusedError:
-        counts.added = counts.replaced = counts.unchanged = 0
+        with registry.importing(
+            shown_name(path.name),
+            unix_ms(clock()),
+            epoch=secret.epoch,
+            scheme_digest=scheme.reference.digest,
+            replace=replace,
+        ) as session:
+            while batch := list(islice(items, BATCH_ROWS)):
+                for refusal in _take(batch, session, preparing, tally):
+                    report(refusal)
+                progress(source.bytes_read, source.bytes_total, tally.rows)
+            if session.written and not tally.refused:
+                session.keep(rows=tally.rows, file_digest=source.digest, finished_at=unix_ms(clock()))
+    finally:
+        source.close()
+    if tally.refused:
+        tally.added = tally.unchanged = tally.replaced = 0
     return ImportReport(
-        counts.rows,
-        counts.added,
-        counts.unchanged,
-        counts.replaced,
-        counts.refused,
-        monotonic_s() - started_s,
+        tally.rows, tally.added, tally.unchanged, tally.replaced, tally.refused, monotonic_s() - started_s
     )
 
 
-class _Import:
-    """The rows of one file on their way into one transaction."""
+def _take(
+    batch: Sequence[Row | RefusedRow], session: ImportSession, preparing: _Preparing, tally: _Tally
+) -> list[Refusal]:
+    """Write the rows of a batch; count them, and return what is wrong with the others by line."""
+    records: list[NewRecord] = []
+    refusals: list[Refusal] = []
+    tally.rows += len(batch)
+    for row in batch:
+        outcome = row if isinstance(row, RefusedRow) else preparing.prepare(row)
+        if isinstance(outcome, RefusedRow):
+            tally.refused += 1
+            refusals += outcome.refusals
+        else:
+            records.append(outcome)
+    if records:
+        result = session.put(records)
+        tally.added += result.added
+        tally.unchanged += result.unchanged
+        tally.replaced += result.replaced
+        tally.refused += len(result.refusals)
+        refusals += result.refusals
+    return sorted(refusals, key=lambda refusal: refusal.line)
 
-    def __init__(
-        self,
-        transaction: Transaction,
-        scheme: Scheme,
-        secret: FederationSecret,
-        node_id: str,
-        import_id: int,
-        counts: _Counts,
-        report: Report,
-        *,
-        replace: bool,
-    ) -> None:
-        self._transaction = transaction
+
+class _Subject(NamedTuple):
+    """A learner: the token, and by which texts the identifier would show in other columns."""
+
+    token: bytes
+    traces: tuple[bytes, ...]
+
+
+class _Preparing:
+    """Turns rows into records: pseudonymised, translated, and checked."""
+
+    def __init__(self, scheme: Scheme, secret: FederationSecret, node_id: str) -> None:
         self._scheme = scheme
-        self._epoch = secret.epoch
         self._node_id = node_id
-        self._import_id = import_id
-        self._counts = counts
-        self._report = report
-        self._replace = replace
-        self._token = lru_cache(TOKENS_REMEMBERED)(lambda kind, text: subject_token(secret, kind, text))
-
-    def take(self, batch: list[Row | RefusedRow]) -> None:
-        """Write a batch, or report what of it is refused."""
-        counts = self._counts
-        counts.rows += len(batch)
-        new: dict[str, NewRecord] = {}
-        for row in batch:
-            record = row if isinstance(row, RefusedRow) else self._prepare(row)
-            if isinstance(record, NewRecord) and record.record_id in new:
-                first = new[record.record_id].line
-                record = RefusedRow(record.line, "record_id", f"it stands in line {first} already")
-            if isinstance(record, RefusedRow):
-                self._refuse(record)
-            else:
-                new[record.record_id] = record
-        if new:
-            self._write(new)
-
-    def _refuse(self, refused: RefusedRow) -> None:
-        self._counts.refused += 1
-        self._report(refused)
-
-    def _prepare(self, row: Row) -> NewRecord | RefusedRow:
-        try:
-            token = self._token(row.identifier_type, row.identifier)
-        except CallerError as error:
-            column = LEARNER_ID_TYPE if "identifier type" in error.message else LEARNER_ID
-            return RefusedRow(row.line, column, error.message.rstrip("."))
-        try:
-            shared = translate_record(row.record, self._scheme, self._node_id)
-        except UntranslatableError as error:
-            return RefusedRow(row.line, error.column, error.reason)
-        original = original_of(row.record)
-        return NewRecord(
-            record_id=row.record.record_id,
-            subject_token=token,
-            epoch=self._epoch,
-            kind=shared.kind,
-            translated=shared.SerializeToString(),
-            scheme_digest=self._scheme.reference.digest,
-            original=original,
-            content_digest=sha256(token + original).digest(),
-            import_id=self._import_id,
-            line=row.line,
+        self._subject = lru_cache(LEARNERS_REMEMBERED)(
+            lambda kind, identifier: _subject_of(secret, kind, identifier)
         )
 
-    def _write(self, new: dict[str, NewRecord]) -> None:
-        known = registry_rows.find_known(self._transaction, list(new))
-        added, replaced = [], []
-        for record_id, record in new.items():
-            old = known.get(record_id)
-            if old is None:
-                added.append(record)
-            elif old.import_id == self._import_id:
-                self._refuse(RefusedRow(record.line, "record_id", f"it stands in line {old.line} already"))
-            elif old.content_digest == record.content_digest:
-                self._counts.unchanged += 1
-            elif self._replace:
-                replaced.append(record)
-            else:
-                reason = "it is held with other content; use --replace to overwrite it"
-                self._refuse(RefusedRow(record.line, "record_id", reason))
-        registry_rows.insert_records(self._transaction, added)
-        registry_rows.replace_records(self._transaction, replaced)
-        self._counts.added += len(added)
-        self._counts.replaced += len(replaced)
+    def prepare(self, row: Row) -> NewRecord | RefusedRow:
+        """Return the record to keep, or everything that is wrong with the row."""
+        record, subject = row.record, None
+        refusals: list[Refusal] = []
+        try:
+            subject = self._subject(row.identifier_type, row.identifier)
+        except IdentifierError as error:
+            refusals.append(_identifier_refusal(row, error))
+        refusals += _check_record_id(row.line, record.record_id)
+        try:
+            shared = translate_record(record, self._scheme, self._node_id)
+            original = original_of(record)
+        except UntranslatableError as error:
+            return RefusedRow((*refusals, *self._find_problems(row.line, record, error)))
+        except UnicodeEncodeError:
+            return RefusedRow((*refusals, *_find_halves(row.line, record)))
+        if len(original) > ORIGINAL_BYTES_MAX:
+            reason = f"the row is longer than {ORIGINAL_BYTES_MAX // 1024} KiB; no answer could hold it"
+            refusals.append(Refusal(row.line, "", reason))
+        if subject is not None:
+            for trace in subject.traces:
+                if trace in original:
+                    refusals += _find_repeated(row.line, record, trace.decode())
+        if refusals or subject is None:
+            return RefusedRow(tuple(refusals))
+        return NewRecord(
+            row.line, record.record_id, subject.token, shared.kind, original, shared.SerializeToString()
+        )
+
+    def _find_problems(self, line: int, record: LocalRecord, first: UntranslatableError) -> Iterator[Refusal]:
+        """Yield why ``record`` cannot be translated, not only the first reason.
+
+        Each complaint's column is set to something harmless and the record translated again.
+        """
+        harmless = {"record_id": "x", "title": "x", "kind": next(iter(self._scheme.kinds))}
+        error: UntranslatableError | None = first
+        seen: set[str] = set()
+        while error is not None and error.column not in seen:
+            yield Refusal(line, error.column, error.reason)
+            seen.add(error.column)
+            changes: dict[str, Any] = {error.column: harmless.get(error.column, "")}
+            record = with_changes(record, **changes)
+            try:
+                translate_record(record, self._scheme, self._node_id)
+                error = None
+            except UntranslatableError as another:
+                error = another
+            except UnicodeEncodeError:
+                yield from _find_halves(line, record)
+                error = None
 
 
-def _batches(rows: Iterator[Row | RefusedRow]) -> Iterator[list[Row | RefusedRow]]:
-    batch: list[Row | RefusedRow] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == BATCH_ROWS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _subject_of(secret: FederationSecret, identifier_type: str, identifier: str) -> _Subject:
+    """Return the learner of an identifier. Raises ``IdentifierError``."""
+    text = normalise(identifier_type, identifier)
+    # Of a resident number without the check character, which may be written x; and in fifteen digits.
+    traces = [text[:17], text[:6] + text[8:17]] if identifier_type == RESIDENT_ID else [text]
+    token = subject_token(secret, identifier_type, text)
+    return _Subject(token, tuple([trace.encode() for trace in traces]))
+
+
+def _identifier_refusal(row: Row, error: IdentifierError) -> Refusal:
+    if row.identifier_type not in IDENTIFIER_TYPES:
+        # Never repeated: when columns are mixed up, this is the identifier.
+        reason = f"unknown type of identifier; use one of {', '.join(IDENTIFIER_TYPES)}"
+        return Refusal(row.line, LEARNER_ID_TYPE, reason)
+    if not row.identifier.strip():
+        return Refusal(row.line, LEARNER_ID, "it is empty")
+    if re.fullmatch(r"[\d.]+E\+?\d+", row.identifier.strip(), re.ASCII | re.IGNORECASE):
+        reason = "a spreadsheet rounded the identifier (9.9E+17); format the column as text, export again"
+        return Refusal(row.line, LEARNER_ID, reason)
+    return Refusal(row.line, LEARNER_ID, error.message.rstrip("."))
+
+
+def _check_record_id(line: int, record_id: str) -> Iterator[Refusal]:
+    if len(record_id) > RECORD_ID_CHARACTERS_MAX:
+        yield Refusal(line, "record_id", f"it is longer than {RECORD_ID_CHARACTERS_MAX} characters")
+    elif record_id != record_id.strip() or not record_id.isprintable():
+        yield Refusal(line, "record_id", "it begins or ends with a blank, or holds a control character")
+
+
+def _columns_of(record: LocalRecord) -> Iterator[tuple[str, str]]:
+    yield from ((name, getattr(record, name)) for name in TEXT_FIELDS)
+    yield from ((f"{ORIGINAL_PREFIX}{name}", value) for name, value in record.originals)
+
+
+def _find_halves(line: int, record: LocalRecord) -> Iterator[Refusal]:
+    for name, value in _columns_of(record):
+        if any("\ud800" <= character <= "\udfff" for character in name + value):
+            yield Refusal(line, shown_name(name), "half a surrogate pair (such as \\ud800); no text has one")
+
+
+def _find_repeated(line: int, record: LocalRecord, trace: str) -> Iterator[Refusal]:
+    for name, value in _columns_of(record):
+        if trace in value:
+            reason = "it holds the learner's identifier, which may be kept nowhere; leave it out"
+            yield Refusal(line, shown_name(name), reason)

@@ -1,60 +1,250 @@
-"""The node's own registry: records under subject tokens, translated when they were imported."""
+"""The registry: the node's own store of records, ready-translated, under subject tokens only."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import NamedTuple
 
-from gateway.records.source import StoredRecord
+from gateway.records.refusal import Refusal
+from gateway.records.source import ORIGINALS, TEXT_FIELDS, StoredRecord, read_original
 from gateway.storage import registry_rows
 from gateway.storage.driver_sql import HeldConnection
 from gateway.storage.engine import reading
-from gateway.storage.node_tables import Database
+from gateway.storage.node_tables import Database, Transaction
+
+PAGE_ROWS_MAX = 1_000
+"""Most records that :meth:`Registry.list_` returns at once."""
 
 
-class KindCount(NamedTuple):
-    """How much is held of one kind."""
+@dataclass(frozen=True, slots=True)
+class RecordTotal:
+    """How many records of one kind one version of the scheme translated."""
 
     kind: int
+    scheme_digest: bytes
     records: int
     learners: int
 
 
+@dataclass(frozen=True, slots=True)
+class FileImport:
+    """A file that was imported. Times are milliseconds since 1970-01-01T00:00:00Z."""
+
+    file_name: str
+    file_digest: bytes
+    started_at: int
+    finished_at: int
+    rows: int
+    state: str
+
+
+class NewRecord(NamedTuple):
+    """A record on its way into the registry."""
+
+    line: int
+    record_id: str
+    subject_token: bytes
+    kind: int
+    original: bytes
+    translated: bytes
+
+
+@dataclass(slots=True)
+class PutResult:
+    """What became of a batch of records, in numbers; and the ones that cannot be taken."""
+
+    added: int = 0
+    unchanged: int = 0
+    replaced: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+
+
 class Registry:
-    """Records in the node's database; implements :class:`gateway.records.source.RecordSource`."""
+    """The records of this node in a SQL database. A ``RecordSource``; safe for threads."""
 
     def __init__(self, database: Database) -> None:
-        self.database = database
-        self._reads = HeldConnection(database)
+        self._database = database
+        self._held = HeldConnection(database)
 
     def find(self, subject_tokens: Sequence[bytes], kinds: Collection[int]) -> list[list[StoredRecord]]:
-        """See :meth:`gateway.records.source.RecordSource.find`."""
-        bits = sum(1 << kind for kind in set(kinds))
-        with self._reads.reading() as connection:
-            return [
-                [
-                    StoredRecord(row[0], row[1], bytes(row[2]), bytes(row[3]), bytes(row[4]))
-                    for row in registry_rows.find_records(connection, token, bits)
-                ]
-                for token in subject_tokens
-            ]
+        """Return the records of ``kinds``, one list a token, each ordered by ``record_id``.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        if not subject_tokens or not kinds:
+            return [[] for _ in subject_tokens]
+        with self._held.reading() as transaction:
+            rows = registry_rows.find_rows(transaction, subject_tokens, kinds)
+        found: dict[bytes, list[StoredRecord]] = {}
+        for token, *members in rows:
+            found.setdefault(token, []).append(StoredRecord(*members))
+        for records in found.values():
+            records.sort(key=_record_id)
+        return [list(found.get(token, ())) for token in subject_tokens]
 
     def count(self) -> int:
-        """Return the number of records. Raises ``StorageError``."""
-        with reading(self.database) as connection:
-            return registry_rows.count_records(connection)
+        """Return how many records there are. Raises ``StorageError``."""
+        with reading(self._database) as transaction:
+            return registry_rows.count_rows(transaction)
 
-    def count_by_kind(self) -> list[KindCount]:
-        """Return how much is held of each kind. Raises ``StorageError``."""
-        with reading(self.database) as connection:
-            return [KindCount(*row) for row in registry_rows.count_by_kind(connection)]
+    def totals(self, subject_tokens: Sequence[bytes] = ()) -> list[RecordTotal]:
+        """Return how many records there are by kind and scheme, of one learner or of all.
 
-    def stream(self) -> Iterator[tuple[str, int, bytes, bytes]]:
-        """Yield (record id, kind, translated, original) of every record, in constant memory."""
-        with reading(self.database) as connection:
-            for row in registry_rows.stream_records(connection):
-                yield row[1], row[2], bytes(row[3]), bytes(row[4])
+        Args:
+            subject_tokens: the learner's tokens, one a live epoch; none counts everybody.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        with reading(self._database) as transaction:
+            rows = (
+                registry_rows.count_by_kind_of(transaction, subject_tokens)
+                if subject_tokens
+                else registry_rows.count_by_kind(transaction)
+            )
+        return [RecordTotal(*row) for row in rows]
+
+    def list_(self, *, after: str = "", limit: int = 100) -> list[StoredRecord]:
+        """Return one page of all records, ordered by ``record_id``.
+
+        Args:
+            after: ``record_id`` of the last record of the page before; ``""`` begins.
+            limit: most records to return, at most ``PAGE_ROWS_MAX``.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        with reading(self._database) as transaction:
+            rows = registry_rows.page_rows(transaction, after, min(limit, PAGE_ROWS_MAX))
+        return [StoredRecord(*row) for row in rows]
+
+    def imports(self, limit: int = 20) -> list[FileImport]:
+        """Return the latest imports, the newest first. Raises ``StorageError``."""
+        with reading(self._database) as transaction:
+            return [FileImport(*row) for row in registry_rows.latest_imports(transaction, limit)]
+
+    @contextmanager
+    def importing(
+        self, file_name: str, started_at: int, *, epoch: str, scheme_digest: bytes, replace: bool = False
+    ) -> Iterator[ImportSession]:
+        """One import: kept as a whole when :meth:`ImportSession.keep` was called, else not at all.
+
+        Args:
+            file_name: name of the file, without folders.
+            started_at: milliseconds since 1970-01-01T00:00:00Z.
+            epoch: epoch of the federation secret that made the subject tokens.
+            scheme_digest: digest of the scheme that translates, 32 bytes.
+            replace: take the new content of a record that is there with another one.
+
+        Raises:
+            StorageError: the database cannot be written, or another import is running.
+        """
+        with registry_rows.import_transaction(self._database) as transaction:
+            import_id = registry_rows.begin_import(transaction, file_name, started_at)
+            session = ImportSession(transaction, import_id, epoch, scheme_digest, replace)
+            yield session
+            if not session.kept:
+                registry_rows.discard(transaction)
+        registry_rows.shrink_log(self._database)
 
     def close(self) -> None:
-        """Give back the connection that is held for reads. The database belongs to the caller."""
-        self._reads.close()
+        """Give back the connection that is held for look-ups."""
+        self._held.close()
+
+
+class ImportSession:
+    """The write side of one import; made by :meth:`Registry.importing` only."""
+
+    def __init__(
+        self, transaction: Transaction, import_id: int, epoch: str, scheme_digest: bytes, replace: bool
+    ) -> None:
+        self._transaction = transaction
+        self._import_id = import_id
+        self._epoch = epoch
+        self._digest_prefix = epoch.encode() + b"\x00"
+        self._scheme_digest = scheme_digest
+        self._replace = replace
+        self.written = 0
+        """Records that were added, replaced or translated anew."""
+        self.kept = False
+
+    def put(self, records: Sequence[NewRecord]) -> PutResult:
+        """Write a batch. A record that cannot be taken is named in ``refusals``, the others are written.
+
+        A record with the same content is translated anew when another scheme translated it.
+        """
+        result = PutResult()
+        known = registry_rows.known_rows(self._transaction, [record.record_id for record in records])
+        lines: dict[str, int] = {}
+        inserts: list[tuple[object, ...]] = []
+        updates: list[tuple[object, ...]] = []
+        for record in records:
+            old = known.get(record.record_id)
+            first_line = lines.setdefault(record.record_id, record.line)
+            if old is not None and old.import_id == self._import_id:
+                first_line = old.line
+            if first_line != record.line:
+                result.refusals.append(_repeated(record.line, first_line))
+                continue
+            digest = sha256(self._digest_prefix + record.subject_token + record.original).digest()
+            if old is None:
+                inserts.append(self._row(record, digest))
+            elif old.content_digest == digest:
+                result.unchanged += 1
+                if old.scheme_digest != self._scheme_digest:
+                    updates.append(self._row(record, digest))
+            elif self._replace:
+                updates.append(self._row(record, digest))
+                result.replaced += 1
+            else:
+                result.refusals.append(self._differing(record, old))
+        registry_rows.insert_rows(self._transaction, inserts)
+        registry_rows.update_rows(self._transaction, updates)
+        result.added = len(inserts)
+        self.written += len(inserts) + len(updates)
+        return result
+
+    def keep(self, *, rows: int, file_digest: bytes, finished_at: int) -> None:
+        """Let the import be kept when it ends: every row of the file was taken."""
+        registry_rows.finish_import(self._transaction, self._import_id, rows, file_digest, finished_at)
+        self.kept = True
+
+    def _row(self, record: NewRecord, content_digest: bytes) -> tuple[object, ...]:
+        """The values of ``registry_rows.COLUMNS``."""
+        return (
+            record.subject_token,
+            self._epoch,
+            record.kind,
+            record.original,
+            record.translated,
+            self._scheme_digest,
+            content_digest,
+            self._import_id,
+            record.line,
+            record.record_id,
+        )
+
+    def _differing(self, record: NewRecord, old: registry_rows.KnownRow) -> Refusal:
+        """Say in what a record differs from the one that is there, without any value."""
+        if old.epoch != self._epoch:
+            what = f"under epoch {old.epoch}"
+        elif old.subject_token != record.subject_token:
+            what = "for another learner"
+        else:
+            one, other = read_original(old.original), read_original(record.original)
+            names = [n for n in (*TEXT_FIELDS, ORIGINALS) if getattr(one, n) != getattr(other, n)]
+            what = f"with another {', '.join(names)}"
+        reason = f"the registry holds this record {what}; use --replace if the new row is right"
+        return Refusal(record.line, "record_id", reason)
+
+
+def _repeated(line: int, first_line: int) -> Refusal:
+    return Refusal(line, "record_id", f"line {first_line} has this record_id already; each may stand once")
+
+
+def _record_id(record: StoredRecord) -> str:
+    return record.record_id

@@ -13,6 +13,7 @@ from gateway.clock import monotonic_s
 from gateway.errors import PeerFaultError
 from gateway.peers.node_ca import tls_name
 from gateway.peers.roster import Peer
+from gateway.rpc.methods import DEADLINE_S_MAX
 from gateway.rpc.status import fault_of
 
 KEEPALIVE_MS = 60_000
@@ -67,11 +68,15 @@ class Channels:
             stale = [place for place, (peer, _) in self._channels.items() if peer not in keep]
             closing = [self._channels.pop(place)[1] for place in stale]
         for channel in closing:
-            channel.close()
+            _close_later(channel)
 
     def close(self) -> None:
-        """Close every channel."""
-        self.forget(())
+        """Close every channel at once."""
+        with self._lock:
+            closing = [channel for _, channel in self._channels.values()]
+            self._channels.clear()
+        for channel in closing:
+            channel.close()
 
     def _call_endpoint(
         self, peer: Peer, endpoint: str, method: str, request: bytes, timeout_s: float
@@ -95,8 +100,15 @@ class Channels:
             )
             self._channels[place] = (peer, channel)
         if known is not None:
-            known[1].close()
+            _close_later(known[1])
         return channel
+
+
+def _close_later(channel: grpc.Channel) -> None:
+    """Close a channel once every call that may still run over it has met its deadline."""
+    timer = threading.Timer(DEADLINE_S_MAX, channel.close)
+    timer.daemon = True
+    timer.start()
 
 
 def _options(node_id: str, message_bytes_max: int) -> list[tuple[str, str | int]]:

@@ -148,6 +148,15 @@ def read_entries_of_exchange(transaction: Transaction, exchange_id: bytes) -> li
     return [_entry(row) for row in rows]
 
 
+def read_leaves_of_exchanges(transaction: Transaction, exchange_ids: Sequence[bytes]) -> list[bytes]:
+    """Return the leaves of all entries with one of these exchange ids, the oldest first."""
+    if not exchange_ids:
+        return []
+    marks = ", ".join("?" * len(exchange_ids))
+    statement = f"SELECT leaf FROM audit_entry WHERE exchange_id IN ({marks}) ORDER BY idx"  # noqa: S608
+    return [_bytes(row[0]) for row in fetch_all(transaction, statement, tuple(exchange_ids))]
+
+
 def read_entries_before(transaction: Transaction, idx: int, count: int) -> list[EntryRow]:
     """Return up to ``count`` entries below ``idx``, the newest first."""
     rows = fetch_all(transaction, f"{_ENTRY} WHERE idx < ? ORDER BY idx DESC LIMIT ?", (idx, count))

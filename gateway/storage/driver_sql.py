@@ -9,7 +9,7 @@ dozen. They are written with ``?``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -59,13 +59,11 @@ def is_sqlite(transaction: Transaction) -> bool:
 @contextmanager
 def _cursor(transaction: Transaction) -> Iterator[Any]:
     """A cursor of the driver; its errors leave as SQLAlchemy's, which ``writing`` and ``reading`` expect."""
-    cursor = transaction.connection.cursor()
     try:
-        yield cursor
+        with closing(transaction.connection.cursor()) as cursor:
+            yield cursor
     except transaction.dialect.loaded_dbapi.Error as error:
         raise DBAPIError(None, None, error) from error
-    finally:
-        cursor.close()
 
 
 def _for_driver(transaction: Transaction, statement: str) -> str:

@@ -6,37 +6,56 @@ tokens only. Times are milliseconds since 1970-01-01T00:00:00Z.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
 
 RECORD_METADATA = MetaData()
 
 _INDEX = BigInteger().with_variant(Integer(), "sqlite")
+"""SQLite stores a table by its key only when the key is called INTEGER."""
+_ID = Text().with_variant(Text(collation="C"), "postgresql")
+"""Ids are compared by code point everywhere, so that pages come in the same order on both engines."""
 
 RECORD_IMPORT = Table(
     "record_import",
     RECORD_METADATA,
     Column("id", _INDEX, primary_key=True, autoincrement=True),
     Column("file_name", Text, nullable=False),
+    Column("file_digest", LargeBinary, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger, nullable=False),
     Column("row_count", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
 )
-"""One row a file that was imported; a refused file leaves none."""
+"""One row a file that was imported. It is written in the transaction of the records, so a file that
+was refused or interrupted leaves none; ``state`` is ``complete`` once the transaction is visible.
+``file_name`` has no folders, ``file_digest`` is SHA-256."""
 
 LEARNER_RECORD = Table(
     "learner_record",
     RECORD_METADATA,
     Column("id", _INDEX, primary_key=True, autoincrement=True),
-    Column("record_id", Text, nullable=False, unique=True),
+    Column("record_id", _ID, nullable=False, unique=True),
     Column("subject_token", LargeBinary, nullable=False),
     Column("epoch", Text, nullable=False),
-    Column("kind", SmallInteger, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("original", LargeBinary, nullable=False),
     Column("translated", LargeBinary, nullable=False),
     Column("scheme_digest", LargeBinary, nullable=False),
-    Column("original", LargeBinary, nullable=False),
     Column("content_digest", LargeBinary, nullable=False),
-    Column("import_id", BigInteger, nullable=False),
+    Column("import_id", BigInteger, ForeignKey("record_import.id"), nullable=False),
     Column("line", BigInteger, nullable=False),
-    Index("learner_record_subject", "subject_token"),
+    Index("learner_record_subject", "subject_token", "kind"),
 )
-"""``translated`` is a serialised LearningRecord, ``original`` the local record as JSON.
-``import_id`` and ``line`` say where it came from last."""
+"""One row a record. ``original`` is the local record as canonical JSON, ``translated`` the serialised
+LearningRecord that the scheme with ``scheme_digest`` made of it. ``content_digest`` tells a changed
+record from an unchanged one. ``import_id`` and ``line`` say which file it came from last."""

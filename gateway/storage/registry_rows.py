@@ -1,129 +1,226 @@
-"""The queries of the registry."""
+"""The queries of the registry, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from gateway.storage.driver_sql import Row, execute, execute_many, fetch_all, fetch_one
-from gateway.storage.node_tables import Transaction
+from gateway.errors import StorageError
+from gateway.storage.driver_sql import Row, execute, execute_many, fetch_all, fetch_one, is_sqlite
+from gateway.storage.engine import database_name, reading, writing
+from gateway.storage.node_tables import Database, Transaction
 
-PAGE_ROWS = 500
-LOOKUP_IDS = 500
-"""Ids a query asks for at once: SQLite allows a limited number of placeholders."""
+IMPORT_CACHE_KIB = 64 * 1024
+"""SQLite's page cache during an import: both indexes of a million records fit, so a row costs no read."""
+
+_IMPORT_LOCK = 0x7265636F726473
+"""PostgreSQL's advisory lock that lets one import write at a time ("records" in ASCII)."""
+
+_PLACES = (1, 4, 16, 64, 256, 1024, 4096, 16384)
+"""Numbers of placeholders, so that few different statements are prepared."""
+
+RUNNING = "running"
+"""State of an import inside its transaction; nobody else sees it."""
+COMPLETE = "complete"
+"""State of an import that was kept."""
 
 
-class NewRecord(NamedTuple):
-    """One row to write, in the order of the columns."""
+class KnownRow(NamedTuple):
+    """What the registry holds about a record that is imported again."""
 
     record_id: str
     subject_token: bytes
     epoch: str
-    kind: int
-    translated: bytes
     scheme_digest: bytes
+    content_digest: bytes
+    import_id: int
+    line: int
     original: bytes
-    content_digest: bytes
-    import_id: int
-    line: int
 
 
-class KnownRecord(NamedTuple):
-    """What is held under a record id."""
+def find_rows(transaction: Transaction, tokens: Sequence[bytes], kinds: Collection[int]) -> list[Row]:
+    """Return (token, record_id, kind, translated, scheme_digest, original) of ``tokens`` and ``kinds``."""
+    if is_sqlite(transaction):
+        wanted, words = _padded(list(tokens)), _padded(list(kinds))
+        statement = _SELECT_FOUND + (
+            f" WHERE subject_token IN ({_marks(len(wanted))}) AND kind IN ({_marks(len(words))})"
+        )
+        return fetch_all(transaction, statement, (*wanted, *words))
+    statement = _SELECT_FOUND + " WHERE subject_token = ANY(?) AND kind = ANY(?)"
+    return fetch_all(transaction, statement, (list(tokens), list(kinds)))
 
-    content_digest: bytes
-    import_id: int
-    line: int
 
-
-def find_records(connection: Transaction, token: bytes, kind_bits: int) -> list[Row]:
-    """Return (record_id, kind, translated, scheme_digest, original) of one learner, by record id.
-
-    ``kind_bits`` has the bit of each wanted kind set.
-    """
+def page_rows(transaction: Transaction, after: str, limit: int) -> list[Row]:
+    """Return (record_id, kind, translated, scheme_digest, original) that follow ``after``, by id."""
     return fetch_all(
-        connection,
-        "SELECT record_id, kind, translated, scheme_digest, original FROM learner_record"
-        " WHERE subject_token = ? AND ((1 << kind) & ?) <> 0 ORDER BY record_id",
-        (token, kind_bits),
-    )
-
-
-def find_known(transaction: Transaction, record_ids: Sequence[str]) -> dict[str, KnownRecord]:
-    """Return what is held under each of ``record_ids`` (at most LOOKUP_IDS)."""
-    marks = ", ".join("?" * len(record_ids))
-    rows = fetch_all(
         transaction,
-        "SELECT record_id, content_digest, import_id, line FROM learner_record"  # noqa: S608 - marks only
-        f" WHERE record_id IN ({marks})",
-        tuple(record_ids),
+        "SELECT record_id, kind, translated, scheme_digest, original FROM learner_record "
+        "WHERE record_id > ? ORDER BY record_id LIMIT ?",
+        (after, limit),
     )
-    return {row[0]: KnownRecord(bytes(row[1]), row[2], row[3]) for row in rows}
 
 
-def insert_records(transaction: Transaction, rows: Sequence[NewRecord]) -> None:
-    """Write new records."""
+def count_rows(transaction: Transaction) -> int:
+    """Return the number of records."""
+    row = fetch_one(transaction, "SELECT count(*) FROM learner_record")
+    assert row is not None
+    return int(row[0])
+
+
+def count_by_kind(transaction: Transaction) -> list[Row]:
+    """Return (kind, scheme_digest, records, learners)."""
+    return fetch_all(
+        transaction,
+        "SELECT kind, scheme_digest, count(*), count(DISTINCT subject_token) FROM learner_record "
+        "GROUP BY kind, scheme_digest ORDER BY kind, scheme_digest",
+    )
+
+
+def count_by_kind_of(transaction: Transaction, tokens: Sequence[bytes]) -> list[Row]:
+    """Return (kind, scheme_digest, records, tokens) of one learner under any of ``tokens``."""
+    wanted = _padded(list(tokens))
+    statement = (
+        "SELECT kind, scheme_digest, count(*), count(DISTINCT subject_token) FROM learner_record "  # noqa: S608
+        f"WHERE subject_token IN ({_marks(len(wanted))}) "
+        "GROUP BY kind, scheme_digest ORDER BY kind, scheme_digest"
+    )
+    return fetch_all(transaction, statement, tuple(wanted))
+
+
+def latest_imports(transaction: Transaction, limit: int) -> list[Row]:
+    """Return (file_name, file_digest, started_at, finished_at, row_count, state), the newest first."""
+    return fetch_all(
+        transaction,
+        "SELECT file_name, file_digest, started_at, finished_at, row_count, state FROM record_import "
+        "ORDER BY id DESC LIMIT ?",
+        (limit,),
+    )
+
+
+@contextmanager
+def import_transaction(database: Database) -> Iterator[Transaction]:
+    """The one transaction of an import; rolled back on any error, also when the process is killed.
+
+    Raises:
+        StorageError: the database cannot be written, or another import is running.
+    """
+    with writing(database) as transaction:
+        if is_sqlite(transaction):
+            execute(transaction, f"PRAGMA cache_size = -{IMPORT_CACHE_KIB}")
+        elif fetch_all(transaction, "SELECT pg_try_advisory_xact_lock(?)", (_IMPORT_LOCK,)) != [(True,)]:
+            raise StorageError(
+                f"database {database_name(database)}: another import is writing.",
+                remedy="Wait until it has ended.",
+            )
+        yield transaction
+
+
+def discard(transaction: Transaction) -> None:
+    """Undo everything that the transaction wrote; it cannot write any more."""
+    current = transaction.get_transaction()
+    assert current is not None
+    current.rollback()
+
+
+def shrink_log(database: Database) -> None:
+    """Give back the disk space of SQLite's write-ahead log, which an import makes as large as itself.
+
+    A reader in the middle of a query keeps it; then the next import gives it back.
+    """
+    if database.dialect.name == "sqlite":
+        with reading(database) as connection:
+            fetch_all(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def begin_import(transaction: Transaction, file_name: str, started_at: int) -> int:
+    """Note an import that begins and return its id."""
+    row = fetch_one(
+        transaction,
+        "INSERT INTO record_import (file_name, file_digest, started_at, finished_at, row_count, state) "
+        "VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+        (file_name, b"", started_at, 0, 0, RUNNING),
+    )
+    assert row is not None
+    return int(row[0])
+
+
+def finish_import(
+    transaction: Transaction, import_id: int, rows: int, file_digest: bytes, finished_at: int
+) -> None:
+    """Note that every row of the import's file was taken."""
+    execute(
+        transaction,
+        "UPDATE record_import SET file_digest = ?, finished_at = ?, row_count = ?, state = ? WHERE id = ?",
+        (file_digest, finished_at, rows, COMPLETE, import_id),
+    )
+
+
+def forget_import(transaction: Transaction, import_id: int) -> None:
+    """Take back the note of an import that changed nothing."""
+    execute(transaction, "DELETE FROM record_import WHERE id = ?", (import_id,))
+
+
+def known_rows(transaction: Transaction, record_ids: Sequence[str]) -> dict[str, KnownRow]:
+    """Return what the registry holds under ``record_ids``, by id."""
+    if is_sqlite(transaction):
+        rows = fetch_all(transaction, _SELECT_KNOWN_SQLITE, (json.dumps(record_ids),))
+    else:
+        rows = fetch_all(transaction, _SELECT_KNOWN_POSTGRESQL, (list(record_ids),))
+    return {row[0]: KnownRow(*row) for row in rows}
+
+
+def insert_rows(transaction: Transaction, rows: Sequence[tuple[object, ...]]) -> None:
+    """Write new records, each in the order of ``COLUMNS``."""
     execute_many(
         transaction,
-        "INSERT INTO learner_record (record_id, subject_token, epoch, kind, translated, scheme_digest,"
-        " original, content_digest, import_id, line) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO learner_record ({', '.join(COLUMNS)}) "  # noqa: S608 - names of this module
+        f"VALUES ({_marks(len(COLUMNS))})",
         rows,
     )
 
 
-def replace_records(transaction: Transaction, rows: Sequence[NewRecord]) -> None:
-    """Overwrite the records that have the same record id."""
+def update_rows(transaction: Transaction, rows: Sequence[tuple[object, ...]]) -> None:
+    """Overwrite the records with the same ``record_id``, each in the order of ``COLUMNS``."""
+    changes = ", ".join(f"{name} = ?" for name in COLUMNS[:-1])
     execute_many(
         transaction,
-        "UPDATE learner_record SET subject_token = ?, epoch = ?, kind = ?, translated = ?,"
-        " scheme_digest = ?, original = ?, content_digest = ?, import_id = ?, line = ? WHERE record_id = ?",
-        [(*row[1:], row[0]) for row in rows],
+        f"UPDATE learner_record SET {changes} WHERE record_id = ?",  # noqa: S608 - names of this module
+        rows,
     )
 
 
-def next_import_id(transaction: Transaction) -> int:
-    """Return an id for a new import."""
-    row = fetch_one(transaction, "SELECT COALESCE(MAX(id), 0) + 1 FROM record_import")
-    assert row is not None
-    return int(row[0])
+COLUMNS = (
+    "subject_token",
+    "epoch",
+    "kind",
+    "original",
+    "translated",
+    "scheme_digest",
+    "content_digest",
+    "import_id",
+    "line",
+    "record_id",
+)
+"""The columns that an import writes; ``record_id`` last, because an update looks for it."""
+
+_SELECT_FOUND = (
+    "SELECT subject_token, record_id, kind, translated, scheme_digest, original FROM learner_record"
+)
+_SELECT_KNOWN = (
+    "SELECT record_id, subject_token, epoch, scheme_digest, content_digest, import_id, line, original "
+    "FROM learner_record WHERE record_id"
+)
+_SELECT_KNOWN_SQLITE = f"{_SELECT_KNOWN} IN (SELECT value FROM json_each(?))"  # noqa: S608 - a constant
+_SELECT_KNOWN_POSTGRESQL = f"{_SELECT_KNOWN} = ANY(?)"
 
 
-def insert_import(transaction: Transaction, import_id: int, file_name: str, at_ms: int, rows: int) -> None:
-    """Note a finished import."""
-    execute(
-        transaction,
-        "INSERT INTO record_import (id, file_name, finished_at, row_count) VALUES (?, ?, ?, ?)",
-        (import_id, file_name, at_ms, rows),
-    )
+def _padded(values: list[object] | list[bytes] | list[int]) -> list[object]:
+    """Return ``values`` with the last one repeated up to the next number of placeholders."""
+    places = next(number for number in _PLACES if number >= len(values))
+    return [*values, *[values[-1]] * (places - len(values))]
 
 
-def lock_imports(transaction: Transaction) -> None:
-    """Let only one import write at a time."""
-    if transaction.dialect.name == "postgresql":
-        execute(transaction, "LOCK TABLE record_import IN SHARE ROW EXCLUSIVE MODE")
-
-
-def count_records(connection: Transaction) -> int:
-    """Return the number of records."""
-    row = fetch_one(connection, "SELECT COUNT(*) FROM learner_record")
-    assert row is not None
-    return int(row[0])
-
-
-def count_by_kind(connection: Transaction) -> list[Row]:
-    """Return (kind, number of records, number of learners), by kind."""
-    return fetch_all(
-        connection,
-        "SELECT kind, COUNT(*), COUNT(DISTINCT subject_token) FROM learner_record"
-        " GROUP BY kind ORDER BY kind",
-    )
-
-
-def stream_records(connection: Transaction) -> Iterator[Row]:
-    """Yield (id, record_id, kind, translated, original) of every record, in constant memory."""
-    last = 0
-    columns = "id, record_id, kind, translated, original"
-    statement = f"SELECT {columns} FROM learner_record WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
-    while rows := fetch_all(connection, statement, (last, PAGE_ROWS)):
-        yield from rows
-        last = rows[-1][0]
+def _marks(number: int) -> str:
+    return ", ".join("?" * number)

@@ -40,7 +40,9 @@ class Gate:
         return [KeyError(item) if item < 0 else item for item in items]
 
 
-def run(gate: Gate, committer: GroupCommitter[int, int], items: Sequence[int], size_bytes: int = 0) -> dict[int, object]:
+def run(
+    gate: Gate, committer: GroupCommitter[int, int], items: Sequence[int], size_bytes: int = 0
+) -> dict[int, object]:
     """Submit the first item, wait until its commit runs, queue the others behind it, let all through."""
     outcomes: dict[int, object] = {}
 

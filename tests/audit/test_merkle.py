@@ -27,7 +27,16 @@ from gateway.audit.merkle import (
 # transparency-dev/merkle testonly/constants.go
 LEAVES = [
     bytes.fromhex(h)
-    for h in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")
+    for h in (
+        "",
+        "00",
+        "10",
+        "2021",
+        "3031",
+        "40414243",
+        "5051525354555657",
+        "606162636465666768696a6b6c6d6e6f",
+    )
 ]
 ROOTS = [
     bytes.fromhex(h)
@@ -77,7 +86,7 @@ def naive_root(leaves: Sequence[bytes]) -> bytes:
     return sha256(b"\x01" + naive_root(leaves[:k]) + naive_root(leaves[k:])).digest()
 
 
-def node_at(leaves: Sequence[bytes]):  # noqa: ANN201
+def node_at(leaves: Sequence[bytes]):
     def at(level: int, index: int) -> bytes:
         start, end = index << level, (index + 1) << level
         assert end <= len(leaves), "only complete subtrees may be asked for"
@@ -106,7 +115,10 @@ def test_published_proofs() -> None:
 
 @pytest.mark.parametrize(
     ("size", "root"),
-    [(5, "gy5gl3aksFyiCO95a/1vLXz88A3dRq+0l9Sxte8ZqZQ="), (15, "rKbDipCvhuX1GZ7g5BBe8sA6BbJ7ja/1nk427v383cs=")],
+    [
+        (5, "gy5gl3aksFyiCO95a/1vLXz88A3dRq+0l9Sxte8ZqZQ="),
+        (15, "rKbDipCvhuX1GZ7g5BBe8sA6BbJ7ja/1nk427v383cs="),
+    ],
 )
 def test_tessera_roots(size: int, root: str) -> None:
     assert tree_root(TESSERA_LEAVES[:size]) == b64decode(root)
@@ -129,11 +141,7 @@ def test_appending_makes_every_complete_subtree_once() -> None:
         assert root_from_edge(edge) == naive_root(leaves[: size + 1])
         require_edge(edge, size + 1)
     at = node_at(leaves)
-    assert made == {
-        (level, index): at(level, index)
-        for level in range(1, 7)
-        for index in range(77 >> level)
-    }
+    assert made == {(level, index): at(level, index) for level in range(1, 7) for index in range(77 >> level)}
     assert [at(*node) for node in edge_nodes(77)] == edge
 
 

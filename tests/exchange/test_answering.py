@@ -350,6 +350,15 @@ def test_an_answer_that_would_not_fit_is_refused_before_it_is_logged_as_given(fe
     assert [e["outcome"] for e in entries(shanghai)] == ["ANSWER_TOO_LARGE"]
 
 
+def test_nobody_works_for_a_caller_who_stopped_waiting(federation: Federation) -> None:
+    shanghai = federation["shanghai"]
+    request = draft("zhejiang", "shanghai", NOW).signed(federation["zhejiang"].province)
+    late = replace(incoming(shanghai, "zhejiang"), deadline_at_s=0.0)
+    with pytest.raises(SignedRefusalError) as error:
+        answer_query(request, late, shanghai.snapshot, shanghai.answering)
+    assert (error.value.reason, shanghai.shelf.asked, shanghai.log.size) == ("DEADLINE_TOO_SHORT", 0, 0)
+
+
 def test_metrics_count_what_happened_under_bounded_labels(federation: Federation) -> None:
     shanghai, zhejiang = federation["shanghai"], federation["zhejiang"].province
     answer(shanghai, draft("zhejiang", "shanghai", NOW).signed(zhejiang))

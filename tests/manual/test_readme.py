@@ -58,7 +58,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory):
 def run(line: str, here: Path) -> subprocess.CompletedProcess[str]:
     line = line.replace("credit-gateway", f"{shlex.quote(sys.executable)} -m gateway.cli.main", 1)
     return subprocess.run(
-        ["bash", "-c", line], cwd=here, capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        ["bash", "-c", line],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
 
 
@@ -76,14 +82,12 @@ def test_an_own_node_can_be_made_as_described(demo: Path) -> None:
     card = demo / "shanghai.json"
     done = cli("card", "--node", str(demo / ".demo" / "shanghai"), "--out", str(card))
     fingerprint = done.stderr.split(":", 1)[1].strip()
-    records = sorted((ROOT / "node_config" / "zhejiang" / "records").glob("*.csv"))[0]
+    records = ROOT / "node_config" / "zhejiang" / "records" / "education.csv"
     (demo / "records.csv").write_bytes(records.read_bytes())
     for line in lines:
         if "serve" in line:
             continue  # a server does not end; tests/processes serve
-        if "peers add" in line:
-            line += f" --fingerprint '{fingerprint}'"
-        done = run(line, demo)
+        done = run(f"{line} --fingerprint '{fingerprint}'" if "peers add" in line else line, demo)
         assert done.returncode == 0, (line, done.stdout, done.stderr)
 
 
@@ -93,7 +97,9 @@ def test_the_operations_page_lists_every_metric_and_setting() -> None:
     from gateway.telemetry.metrics import Metrics
 
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    names = {f"{m.name}_total" if m.type == "counter" else m.name for m in Metrics(OUTCOMES, ()).registry.collect()}
+    names = {
+        f"{m.name}_total" if m.type == "counter" else m.name for m in Metrics(OUTCOMES, ()).registry.collect()
+    }
     listed = set(re.findall(r"`(credit_gateway_[a-z_]+)`", page))
     assert names == listed
     for key in LimitsTable.model_fields:

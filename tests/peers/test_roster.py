@@ -46,6 +46,12 @@ def test_two_peers_with_one_key_are_refused() -> None:
         Roster.of([SHANGHAI.peer(), twin.peer()])
 
 
+def test_two_peers_with_one_tls_authority_are_refused() -> None:
+    twin = Province("jiangsu", ca_key=SHANGHAI.ca_key)
+    with pytest.raises(CardError, match="list the same TLS authority"):
+        Roster.of([SHANGHAI.peer(), twin.peer()])
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

@@ -82,7 +82,7 @@ def test_an_empty_file_grants_nothing(tmp_path: Path) -> None:
 
 def test_rates_have_a_default(tmp_path: Path) -> None:
     found = access(tmp_path)
-    assert (found.calls_per_second("shanghai"), found.calls_per_second("anhui")) == (7, 50)
+    assert (found.calls_per_second("shanghai"), found.calls_per_second("anhui")) == (7, 500)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,12 @@ DEMO_LEARNER = (EXAMPLES / "demo_learner.txt").read_text(encoding="utf-8").split
 def cli(*arguments: str, check: int | None = 0, **how) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user does."""
     done = subprocess.run(
-        [sys.executable, "-m", "gateway.cli.main", *arguments], capture_output=True, text=True, timeout=120, check=False, **how
+        [sys.executable, "-m", "gateway.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **how,
     )
     assert "Traceback" not in done.stderr + done.stdout, done.stderr
     if check is not None:
@@ -62,7 +67,9 @@ class ProcessNode:
     @property
     def card(self) -> Card:
         scheme = load_scheme(self.folder.scheme).reference
-        return present_card(self.folder, self.config, load_keys(self.folder, self.config), scheme, system_clock())
+        return present_card(
+            self.folder, self.config, load_keys(self.folder, self.config), scheme, system_clock()
+        )
 
     @property
     def secret(self) -> FederationSecret:
@@ -104,24 +111,39 @@ class ProcessNode:
     def channel_to(self, other: ProcessNode) -> grpc.Channel:
         """A channel with this node's own leaf, as an attacker who stole it would open one."""
         keys = load_keys(self.folder, self.config)
-        credentials = grpc.ssl_channel_credentials(other.card.ca_pem, keys.tls_leaf_key_pem, keys.tls_leaf_pem)
+        credentials = grpc.ssl_channel_credentials(
+            other.card.ca_pem, keys.tls_leaf_key_pem, keys.tls_leaf_pem
+        )
         options = [("grpc.ssl_target_name_override", tls_name(other.node_id)), ("grpc.enable_retries", 0)]
         channel = grpc.secure_channel(other.config.listen.peers, credentials, options=options)
         self.channels.append(channel)
         return channel
 
     def send(self, other: ProcessNode, request: bytes, timeout: float = 10) -> bytes:
-        return self.channel_to(other).unary_unary(QUERY_RECORDS)(request, timeout=timeout, wait_for_ready=True)
+        return self.channel_to(other).unary_unary(QUERY_RECORDS)(
+            request, timeout=timeout, wait_for_ready=True
+        )
 
     def query(self, *arguments: str, check: int | None = 0) -> dict:
         done = cli(
-            "query", "--node", str(self.folder.root), "--learner", DEMO_LEARNER, "--purpose", "employment",
-            "--output", "json", *arguments, check=check,
+            "query",
+            "--node",
+            str(self.folder.root),
+            "--learner",
+            DEMO_LEARNER,
+            "--purpose",
+            "employment",
+            "--output",
+            "json",
+            *arguments,
+            check=check,
         )
         return json.loads(done.stdout)
 
 
-def make_node(parent: Path, node_id: str, *, secret_from: ProcessNode | None = None, records: bool = True) -> ProcessNode:
+def make_node(
+    parent: Path, node_id: str, *, secret_from: ProcessNode | None = None, records: bool = True
+) -> ProcessNode:
     example = EXAMPLES / node_id
     folder = NodeFolder(parent / node_id)
     folder.root.mkdir()
@@ -131,7 +153,9 @@ def make_node(parent: Path, node_id: str, *, secret_from: ProcessNode | None = N
     folder.config.write_text(text, encoding="utf-8")
     init_node(folder.root, node_id, example=example, settings={}, now=system_clock())
     node = ProcessNode(folder)
-    add_federation_secret(folder, "2026", secret_from.folder.key("federation-2026.secret") if secret_from else None)
+    add_federation_secret(
+        folder, "2026", secret_from.folder.key("federation-2026.secret") if secret_from else None
+    )
     if records:
         scheme = load_scheme(folder.scheme)
         with registry_of(folder, node.config) as registry:

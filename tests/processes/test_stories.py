@@ -17,10 +17,11 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from creditexchange.v1.exchange_pb2 import QueryRecordsResponse, RecordAnswer
+from gateway.audit.commitment import SUBJECT_TOKEN, commitments_root, open_items
 from gateway.clock import monotonic_s, system_clock
 from gateway.learners.subject_token import subject_token
-from gateway.audit.commitment import SUBJECT_TOKEN, commitments_root, open_items
 from tests.federation.simulator import draft
+from tests.postgres import fresh_database
 from tests.processes.provinces import DEMO_LEARNER, EXAMPLES, ProcessNode, cli, introduce, make_node
 
 
@@ -117,7 +118,11 @@ def test_a_flipped_bit_is_refused(provinces) -> None:
     zhejiang, jiangsu = provinces["zhejiang"], provinces["jiangsu"]
     request = bytearray(signed_query(zhejiang, jiangsu))
     request[60] ^= 1
-    assert refusal(zhejiang, jiangsu, bytes(request)) in ("INVALID_SIGNATURE", "MALFORMED_MESSAGE", "UNKNOWN_KEY")
+    assert refusal(zhejiang, jiangsu, bytes(request)) in (
+        "INVALID_SIGNATURE",
+        "MALFORMED_MESSAGE",
+        "UNKNOWN_KEY",
+    )
 
 
 def test_every_answer_that_arrived_is_in_the_log_after_kill_9(provinces) -> None:
@@ -164,7 +169,9 @@ def test_one_altered_byte_is_found_and_named(provinces, tmp_path: Path) -> None:
     kept = {path: path.read_bytes() for path in file.parent.glob("node.db*")}
     try:
         with sqlite3.connect(file) as database:
-            index, leaf = database.execute("SELECT idx, leaf FROM audit_entry ORDER BY idx LIMIT 1 OFFSET 1").fetchone()
+            index, leaf = database.execute(
+                "SELECT idx, leaf FROM audit_entry ORDER BY idx LIMIT 1 OFFSET 1"
+            ).fetchone()
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         content = file.read_bytes()
         at = content.index(leaf)
@@ -239,7 +246,10 @@ def test_metrics_health_and_reflection_are_where_they_belong(provinces) -> None:
     provinces["zhejiang"].query("--peer", "shanghai")
     with urllib.request.urlopen(f"http://{shanghai.config.listen.metrics}/metrics", timeout=10) as page:
         text = page.read().decode()
-    assert 'credit_gateway_exchanges_total{direction="answering",method="QueryRecords",outcome="OK",peer="zhejiang"}' in text
+    assert (
+        'credit_gateway_exchanges_total{direction="answering",method="QueryRecords",outcome="OK",peer="zhejiang"}'
+        in text
+    )
     assert DEMO_LEARNER not in text
     assert "credit_gateway_certificate_expiry_timestamp_seconds" in text
     with grpc.insecure_channel(shanghai.config.listen.operator) as channel:
@@ -352,19 +362,35 @@ def test_the_commands_of_the_readme_make_a_node(tmp_path: Path) -> None:
     one, two = tmp_path / "hunan", tmp_path / "hubei"
     cli("init", str(one), "--id", "hunan", "--federation-secret", "new")
     secret = one / "keys" / "federation-1.secret"
-    cli("init", str(two), "--id", "hubei", "--federation-secret", str(secret), "--listen", "127.0.0.1:17543",
-        "--operator", "127.0.0.1:17544", "--metrics", "127.0.0.1:17545")
+    cli(
+        "init",
+        str(two),
+        "--id",
+        "hubei",
+        "--federation-secret",
+        str(secret),
+        "--listen",
+        "127.0.0.1:17543",
+        "--operator",
+        "127.0.0.1:17544",
+        "--metrics",
+        "127.0.0.1:17545",
+    )
     again = cli("init", str(one), "--id", "hunan", "--federation-secret", str(secret))
     assert "created" not in again.stdout
     done = cli("card", "--node", str(two), "--out", str(tmp_path / "hubei.json"))
     fingerprint = done.stderr.split(":", 1)[1].strip()
     assert cli("card", "--node", str(two), "--out", str(tmp_path / "same.json")).stderr == done.stderr
     wrong = "0" * 64
-    refused = cli("peers", "add", str(tmp_path / "hubei.json"), "--fingerprint", wrong, "--node", str(one), check=2)
+    refused = cli(
+        "peers", "add", str(tmp_path / "hubei.json"), "--fingerprint", wrong, "--node", str(one), check=2
+    )
     assert "Do not accept it" in refused.stderr
     assert json.loads(cli("peers", "list", "--node", str(one), "--output", "json").stdout) == []
     cli("peers", "add", str(tmp_path / "hubei.json"), "--fingerprint", fingerprint, "--node", str(one))
-    assert [p["id"] for p in json.loads(cli("peers", "list", "--node", str(one), "--output", "json").stdout)] == ["hubei"]
+    assert [
+        p["id"] for p in json.loads(cli("peers", "list", "--node", str(one), "--output", "json").stdout)
+    ] == ["hubei"]
     cli("check", "--node", str(one))
     cli("peers", "remove", "hubei", "--yes", "--node", str(one))
 
@@ -373,10 +399,42 @@ def test_the_commands_of_the_readme_make_a_node(tmp_path: Path) -> None:
     ("arguments", "complaint"),
     [
         (("query", "--node", "{node}", "--learner", "123", "--purpose", "employment"), "18 characters"),
-        (("query", "--node", "{node}", "--learner", DEMO_LEARNER, "--purpose", "fun"), "unknown purpose 'fun'"),
-        (("query", "--node", "{node}", "--learner", DEMO_LEARNER, "--purpose", "employment", "--kind", "x"), "unknown kind"),
-        (("query", "--node", "{node}", "--learner", DEMO_LEARNER, "--purpose", "employment", "--peer", "mars"), "unknown peer 'mars'"),
-        (("query", "--node", "/nowhere", "--learner", DEMO_LEARNER, "--purpose", "employment"), "no node's folder"),
+        (
+            ("query", "--node", "{node}", "--learner", DEMO_LEARNER, "--purpose", "fun"),
+            "unknown purpose 'fun'",
+        ),
+        (
+            (
+                "query",
+                "--node",
+                "{node}",
+                "--learner",
+                DEMO_LEARNER,
+                "--purpose",
+                "employment",
+                "--kind",
+                "x",
+            ),
+            "unknown kind",
+        ),
+        (
+            (
+                "query",
+                "--node",
+                "{node}",
+                "--learner",
+                DEMO_LEARNER,
+                "--purpose",
+                "employment",
+                "--peer",
+                "mars",
+            ),
+            "unknown peer 'mars'",
+        ),
+        (
+            ("query", "--node", "/nowhere", "--learner", DEMO_LEARNER, "--purpose", "employment"),
+            "no node's folder",
+        ),
         (("peers", "add", "/nowhere.json", "--node", "{node}"), "No such file"),
         (("peers", "remove", "mars", "--yes", "--node", "{node}"), "Known peers"),
         (("init", "{node}", "--id", "No Id"), "no node id"),
@@ -395,9 +453,27 @@ def test_wrong_use_is_explained(provinces, arguments: tuple[str, ...], complaint
 
 
 def test_every_command_teaches() -> None:
-    commands = ["", "init", "check", "serve", "card", "query", "demo", "peers add", "peers list", "peers check", "peers remove",
-                "records import", "records list", "records export", "scheme check", "scheme explain", "audit show",
-                "audit verify", "config schema"]
+    commands = [
+        "",
+        "init",
+        "check",
+        "serve",
+        "card",
+        "query",
+        "demo",
+        "peers add",
+        "peers list",
+        "peers check",
+        "peers remove",
+        "records import",
+        "records list",
+        "records export",
+        "scheme check",
+        "scheme explain",
+        "audit show",
+        "audit verify",
+        "config schema",
+    ]
     with ThreadPoolExecutor(2) as pool:
         texts = list(pool.map(lambda c: cli(*c.split(), "--help").stdout, commands))
     assert all("Usage" in text and len(text) > 150 for text in texts)
@@ -419,3 +495,29 @@ def test_the_demo_ends_by_itself(tmp_path: Path) -> None:
     for node in state["nodes"].values():
         command = Path(f"/proc/{node['pid']}/cmdline")
         assert not command.exists() or b"serve" not in command.read_bytes()
+
+
+def test_a_node_on_postgresql_answers_refuses_replays_and_verifies(tmp_path: Path, provinces) -> None:
+    zhejiang = provinces["zhejiang"]
+    anhui = make_node(tmp_path, "anhui", secret_from=zhejiang, records=False)
+    with fresh_database() as url:
+        with anhui.folder.config.open("a", encoding="utf-8") as file:
+            file.write(f'\n[database]\nurl = "{url}"\nrecords_url = "{url}"\n')
+        folder = str(anhui.folder.root)
+        cli("init", folder, "--id", "anhui")
+        files = [str(f) for f in sorted((EXAMPLES / "anhui" / "records").iterdir())]
+        cli("records", "import", *files, "--node", folder)
+        introduce(anhui, zhejiang)
+        anhui.start()
+        try:
+            wait_for(zhejiang, '"peers": ["anhui"', times=2)
+            found = zhejiang.query("--peer", "anhui")
+            assert found["peers"][0]["record_count"] == 3
+            request = signed_query(zhejiang, anhui, 5000)
+            zhejiang.send(anhui, request)
+            assert refusal(zhejiang, anhui, request) == "REPLAYED_MESSAGE"
+            cli("audit", "verify", "--node", folder)
+            assert len(show(anhui)) == 3
+        finally:
+            anhui.close()
+            cli("peers", "remove", "anhui", "--yes", "--node", str(zhejiang.folder.root))

@@ -115,9 +115,13 @@ BAD_NOTES = {
     "a name with a no-break space": _with(LINE.replace("audit", "au\u00a0dit")),
     "base64 without padding": _with(LINE.replace("=", "")),
     "base64 for URLs": _with("— audit.example/2026 " + b64encode(b"\xff" * 68, b"-_").decode() + "\n"),
-    "base64 with leftover bits": _with(LINE.replace(LINE.split(" ")[2], b64encode(b"12345").decode()[:-2] + "V=\n")),
+    "base64 with leftover bits": _with(
+        LINE.replace(LINE.split(" ")[2], b64encode(b"12345").decode()[:-2] + "V=\n")
+    ),
     "only a key id": _with("— audit.example/2026 " + b64encode(SIGNED[:4]).decode() + "\n"),
-    "too many lines": _with("".join(signer(seed=n + 1).signature_line("text\n") for n in range(SIGNATURES_MAX + 1))),
+    "too many lines": _with(
+        "".join(signer(seed=n + 1).signature_line("text\n") for n in range(SIGNATURES_MAX + 1))
+    ),
     "too long": "x" * 200_000 + "\n\n" + LINE,
     "a lone surrogate": _with(LINE).replace("text", "te\ud800xt"),
 }

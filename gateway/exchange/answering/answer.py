@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from creditexchange.v1.envelope_pb2 import SignedMessage
 from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, RecordQuery
 from gateway.audit import AuditLog
-from gateway.clock import Clock
+from gateway.clock import Clock, monotonic_s
 from gateway.errors import EnvelopeError, RefusedError
 from gateway.exchange.answering.admit import admit
 from gateway.exchange.answering.authorise import authorise
@@ -62,10 +62,12 @@ def answer_query(request: bytes, call: IncomingCall, snapshot: Snapshot, node: A
         times.done("admit")
         authorised = authorise(admitted, openings, snapshot)
         times.done("authorise")
+        require_time(call)
         found = find(authorised, node.source, node.log)
         times.done("find")
         translated = translate(found, snapshot)
         times.done("translate")
+        require_time(call)  # the last moment: what is logged is also answered
         logged = log_exchange(translated, openings, snapshot, node.log)
         times.done("log")
         sealed = seal(logged, snapshot, node.clock())
@@ -74,6 +76,16 @@ def answer_query(request: bytes, call: IncomingCall, snapshot: Snapshot, node: A
         return sealed.response
     except RefusedError as refused:
         raise _refuse(refused, opened, call, snapshot, node, times) from refused
+
+
+def require_time(call: IncomingCall) -> None:
+    """Return if the caller still waits.
+
+    Raises:
+        RefusedError: ``DEADLINE_TOO_SHORT``; nobody would hear the answer.
+    """
+    if monotonic_s() >= call.deadline_at_s:
+        raise RefusedError("DEADLINE_TOO_SHORT", "the deadline passed before the answer was ready.")
 
 
 def _refuse(

@@ -21,8 +21,8 @@ from gateway.policy.purposes import UNKNOWN, purpose_word
 from gateway.signing.envelope import parse
 from gateway.signing.envelope import seal as seal_envelope
 
-NOT_LOGGED = frozenset({"AUDIT_UNAVAILABLE", "RATE_EXCEEDED", "OVERLOADED", "SHUTTING_DOWN"})
-"""Reasons that would need the very thing that is missing."""
+NOT_LOGGED = frozenset({"AUDIT_UNAVAILABLE", "DEADLINE_TOO_SHORT", "SHUTTING_DOWN"})
+"""Reasons that would need the very thing that is missing: the log, time, a running node."""
 
 
 def sign_refusal(

@@ -1,26 +1,34 @@
-"""The record layout: columns of a row, and what one row becomes."""
+"""The record layout (docs/records.md): which columns there are, and what one row becomes."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import NamedTuple
 
 from gateway.learners.identifier import RESIDENT_ID
+from gateway.records.refusal import shown_name
+from gateway.records.source import TEXT_FIELDS, make_record
 from gateway.schemes import LocalRecord
 
 LEARNER_ID = "learner_id"
 LEARNER_ID_TYPE = "learner_id_type"
 ORIGINAL_PREFIX = "original."
 
-RECORD_COLUMNS = tuple(field.name for field in fields(LocalRecord) if field.name != "originals")
-COLUMNS = (LEARNER_ID_TYPE, LEARNER_ID, *RECORD_COLUMNS)
-"""Every column of the layout (docs/records.md), beside ``original.<name>``."""
+COLUMNS = (LEARNER_ID_TYPE, LEARNER_ID, *TEXT_FIELDS)
+"""Every column of the layout, beside ``original.<name>``."""
 REQUIRED_COLUMNS = (LEARNER_ID, "record_id", "kind", "title")
 
+FIELD_CHARACTERS_MAX = 64 * 1024
+"""A longer field is refused."""
+COLUMNS_MAX = 200
+"""More columns than any layout has: a bound on work."""
 
-@dataclass(frozen=True, slots=True)
-class Row:
+_KNOWN = frozenset(COLUMNS)
+
+
+class Row(NamedTuple):
     """One achievement with the identifier of its learner, as the file states them."""
 
     line: int
@@ -33,43 +41,72 @@ class Row:
         return f"Row(line={self.line})"
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedRow:
-    """Why one row cannot be imported. Never repeats an identifier."""
+class RowShape:
+    """How the fields of a file with these columns become a row."""
 
-    line: int
-    column: str
-    reason: str
+    def __init__(self, columns: Sequence[str]) -> None:
+        place = {name: number for number, name in enumerate(columns)}
+        nothing = len(columns)  # the place of "", which `row` appends
+        self.columns = tuple(columns)
+        self._texts = itemgetter(*(place.get(name, nothing) for name in TEXT_FIELDS))
+        self._type = place.get(LEARNER_ID_TYPE, nothing)
+        self._identifier = place[LEARNER_ID]
+        self._originals = [
+            (name.removeprefix(ORIGINAL_PREFIX), number)
+            for name, number in place.items()
+            if name.startswith(ORIGINAL_PREFIX)
+        ]
+
+    def row(self, line: int, values: list[str]) -> Row:
+        """Return the row of ``values``, one a column; the list is used up."""
+        values.append("")
+        originals = tuple([(name, values[place]) for name, place in self._originals if values[place]])
+        return Row(
+            line,
+            values[self._type] or RESIDENT_ID,
+            values[self._identifier],
+            make_record(*self._texts(values), originals),
+        )
 
 
-def find_column_problem(names: Sequence[str]) -> str:
-    """Return what is wrong with a file's columns, or nothing."""
+def is_column(name: str) -> bool:
+    """Whether the layout has a column of this name."""
+    return name in _KNOWN or (name.startswith(ORIGINAL_PREFIX) and len(name) > len(ORIGINAL_PREFIX))
+
+
+def unknown_column(name: str) -> str:
+    """Say that the layout has no column ``name``, and which one may be meant."""
+    near = difflib.get_close_matches(name.strip().lower(), COLUMNS, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    shown = shown_name(name)
+    return f"unknown column {shown!r}; {hint}To carry it as it is, call it {ORIGINAL_PREFIX}NAME"
+
+
+def find_column_problems(names: Sequence[str]) -> list[str]:
+    """Return everything that is wrong with a file's columns; nothing when all is well."""
+    if not any(is_column(name) for name in names):
+        # Nothing is repeated here: without a header, these are the values of somebody's record.
+        return [_no_header(names)]
+    problems = []
     seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return f"column {name!r} stands twice"
+    for number, name in enumerate(names, 1):
+        if not name:
+            problems.append(f"column {number} has no name")
+        elif name in seen:
+            problems.append(f"column {shown_name(name)!r} stands twice")
+        elif not is_column(name):
+            problems.append(unknown_column(name))
         seen.add(name)
-        if name not in COLUMNS and not name.startswith(ORIGINAL_PREFIX):
-            near = difflib.get_close_matches(name, COLUMNS, n=1)
-            hint = (
-                f"did you mean {near[0]!r}"
-                if near
-                else f"name it {ORIGINAL_PREFIX}{name} to keep it as it is"
-            )
-            return f"unknown column {name[:64]!r}; {hint}"
     missing = [name for name in REQUIRED_COLUMNS if name not in seen]
     if missing:
-        return f"needed columns are missing: {', '.join(missing)}"
-    return ""
+        problems.append(f"missing column {', '.join(missing)}")
+    if len(names) > COLUMNS_MAX:
+        problems.append(f"{len(names)} columns; at most {COLUMNS_MAX} are read")
+    return problems
 
 
-def build_row(line: int, values: Mapping[str, str]) -> Row:
-    """Return a row from its values by column; what is not stated is empty."""
-    originals = tuple(
-        (name.removeprefix(ORIGINAL_PREFIX), value)
-        for name, value in values.items()
-        if name.startswith(ORIGINAL_PREFIX) and value
-    )
-    record = LocalRecord(**{name: values.get(name, "") for name in RECORD_COLUMNS}, originals=originals)
-    identifier_type = values.get(LEARNER_ID_TYPE) or RESIDENT_ID
-    return Row(line, identifier_type, values.get(LEARNER_ID, ""), record)
+def _no_header(names: Sequence[str]) -> str:
+    for separator, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"), ("，", "full-width commas")):
+        if len(names) == 1 and any(is_column(part) for part in names[0].split(separator)):
+            return f"the columns are separated by {word}; separate them by commas"
+    return "the first line is no header: it names no column of the layout"

@@ -1,4 +1,4 @@
-"""The registry of records."""
+"""The registry of records and the files that filled it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 INDEX = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+RECORD_ID = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -19,24 +20,27 @@ def upgrade() -> None:
         "record_import",
         sa.Column("id", INDEX, primary_key=True, autoincrement=True),
         sa.Column("file_name", sa.Text, nullable=False),
+        sa.Column("file_digest", sa.LargeBinary, nullable=False),
+        sa.Column("started_at", sa.BigInteger, nullable=False),
         sa.Column("finished_at", sa.BigInteger, nullable=False),
         sa.Column("row_count", sa.BigInteger, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
     )
     op.create_table(
         "learner_record",
         sa.Column("id", INDEX, primary_key=True, autoincrement=True),
-        sa.Column("record_id", sa.Text, nullable=False, unique=True),
+        sa.Column("record_id", RECORD_ID, nullable=False, unique=True),
         sa.Column("subject_token", sa.LargeBinary, nullable=False),
         sa.Column("epoch", sa.Text, nullable=False),
-        sa.Column("kind", sa.SmallInteger, nullable=False),
+        sa.Column("kind", sa.Integer, nullable=False),
+        sa.Column("original", sa.LargeBinary, nullable=False),
         sa.Column("translated", sa.LargeBinary, nullable=False),
         sa.Column("scheme_digest", sa.LargeBinary, nullable=False),
-        sa.Column("original", sa.LargeBinary, nullable=False),
         sa.Column("content_digest", sa.LargeBinary, nullable=False),
-        sa.Column("import_id", sa.BigInteger, nullable=False),
+        sa.Column("import_id", sa.BigInteger, sa.ForeignKey("record_import.id"), nullable=False),
         sa.Column("line", sa.BigInteger, nullable=False),
     )
-    op.create_index("learner_record_subject", "learner_record", ["subject_token"])
+    op.create_index("learner_record_subject", "learner_record", ["subject_token", "kind"])
 
 
 def downgrade() -> None:

@@ -1,0 +1,39 @@
+"""An exchange has one answer, whatever races: checked inside the transaction that logs it.
+
+A retry that arrives after the first answer was logged finds it (``AuditLog.find_exchange``). One
+that arrives while the first is still being worked on does not, and would be answered with other
+random keys. Only the transaction can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.audit.entry import EntryDraft, parse_leaf
+from gateway.storage import audit_rows
+from gateway.storage.node_tables import Transaction
+
+
+def is_answer(draft: EntryDraft) -> bool:
+    """Whether the entry says that this node answered an exchange."""
+    return draft.kind == "exchange" and draft.role == "answerer" and draft.outcome == "OK"
+
+
+def find_second_answers(transaction: Transaction, drafts: Sequence[EntryDraft]) -> set[int]:
+    """Return the places in ``drafts`` of answers that differ from the one their exchange has already.
+
+    The log's writers must be excluded meanwhile.
+    """
+    ids = {draft.exchange_id for draft in drafts if is_answer(draft)}
+    answers: dict[tuple[str, bytes], bytes] = {}
+    for leaf in audit_rows.read_leaves_of_exchanges(transaction, sorted(ids)):
+        logged = parse_leaf(leaf).draft
+        if is_answer(logged):
+            answers.setdefault((logged.asker, logged.exchange_id), logged.answer_digest)
+    second = set()
+    for at, draft in enumerate(drafts):
+        if is_answer(draft):
+            first = answers.setdefault((draft.asker, draft.exchange_id), draft.answer_digest)
+            if first != draft.answer_digest:
+                second.add(at)
+    return second
