@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from creditexchange.v1.envelope_pb2 import Header, Opening, Receipt, SignedMessage
 from creditexchange.v1.exchange_pb2 import RecordQuery, RecordQueryBody
+from gateway.audit import EntryDraft
 from gateway.learners.subject_token import FederationSecret
 from gateway.peers.roster import Peer, Roster
 from gateway.policy.grants import Access
@@ -91,6 +92,25 @@ class Opened(Generic[P]):
     signer: Peer
     """Owner of the key that verified."""
     digest: bytes
+
+    def entry(
+        self, answerer: str, purpose: str, outcome: str, count: int, answer_digest: bytes
+    ) -> EntryDraft:
+        """Return the audit entry about this query on the answering side."""
+        return EntryDraft(
+            kind="exchange",
+            role="answerer",
+            asker=self.signer.node_id,
+            answerer=answerer,
+            exchange_id=self.header.exchange_id,
+            peer_seq=self.header.pair_sequence,
+            method=self.call.method,
+            purpose=purpose,
+            outcome=outcome,
+            count=count,
+            request_digest=self.digest,
+            answer_digest=answer_digest,
+        )
 
     @property
     def authenticated(self) -> bool:

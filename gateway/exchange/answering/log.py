@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from creditexchange.v1.envelope_pb2 import Opening
 from creditexchange.v1.exchange_pb2 import QueryRecordsResponse, RecordAnswerBody
-from gateway.audit import AuditLog, EntryDraft, Evidence, SeenMessage
+from gateway.audit import AuditLog, Evidence, SeenMessage
 from gateway.audit.commitment import RECORD, commitments_root, open_items
 from gateway.errors import RefusedError
 from gateway.exchange.messages import Logged, Snapshot, Translated
@@ -29,19 +29,8 @@ def log_exchange(
     opened = authorised.admitted.opened
     body, openings, count = _answer(translated, snapshot)
     appended = log.append(
-        EntryDraft(
-            kind="exchange",
-            role="answerer",
-            asker=opened.signer.node_id,
-            answerer=snapshot.node_id,
-            exchange_id=opened.header.exchange_id,
-            peer_seq=opened.header.pair_sequence,
-            method=opened.call.method,
-            purpose=purpose_word(authorised.body.purpose),
-            outcome="OK",
-            count=count,
-            request_digest=opened.digest,
-            answer_digest=sha256(body).digest(),
+        opened.entry(
+            snapshot.node_id, purpose_word(authorised.body.purpose), "OK", count, sha256(body).digest()
         ),
         seen=SeenMessage(opened.header.message_id, authorised.admitted.expires_at),
         evidence=Evidence(

@@ -13,7 +13,7 @@ from hashlib import sha256
 from creditexchange.v1.envelope_pb2 import Refusal, RefusalBody, RefusalDetail, SignedMessage
 from creditexchange.v1.exchange_pb2 import RecordQuery, RecordQueryBody
 from creditexchange.v1.reason_pb2 import Reason
-from gateway.audit import AuditLog, EntryDraft, Evidence
+from gateway.audit import AuditLog, Evidence
 from gateway.errors import EnvelopeError, RefusedError
 from gateway.exchange.answering.seal import answer_header
 from gateway.exchange.messages import REFUSAL_TYPE, Opened, Snapshot
@@ -40,19 +40,8 @@ def sign_refusal(
         details=[RefusalDetail(key=key, value=value) for key, value in sorted(refused.details.items())],
     ).SerializeToString()
     appended = log.append(
-        EntryDraft(
-            kind="exchange",
-            role="answerer",
-            asker=opened.signer.node_id,
-            answerer=snapshot.node_id,
-            exchange_id=opened.header.exchange_id,
-            peer_seq=opened.header.pair_sequence,
-            method=opened.call.method,
-            purpose=_stated_purpose(opened.payload),
-            outcome=refused.reason,
-            count=0,
-            request_digest=opened.digest,
-            answer_digest=sha256(body).digest(),
+        opened.entry(
+            snapshot.node_id, _stated_purpose(opened.payload), refused.reason, 0, sha256(body).digest()
         ),
         evidence=Evidence(
             request_message=opened.message.SerializeToString(),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 
 from creditexchange.v1.envelope_pb2 import Header, Opening, SignedMessage
 from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, RecordQuery, RecordQueryBody
+from gateway.audit import EntryDraft, PeerCheckpoint, PeerReceipt
 from gateway.audit.commitment import SUBJECT_TOKEN, commitments_root, open_items
 from gateway.clock import new_id
 from gateway.errors import OperatorError
@@ -15,6 +17,7 @@ from gateway.exchange.messages import QUERY_RECORDS, RECORD_QUERY_TYPE, Snapshot
 from gateway.learners.subject_token import subject_token
 from gateway.peers.card import PROTOCOL_VERSION
 from gateway.peers.roster import Peer
+from gateway.policy.purposes import purpose_word
 from gateway.signing.envelope import seal, signed_digest
 
 
@@ -31,6 +34,35 @@ class Composed:
     openings: tuple[Opening, ...] = field(repr=False)
     digest: bytes
     subject_tokens: tuple[bytes, ...] = field(repr=False)
+
+    def entry(
+        self,
+        kind: Literal["exchange", "no-answer"],
+        role: Literal["asker", "answerer"],
+        outcome: str,
+        *,
+        count: int = 0,
+        answer_digest: bytes = b"",
+        peer_receipt: PeerReceipt | None = None,
+        peer_checkpoint: PeerCheckpoint | None = None,
+    ) -> EntryDraft:
+        """Return the audit entry about this query on either side: the asker knows both."""
+        return EntryDraft(
+            kind=kind,
+            role=role,
+            asker=self.header.sender,
+            answerer=self.peer.node_id,
+            exchange_id=self.header.exchange_id,
+            peer_seq=self.header.pair_sequence,
+            method=self.method,
+            purpose=purpose_word(self.purpose),
+            outcome=outcome,
+            count=count,
+            request_digest=self.digest,
+            answer_digest=answer_digest,
+            peer_receipt=peer_receipt,
+            peer_checkpoint=peer_checkpoint,
+        )
 
     @property
     def request(self) -> bytes:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from gateway.audit import AuditLog, EntryDraft, Evidence, PeerReceipt
+from gateway.audit import AuditLog, Evidence, PeerReceipt
 from gateway.exchange.asking.compose import Composed
 from gateway.exchange.asking.verify import VerifiedAnswer
-from gateway.policy.purposes import purpose_word
-
-NO_DIGEST = b""
 
 
 def log_answer(composed: Composed, answer: VerifiedAnswer, log: AuditLog) -> None:
@@ -19,18 +16,11 @@ def log_answer(composed: Composed, answer: VerifiedAnswer, log: AuditLog) -> Non
         RefusedError: ``AUDIT_UNAVAILABLE``; the answer must not be shown then.
     """
     log.append(
-        EntryDraft(
-            kind="exchange",
-            role="asker",
-            asker=composed.header.sender,
-            answerer=composed.peer.node_id,
-            exchange_id=composed.header.exchange_id,
-            peer_seq=composed.header.pair_sequence,
-            method=composed.method,
-            purpose=purpose_word(composed.purpose),
-            outcome=answer.outcome,
+        composed.entry(
+            "exchange",
+            "asker",
+            answer.outcome,
             count=len(answer.records),
-            request_digest=composed.digest,
             answer_digest=sha256(answer.body).digest(),
             peer_receipt=PeerReceipt(answer.receipt.log_origin, answer.receipt.leaf_index),
             peer_checkpoint=answer.peer_checkpoint,
@@ -54,20 +44,7 @@ def log_no_answer(composed: Composed, outcome: str, log: AuditLog) -> None:
         RefusedError: ``AUDIT_UNAVAILABLE``.
     """
     log.append(
-        EntryDraft(
-            kind="no-answer",
-            role="asker",
-            asker=composed.header.sender,
-            answerer=composed.peer.node_id,
-            exchange_id=composed.header.exchange_id,
-            peer_seq=composed.header.pair_sequence,
-            method=composed.method,
-            purpose=purpose_word(composed.purpose),
-            outcome=outcome,
-            count=0,
-            request_digest=composed.digest,
-            answer_digest=NO_DIGEST,
-        ),
+        composed.entry("no-answer", "asker", outcome),
         evidence=Evidence(
             request_message=composed.message.SerializeToString(),
             request_body=composed.body,

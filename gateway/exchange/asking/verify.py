@@ -17,12 +17,11 @@ from creditexchange.v1.envelope_pb2 import Header, Opening, Receipt, Refusal, Re
 from creditexchange.v1.exchange_pb2 import QueryRecordsResponse, RecordAnswer, RecordAnswerBody
 from creditexchange.v1.reason_pb2 import Reason
 from creditexchange.v1.record_pb2 import LearningRecord
-from gateway.audit import EntryDraft, PeerCheckpoint, verify_receipt
+from gateway.audit import PeerCheckpoint, verify_receipt
 from gateway.audit.commitment import RECORD, require_root
 from gateway.errors import EnvelopeError, GatewayError, PeerFaultError
 from gateway.exchange.asking.compose import Composed
 from gateway.exchange.messages import RECORD_ANSWER_TYPE, REFUSAL_TYPE, Snapshot
-from gateway.policy.purposes import purpose_word
 from gateway.signing.envelope import OpenedEnvelope, open_envelope, parse
 
 P = TypeVar("P", bound=Message)
@@ -173,19 +172,8 @@ def _require_receipt(
     composed: Composed, receipt: Receipt, outcome: str, count: int, body: bytes
 ) -> PeerCheckpoint:
     """Rebuild the peer's log entry from what we hold and demand its inclusion."""
-    expected = EntryDraft(
-        kind="exchange",
-        role="answerer",
-        asker=composed.header.sender,
-        answerer=composed.peer.node_id,
-        exchange_id=composed.header.exchange_id,
-        peer_seq=composed.header.pair_sequence,
-        method=composed.method,
-        purpose=purpose_word(composed.purpose),
-        outcome=outcome,
-        count=count,
-        request_digest=composed.digest,
-        answer_digest=sha256(body).digest(),
+    expected = composed.entry(
+        "exchange", "answerer", outcome, count=count, answer_digest=sha256(body).digest()
     )
     card = composed.peer.card
     try:
