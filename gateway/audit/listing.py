@@ -28,6 +28,8 @@ def list_entries(
 ) -> list[ListedEntry]:
     """Return up to ``last`` entries, the oldest of them first, filtered if a filter is given.
 
+    ``exchange_id`` may be the beginning of one.
+
     Raises:
         AuditLogError: an entry is not a leaf; ``audit verify`` says more.
         StorageError: the database cannot be read.
@@ -37,7 +39,7 @@ def list_entries(
         before = audit_rows.read_last_index(connection) + 1
         while len(found) < last:
             if exchange_id:
-                rows = audit_rows.read_entries_of_exchange(connection, exchange_id)[::-1]
+                rows = audit_rows.read_entries_of_prefix(connection, exchange_id, PAGE_ENTRIES)
             else:
                 rows = audit_rows.read_entries_before(connection, before, PAGE_ENTRIES if peer else last)
             found += [entry for row in rows if _is_with(entry := _read(row), peer)]

@@ -37,6 +37,8 @@ from gateway.storage.migrate import require_current
 from gateway.storage.node_tables import Database
 
 HELD_BYTES_MAX = 1024 * 1024
+EXCHANGE_DIGITS = 8
+"""How much of an exchange id people are shown; JSON has all of it."""
 
 audit_app = typer.Typer(
     help="The audit log: every exchange, provably as it was.",
@@ -50,7 +52,9 @@ audit_app = typer.Typer(
 def show(
     last: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many entries, the newest.")] = 20,
     peer: Annotated[str, typer.Option(help="Only exchanges with this peer.")] = "",
-    exchange: Annotated[str, typer.Option(help="Only this exchange id, 32 hexadecimal digits.")] = "",
+    exchange: Annotated[
+        str, typer.Option(help="Only this exchange id, or ids that begin so; hexadecimal.")
+    ] = "",
     node: NodeOption = Path(),
     output: OutputOption = Output.table,
 ) -> None:
@@ -63,9 +67,9 @@ def show(
     if output is Output.json:
         print_json([{"index": listed.index, **json.loads(listed.leaf)} for listed in entries])
         return
-    shown = table(
-        "index", "time (UTC)", "kind", "asker", "answerer", "purpose", "outcome", "records", "exchange"
-    )
+    shown = table("index", "time (UTC)", "entry", "peer", "purpose", "outcome", "records", "exchange")
+    for column in shown.columns[:4]:
+        column.no_wrap = True
     for listed in entries:
         shown.add_row(*_row(listed))
     console.print(shown)
@@ -106,7 +110,7 @@ def show_entries(engine: Database, *, last: int, peer: str = "", exchange: str =
     try:
         exchange_id = bytes.fromhex(exchange)
     except ValueError as error:
-        raise CallerError("an exchange id is 32 hexadecimal digits.") from error
+        raise CallerError("an exchange id is up to 32 hexadecimal digits, an even number of them.") from error
     return list_entries(engine, last=last, peer=peer, exchange_id=exchange_id)
 
 
@@ -152,15 +156,22 @@ def _read_held(path: Path) -> str:
 def _row(listed: ListedEntry) -> tuple[str, ...]:
     draft = listed.entry.draft
     time = from_unix_ms(listed.entry.logged_at_ms).strftime("%Y-%m-%d %H:%M:%S")
-    return (str(listed.index), time, *_what(draft), str(draft.count), draft.exchange_id.hex())
+    return (
+        str(listed.index),
+        time,
+        *_what(draft),
+        str(draft.count),
+        draft.exchange_id.hex()[:EXCHANGE_DIGITS],
+    )
 
 
-def _what(draft: EntryDraft) -> tuple[str, ...]:
+def _what(draft: EntryDraft) -> tuple[str, str, str, str]:
+    """Return kind, peer, purpose and outcome in the words of this node's operator."""
     if draft.kind == "management":
-        return (draft.action, "", draft.peer, "", draft.reason)
-    side = "asked" if draft.role == "asker" else "answered"
-    kind = side if draft.kind == "exchange" else draft.kind
-    return (kind, draft.asker, draft.answerer, draft.purpose, draft.outcome)
+        return (draft.action, draft.peer, "", draft.reason)
+    if draft.role == "answerer":
+        return ("answered", draft.asker, draft.purpose, draft.outcome)
+    return ("asked" if draft.kind == "exchange" else draft.kind, draft.answerer, draft.purpose, draft.outcome)
 
 
 def _report_json(report: VerifyReport) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,7 +13,7 @@ from cryptography import x509
 from creditexchange.v1.reason_pb2 import Reason
 from gateway.audit import AuditLog
 from gateway.clock import Clock, system_clock
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, GatewayError
 from gateway.exchange.answering.answer import Answering
 from gateway.exchange.asking.ask import Asking
 from gateway.exchange.asking.question import OK
@@ -34,7 +34,10 @@ from gateway.signing.key_files import read_secret
 from gateway.storage.engine import open_engine
 from gateway.storage.migrate import require_current
 from gateway.storage.node_tables import Database
+from gateway.telemetry.events import logger
 from gateway.telemetry.metrics import Metrics
+
+_log = logger("node")
 
 ASKING_OUTCOMES = (
     "NO_ANSWER",
@@ -177,7 +180,7 @@ def audit_log_of(folder: NodeFolder, config: NodeConfig, keys: NodeKeys, clock: 
     """
     engine = open_engine(folder.database_url(config.database.url))
     try:
-        log = _open_log(engine, config, keys, clock)
+        log = _open_log(engine, config, keys, clock, failed)
         try:
             yield log
         finally:
@@ -186,7 +189,13 @@ def audit_log_of(folder: NodeFolder, config: NodeConfig, keys: NodeKeys, clock: 
         engine.dispose()
 
 
-def _open_log(engine: Database, config: NodeConfig, keys: NodeKeys, clock: Clock) -> AuditLog:
+def _open_log(
+    engine: Database,
+    config: NodeConfig,
+    keys: NodeKeys,
+    clock: Clock,
+    failed: Callable[[GatewayError], None],
+) -> AuditLog:
     return AuditLog.open(
         engine,
         config.audit.origin,
@@ -194,7 +203,13 @@ def _open_log(engine: Database, config: NodeConfig, keys: NodeKeys, clock: Clock
         clock,
         keys.evidence,
         skew_s=config.exchange.skew_s,
+        failed=failed,
     )
+
+
+def _note_failure(error: GatewayError, metrics: Metrics) -> None:
+    metrics.log_failures.inc()
+    _log.error("the audit log failed; nothing is answered meanwhile", problem=str(error))
 
 
 def load_secrets(folder: NodeFolder, config: NodeConfig) -> dict[str, FederationSecret]:
@@ -246,10 +261,13 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         config.node.id, (keys.message,), roster, access, scheme, secrets, settings, card.serial
     )
     tls = (TlsLeaf(keys.tls_leaf_pem, keys.tls_leaf_key_pem), roster.ca_pem)
+    metrics = Metrics(OUTCOMES, (method.name for method in METHODS))
     closing = ExitStack()
     try:
         registry = closing.enter_context(registry_of(folder, config))
-        log = closing.enter_context(audit_log_of(folder, config, keys, clock))
+        log = closing.enter_context(
+            audit_log_of(folder, config, keys, clock, lambda error: _note_failure(error, metrics))
+        )
     except BaseException:
         closing.close()
         raise
@@ -260,7 +278,7 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         card=card,
         registry=registry,
         log=log,
-        metrics=Metrics(OUTCOMES, (method.name for method in METHODS)),
+        metrics=metrics,
         channels=Channels(lambda: node.tls[0], config.limits.message_bytes_max),
         clock=clock,
         _snapshot=snapshot,

@@ -148,6 +148,13 @@ def read_entries_of_exchange(transaction: Transaction, exchange_id: bytes) -> li
     return [_entry(row) for row in rows]
 
 
+def read_entries_of_prefix(transaction: Transaction, prefix: bytes, count: int) -> list[EntryRow]:
+    """Return up to ``count`` entries whose exchange id begins with ``prefix``, the newest first."""
+    statement = f"{_ENTRY} WHERE exchange_id >= ? AND exchange_id <= ? ORDER BY idx DESC LIMIT ?"
+    rows = fetch_all(transaction, statement, (prefix, prefix + b"\xff" * 16, count))
+    return [_entry(row) for row in rows]
+
+
 def read_leaves_of_exchanges(transaction: Transaction, exchange_ids: Sequence[bytes]) -> list[bytes]:
     """Return the leaves of all entries with one of these exchange ids, the oldest first."""
     if not exchange_ids:

@@ -61,9 +61,10 @@ def _open_sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # Reads run in autocommit (see `reading`), so every transaction that begins will write:
-        # taking the lock at once avoids the upgrade that SQLite answers with SQLITE_BUSY.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # The event fires for reads too (see `reading`), which stay outside any transaction. Every
+        # other one will write: taking the lock at once avoids an upgrade that ends in SQLITE_BUSY.
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 

@@ -87,6 +87,11 @@ class Metrics:
         self.log_entries = Gauge(
             "credit_gateway_audit_log_entries", "Entries of the audit log.", registry=registry
         )
+        self.log_failures = Counter(
+            "credit_gateway_audit_log_failures_total",
+            "Times that the audit log could not be written or read; nothing was answered then.",
+            registry=registry,
+        )
         self.records_held = Gauge(
             "credit_gateway_registry_records", "Records in the registry.", registry=registry
         )

@@ -57,7 +57,7 @@ def test_show_for_people(store: Path) -> None:
         "no-answer",
         "erasure",
         "request-of-learner",
-        EXCHANGE.hex(),
+        EXCHANGE.hex()[:8],
     ):
         assert word in result.output
 
@@ -75,6 +75,7 @@ def test_show_for_programs(store: Path) -> None:
     assert shown("--peer", "anhui", "--last", "1") == [2]
     assert shown("--peer", "nobody") == []
     assert shown("--exchange", EXCHANGE.hex()) == [1]
+    assert shown("--exchange", EXCHANGE.hex()[:6]) == [1]
     assert shown("--exchange", "00" * 16) == []
 
 

@@ -240,7 +240,9 @@ STRANGER = NoteSigner(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"\x08" * 32)
         (sql("UPDATE audit_tree SET edge = zeroblob(96)"), "head of the tree"),
         (sql("DELETE FROM audit_checkpoint WHERE size = 21"), "checkpoint of size 21 is missing"),
         (
-            sql("UPDATE audit_checkpoint SET note = replace(note, 'A', 'B') WHERE size = 9"),
+            sql(
+                "UPDATE audit_checkpoint SET note = replace(note, char(10) || '9', char(10) || '8') WHERE size = 9"
+            ),
             "size 9 is not acceptable",
         ),
         (sql("UPDATE audit_checkpoint SET note = x'00' WHERE size = 9"), "size 9 is not acceptable"),
@@ -356,7 +358,7 @@ def test_only_the_tail_is_hashed_at_a_start(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def log_item():
+def log_item():  # noqa: ANN201
     from gateway.audit.log import _Append
 
     return _Append(answered(), None, None, None, ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.audit import AuditLog
+from gateway.audit import AuditLog, EvidenceError
 from gateway.errors import RefusedError, StorageError
 from gateway.exchange.messages import Authorised, EarlierAnswer, Found
 from gateway.records.source import RecordSource
@@ -15,7 +15,7 @@ def find(authorised: Authorised, source: RecordSource, log: AuditLog) -> Found:
 
     Raises:
         RefusedError: ``EXCHANGE_CONFLICT`` when the exchange id was used for another query,
-            ``SOURCE_UNAVAILABLE``.
+            ``SOURCE_UNAVAILABLE``, ``AUDIT_UNAVAILABLE``.
     """
     opened = authorised.admitted.opened
     try:
@@ -26,6 +26,10 @@ def find(authorised: Authorised, source: RecordSource, log: AuditLog) -> Found:
             answer = EarlierAnswer(earlier.answer_body, earlier.openings, earlier.record_count)
             return Found(authorised, (), answer)
         records = source.find(authorised.subject_tokens, frozenset(authorised.body.kinds))
+    except EvidenceError as error:
+        raise RefusedError(
+            "AUDIT_UNAVAILABLE", "the earlier answer cannot be read.", retry_after_s=60
+        ) from error
     except StorageError as error:
         raise RefusedError(
             "SOURCE_UNAVAILABLE", "the record source does not answer.", retry_after_s=5

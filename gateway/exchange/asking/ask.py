@@ -159,7 +159,7 @@ def _result_without_exchange(peer: Peer, fault: PeerFaultError) -> PeerResult:
 def _unlogged(error: RefusedError) -> PeerFaultError:
     return PeerFaultError(
         "AUDIT_UNAVAILABLE_HERE",
-        f"this node could not log the exchange, so its result is not shown: {error.message}",
+        f"this node could not log the exchange, so its result is not shown: {error.__cause__ or error}",
         remedy="Look at the node's database: `credit-gateway check`.",
     )
 
