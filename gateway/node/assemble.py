@@ -171,8 +171,16 @@ def registry_of(folder: NodeFolder, config: NodeConfig) -> Iterator[Registry]:
 
 
 @contextmanager
-def audit_log_of(folder: NodeFolder, config: NodeConfig, keys: NodeKeys, clock: Clock) -> Iterator[AuditLog]:
+def audit_log_of(
+    folder: NodeFolder,
+    config: NodeConfig,
+    keys: NodeKeys,
+    clock: Clock,
+    failed: Callable[[GatewayError], None] = lambda _error: None,
+) -> Iterator[AuditLog]:
     """Yield the node's audit log, open for appending, and close its database afterwards.
+
+    ``failed`` is told each time the log could not be written or read.
 
     Raises:
         StorageError: the database cannot be used.

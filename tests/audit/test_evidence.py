@@ -44,7 +44,7 @@ def test_every_entry_has_a_key_of_its_own() -> None:
         replace(DRAFT, role="asker"),
     ],
 )
-def test_a_ciphertext_opens_only_beside_its_own_leaf(other) -> None:  # noqa: ANN001
+def test_a_ciphertext_opens_only_beside_its_own_leaf(other) -> None:
     sealed = VAULT.seal(DRAFT, evidence(), 0)
     assert sealed is not None
     with pytest.raises(EvidenceError, match="altered"):

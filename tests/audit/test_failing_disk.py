@@ -33,7 +33,7 @@ class Disk:
         self.pragma = ""
         event.listen(self.engine, "checkout", self._apply)
 
-    def _apply(self, connection, _record, _proxy) -> None:  # noqa: ANN001
+    def _apply(self, connection, _record, _proxy) -> None:
         if self.pragma:
             connection.execute(f"PRAGMA {self.pragma}")
 
@@ -43,7 +43,7 @@ class Disk:
 
 
 @pytest.fixture
-def disk(tmp_path: Path):  # noqa: ANN201
+def disk(tmp_path: Path):
     made = Disk(tmp_path / "node.db")
     yield made
     made.close()
@@ -83,7 +83,7 @@ def test_a_commit_whose_outcome_is_unknown(disk: Disk) -> None:
     before = disk.log.latest_checkpoint()
     commit = disk.engine.dialect.do_commit
 
-    def commit_and_lose(connection) -> None:  # noqa: ANN001
+    def commit_and_lose(connection) -> None:
         commit(connection)
         raise disk.engine.dialect.loaded_dbapi.OperationalError("connection lost")
 
@@ -107,7 +107,7 @@ def test_a_commit_that_did_not_happen(disk: Disk) -> None:
     disk.log.append(answered())
     commit = disk.engine.dialect.do_commit
 
-    def fail(connection) -> None:  # noqa: ANN001
+    def fail(connection) -> None:
         raise disk.engine.dialect.loaded_dbapi.OperationalError("disk I/O error")
 
     disk.engine.dialect.do_commit = fail  # type: ignore[method-assign]

@@ -86,7 +86,7 @@ def naive_root(leaves: Sequence[bytes]) -> bytes:
     return sha256(b"\x01" + naive_root(leaves[:k]) + naive_root(leaves[k:])).digest()
 
 
-def node_at(leaves: Sequence[bytes]):  # noqa: ANN201
+def node_at(leaves: Sequence[bytes]):
     def at(level: int, index: int) -> bytes:
         start, end = index << level, (index + 1) << level
         assert end <= len(leaves), "only complete subtrees may be asked for"

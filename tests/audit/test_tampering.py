@@ -358,7 +358,7 @@ def test_only_the_tail_is_hashed_at_a_start(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def log_item():  # noqa: ANN201
+def log_item():
     from gateway.audit.log import _Append
 
     return _Append(answered(), None, None, None, ())
