@@ -142,7 +142,12 @@ class ProcessNode:
 
 
 def make_node(
-    parent: Path, node_id: str, *, secret_from: ProcessNode | None = None, records: bool = True
+    parent: Path,
+    node_id: str,
+    *,
+    secret_from: ProcessNode | None = None,
+    records: bool = True,
+    database: str = "",
 ) -> ProcessNode:
     example = EXAMPLES / node_id
     folder = NodeFolder(parent / node_id)
@@ -150,6 +155,8 @@ def make_node(
     text = (example / "node.toml").read_text(encoding="utf-8")
     for address in dict.fromkeys(re.findall(r"127\.0\.0\.1:\d+", text)):
         text = text.replace(address, f"127.0.0.1:{free_port()}")
+    if database:
+        text += f'\n[database]\nurl = "{database}"\nrecords_url = "{database}"\n'
     folder.config.write_text(text, encoding="utf-8")
     init_node(folder.root, node_id, example=example, settings={}, now=system_clock())
     node = ProcessNode(folder)

@@ -499,12 +499,9 @@ def test_the_demo_ends_by_itself(tmp_path: Path) -> None:
 
 def test_a_node_on_postgresql_answers_refuses_replays_and_verifies(tmp_path: Path, provinces) -> None:
     zhejiang = provinces["zhejiang"]
-    anhui = make_node(tmp_path, "anhui", secret_from=zhejiang, records=False)
     with fresh_database() as url:
-        with anhui.folder.config.open("a", encoding="utf-8") as file:
-            file.write(f'\n[database]\nurl = "{url}"\nrecords_url = "{url}"\n')
+        anhui = make_node(tmp_path, "anhui", secret_from=zhejiang, records=False, database=url)
         folder = str(anhui.folder.root)
-        cli("init", folder, "--id", "anhui")
         files = [str(f) for f in sorted((EXAMPLES / "anhui" / "records").iterdir())]
         cli("records", "import", *files, "--node", folder)
         introduce(anhui, zhejiang)
@@ -521,3 +518,17 @@ def test_a_node_on_postgresql_answers_refuses_replays_and_verifies(tmp_path: Pat
         finally:
             anhui.close()
             cli("peers", "remove", "anhui", "--yes", "--node", str(zhejiang.folder.root))
+
+
+def test_a_log_younger_than_its_keys_fences_off_old_messages(tmp_path: Path, provinces) -> None:
+    zhejiang = provinces["zhejiang"]
+    anhui = make_node(tmp_path, "anhui", secret_from=zhejiang, records=False)
+    for file in (anhui.folder.root / "data").glob("node.db*"):
+        file.unlink()  # the replay guard is lost; the keys are not
+    cli("init", str(anhui.folder.root), "--id", "anhui")
+    introduce(anhui, zhejiang)
+    anhui.start()
+    try:
+        assert refusal(zhejiang, anhui, signed_query(zhejiang, anhui)) == "ISSUED_BEFORE_START"
+    finally:
+        anhui.close()
