@@ -321,6 +321,14 @@ def test_a_running_node_keeps_its_last_good_state(provinces) -> None:
     assert provinces["zhejiang"].query("--peer", "shanghai")["peers"][0]["outcome"] == "OK"
 
 
+def befriend(new: ProcessNode, running: ProcessNode) -> None:
+    """Introduce a new node to a running one and wait until it has taken that up."""
+    mark = f'"peers": ["{new.node_id}"'
+    before = running.log_text.count(mark)
+    introduce(new, running)
+    wait_for(running, mark, times=before + 1)
+
+
 def wait_for(node: ProcessNode, text: str, times: int = 1) -> None:
     """Nudge the node until its log says ``text``; fails after 30 s."""
     end_s = monotonic_s() + 30
@@ -338,10 +346,9 @@ def test_check_finds_nothing_wrong_with_a_good_node(provinces) -> None:
 def test_a_node_survives_a_database_that_cannot_be_written(tmp_path: Path, provinces) -> None:
     zhejiang = provinces["zhejiang"]
     anhui = make_node(tmp_path, "anhui", secret_from=zhejiang)
-    introduce(anhui, zhejiang)
+    befriend(anhui, zhejiang)
     anhui.start()
     try:
-        wait_for(zhejiang, '"peers": ["anhui"')
         assert zhejiang.query("--peer", "anhui")["peers"][0]["outcome"] == "OK"
         with sqlite3.connect(anhui.folder.root / "data" / "node.db", isolation_level=None) as database:
             database.execute("PRAGMA busy_timeout=5000")
@@ -504,10 +511,9 @@ def test_a_node_on_postgresql_answers_refuses_replays_and_verifies(tmp_path: Pat
         folder = str(anhui.folder.root)
         files = [str(f) for f in sorted((EXAMPLES / "anhui" / "records").iterdir())]
         cli("records", "import", *files, "--node", folder)
-        introduce(anhui, zhejiang)
+        befriend(anhui, zhejiang)
         anhui.start()
         try:
-            wait_for(zhejiang, '"peers": ["anhui"', times=2)
             found = zhejiang.query("--peer", "anhui")
             assert found["peers"][0]["record_count"] == 3
             request = signed_query(zhejiang, anhui, 5000)
@@ -526,9 +532,10 @@ def test_a_log_younger_than_its_keys_fences_off_old_messages(tmp_path: Path, pro
     for file in (anhui.folder.root / "data").glob("node.db*"):
         file.unlink()  # the replay guard is lost; the keys are not
     cli("init", str(anhui.folder.root), "--id", "anhui")
-    introduce(anhui, zhejiang)
+    befriend(anhui, zhejiang)
     anhui.start()
     try:
         assert refusal(zhejiang, anhui, signed_query(zhejiang, anhui)) == "ISSUED_BEFORE_START"
     finally:
         anhui.close()
+        cli("peers", "remove", "anhui", "--yes", "--node", str(zhejiang.folder.root))
