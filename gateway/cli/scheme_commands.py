@@ -28,8 +28,8 @@ def check(
     """Find everything that is wrong in scheme files, each with line, table and key.
 
     Bands that overlap or leave gaps, words mapped twice, ratios that are not positive, dates with
-    holes, unknown keys (with the nearest known one), rounding that is not declared. Exit status 2
-    when anything is wrong.
+    holes, unknown keys (with the nearest known one), rounding that is not declared. Each line reads
+    FILE:LINE: [table] key: what is wrong. Exit status 2 when anything is wrong.
     """
     results = []
     for file in files:
@@ -60,6 +60,7 @@ def explain_value(
     kind: Annotated[str, typer.Option(help="The province's word for the kind, for example 课程.")],
     to: Annotated[Path | None, typer.Option(help="Scheme of the province that reads it.")] = None,
     credit: Annotated[str, typer.Option("--credits", help="Credits as issued.")] = "",
+    credit_unit: Annotated[str, typer.Option(help="Unit of the credits, if not the kind's own.")] = "",
     hours: Annotated[str, typer.Option(help="Hours as issued.")] = "",
     hour_kind: Annotated[str, typer.Option(help="The province's word for the kind of hour.")] = "",
     grade: Annotated[str, typer.Option(help="Grade as issued.")] = "",
@@ -68,10 +69,14 @@ def explain_value(
     degree_level: Annotated[str, typer.Option(help="Degree as issued.")] = "",
     skill_level: Annotated[str, typer.Option(help="Skill level as issued.")] = "",
     x_level: Annotated[str, typer.Option(help="Level of a 1+X certificate as issued.")] = "",
+    status: Annotated[str, typer.Option(help="The province's word for the record's state.")] = "",
     award_date: Annotated[str, typer.Option(help="Date of the award; rules may depend on it.")] = "",
     output: OutputOption = Output.table,
 ) -> None:
     """Show step by step how values translate: into the shared model and into another scheme.
+
+    Each row is one rule: what it was given, what it made of it, the exact result before rounding
+    and what was lost. A value without a rule is shown as untranslated; it is never guessed.
 
     Example: credit-gateway scheme explain node_config/shanghai/scheme.toml
     --to node_config/zhejiang/scheme.toml --kind 课程 --credits 3 --grade 89
@@ -81,6 +86,7 @@ def explain_value(
         kind=kind,
         title="example",
         credits=credit,
+        credit_unit=credit_unit,
         hours=hours,
         hour_kind=hour_kind,
         grade=grade,
@@ -89,6 +95,7 @@ def explain_value(
         degree_level=degree_level,
         skill_level=skill_level,
         x_level=x_level,
+        status=status,
         award_date=award_date,
     )
     source, target = load_scheme(file), load_scheme(to) if to is not None else None

@@ -28,6 +28,8 @@ BATCH_ROWS = 1_000
 LEARNERS_REMEMBERED = 4_096
 """Learners whose token is not computed again; files usually name a learner in rows that follow."""
 RECORD_ID_CHARACTERS_MAX = 200
+SHORT_IDENTIFIER_CHARACTERS = 8
+"""A shorter identifier may stand in a row by chance."""
 ORIGINAL_BYTES_MAX = 64 * 1024
 """A larger row would not fit into an answer together with its translation."""
 
@@ -36,6 +38,7 @@ Progress = Callable[[int, int, int], None]
 Report = Callable[[Refusal], None]
 """Called for each thing that is wrong in a row, in the order of the file."""
 
+_IDS = ("record_id", "certificate_number", "superseded_by", "part_of")
 _READERS = {".csv": delimited.read_rows, ".jsonl": json_lines.read_rows, ".ndjson": json_lines.read_rows}
 
 
@@ -191,8 +194,9 @@ class _Preparing:
             reason = f"the row is longer than {ORIGINAL_BYTES_MAX // 1024} KiB; no answer could hold it"
             refusals.append(Refusal(row.line, "", reason))
         if subject is not None:
+            searched = original if row.identifier_type == RESIDENT_ID else original.upper()
             for trace in subject.traces:
-                if trace in original:
+                if trace in searched:
                     refusals += _find_repeated(row.line, record, trace.decode())
         if refusals or subject is None:
             return RefusedRow(tuple(refusals))
@@ -264,7 +268,16 @@ def _find_halves(line: int, record: LocalRecord) -> Iterator[Refusal]:
 
 
 def _find_repeated(line: int, record: LocalRecord, trace: str) -> Iterator[Refusal]:
+    """Yield in which columns the learner's identifier stands.
+
+    A short one, such as the student number 2015, is looked for as a whole value and only where
+    identifiers stand: elsewhere it is a year, or a number of hours.
+    """
     for name, value in _columns_of(record):
-        if trace in value:
+        if len(trace) < SHORT_IDENTIFIER_CHARACTERS:
+            stands = trace == value.upper() and (name in _IDS or name.startswith(ORIGINAL_PREFIX))
+        else:
+            stands = trace in value.upper()
+        if stands:
             reason = "it holds the learner's identifier, which may be kept nowhere; leave it out"
             yield Refusal(line, shown_name(name), reason)

@@ -5,7 +5,8 @@ from gateway.schemes.load import load_scheme, parse_scheme, scheme_json_schema
 from gateway.schemes.local_record import LocalRecord
 from gateway.schemes.present import present_record
 from gateway.schemes.scheme import Scheme
-from gateway.schemes.translate import UntranslatableError, translate_record
+from gateway.schemes.translate import translate_record
+from gateway.schemes.untranslatable import UntranslatableError
 
 __all__ = [
     "LocalRecord",

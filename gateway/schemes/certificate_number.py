@@ -8,7 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from creditexchange.v1.record_pb2 import RECORD_KIND_GRADUATION, LearningRecord
+from creditexchange.v1.record_pb2 import (
+    LEVEL_FRAMEWORK_EDUCATION,
+    LEVEL_FRAMEWORK_SKILL,
+    RECORD_KIND_GRADUATION,
+    LearningRecord,
+)
 
 GRADUATION_18 = "graduation-18"
 GRADUATION_17 = "graduation-17"
@@ -47,10 +52,10 @@ def describe_number(number: str) -> str:
 def find_number_conflicts(record: LearningRecord) -> Iterator[tuple[str, str]]:
     """Yield what the certificate's number and the rest of the record say differently: code and text."""
     number = record.certificate.number
-    codes = {level.code for level in record.levels}
     if match := _GRADUATION_18.fullmatch(number) or _GRADUATION_17.fullmatch(number):
         if record.kind != RECORD_KIND_GRADUATION:
             return
+        codes = _codes(record, LEVEL_FRAMEWORK_EDUCATION)
         if record.award_date.year and int(match["year"]) != record.award_date.year:
             yield (
                 "graduation-number-year",
@@ -59,6 +64,7 @@ def find_number_conflicts(record: LearningRecord) -> Iterator[tuple[str, str]]:
         if codes and _GRADUATION_LEVELS[match["level"]] not in codes:
             yield "graduation-number-level", "the number states another level than the record; both are kept"
     elif match := _SKILL_22.fullmatch(number):
+        codes = _codes(record, LEVEL_FRAMEWORK_SKILL)
         if record.award_date.year and int(match["year"]) != record.award_date.year % 100:
             yield (
                 "skill-number-year",
@@ -66,3 +72,8 @@ def find_number_conflicts(record: LearningRecord) -> Iterator[tuple[str, str]]:
             )
         if codes and match["level"] not in codes:
             yield "skill-number-level", "the number states another level than the record; both are kept"
+
+
+def _codes(record: LearningRecord, framework: int) -> set[str]:
+    """Return the record's translated levels in one framework."""
+    return {level.code for level in record.levels if level.framework == framework and level.code}

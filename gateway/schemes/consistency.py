@@ -1,164 +1,124 @@
-"""What types cannot say about a scheme: bands, dates, words and ratios that contradict one another."""
+"""What types cannot say about a scheme: bands, dates, words and ratios that contradict one another.
+
+Every check takes the tables that are sound by themselves, by their place in the file, so that one
+run finds these contradictions beside whatever else is wrong.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 
-from gateway.schemes.declared import CreditUnitTable, GradeScaleTable, LabelEntry, SchemeFile
-from gateway.schemes.ratio import parse_amount, parse_ratio
+from gateway.schemes.declared import CreditFromHoursTable, CreditUnitTable, KindEntry
+from gateway.schemes.scale_consistency import ScalesByPlace, find_scale_contradictions
 from gateway.schemes.source_lines import Location
 
 Problem = tuple[Location, str]
 
+WORD_TABLES = ("grade_marks", "value_marks", "status", "hour_kinds", "issuer_roles")
+"""Tables whose keys are the province's words."""
 
-def find_contradictions(file: SchemeFile) -> Iterator[Problem]:
+
+@dataclass(frozen=True, slots=True)
+class SoundTables:
+    """What of a scheme file is right in itself."""
+
+    units: Mapping[int, CreditUnitTable]
+    unit_count: int
+    """How many units the file has, sound or not."""
+    unit_ids: frozenset[str]
+    """Of all of them."""
+    hour_rules: Mapping[int, CreditFromHoursTable]
+    scales: ScalesByPlace
+    kinds: Mapping[str, KindEntry]
+    words: Mapping[Location, Mapping[str, str]]
+    """Words of each table: the WORD_TABLES and ``("levels", framework)``."""
+
+
+def find_contradictions(tables: SoundTables) -> Iterator[Problem]:
     """Yield every contradiction: where it stands and what is wrong."""
-    yield from _credit_units(file.credit_unit)
-    yield from _unique_scales(file.grade_scale)
-    for index, scale in enumerate(file.grade_scale):
-        where: Location = ("grade_scale", index)
-        yield from _numeric(scale, where) if scale.type == "numeric" else _labels(scale, where)
-    yield from _marks(file)
-    if not file.kinds:
-        yield ("kinds",), "at least one kind is needed"
+    yield from _units(tables)
+    yield from _spans(tables)
+    yield from _hour_rules(tables)
+    yield from find_scale_contradictions(tables.scales)
+    yield from _marks(tables)
+    yield from _blanks(tables)
+    for word, entry in tables.kinds.items():
+        if entry.kind == "leisure" and entry.convertibility != "never":
+            yield ("kinds", word, "convertibility"), 'leisure never becomes academic credit; write "never"'
 
 
-def _credit_units(units: Sequence[CreditUnitTable]) -> Iterator[Problem]:
-    spans: dict[str, list[tuple[date, date, int]]] = {}
-    kinds: dict[str, tuple[str, int]] = {}
-    for index, unit in enumerate(units):
+def _units(tables: SoundTables) -> Iterator[Problem]:
+    counted: dict[str, str] = {}
+    for index, unit in tables.units.items():
         where: Location = ("credit_unit", index)
         if (unit.study_hours is None) == (not unit.no_ratio):
             yield (*where, "study_hours"), "give either study_hours, or no_ratio with the reason"
+        for kind in unit.kinds:
+            other = counted.setdefault(kind, unit.id)
+            if other != unit.id:
+                yield (*where, "kinds"), f"{kind!r} is counted in unit {other!r} already"
+
+
+def _spans(tables: SoundTables) -> Iterator[Problem]:
+    """The spans of one unit follow each other without gap or overlap."""
+    spans: dict[str, list[tuple[date, date, int]]] = {}
+    for index, unit in tables.units.items():
         start, end = unit.valid_from or date.min, unit.valid_until or date.max
         if start >= end:
-            yield (*where, "valid_until"), "it must come after valid_from"
+            yield ("credit_unit", index, "valid_until"), "it must come after valid_from"
         spans.setdefault(unit.id, []).append((start, end, index))
-        for kind in unit.kinds:
-            other = kinds.setdefault(kind, (unit.id, index))
-            if other[0] != unit.id:
-                yield (*where, "kinds"), f"{kind!r} is counted in unit {other[0]!r} already"
+    if len(tables.units) < tables.unit_count:
+        return  # a span that is missing here would look like a gap
     for unit_id, found in spans.items():
-        ordered = sorted(found)
-        for (_, end, _), (start, _, index) in itertools.pairwise(ordered):
+        for (_, end, _), (start, _, index) in itertools.pairwise(sorted(found)):
             if start < end:
                 yield ("credit_unit", index, "valid_from"), f"the spans of unit {unit_id!r} overlap"
             elif start > end:
                 yield ("credit_unit", index, "valid_from"), f"no ratio of unit {unit_id!r} holds from {end}"
 
 
-def _unique_scales(scales: Sequence[GradeScaleTable]) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for index, scale in enumerate(scales):
-        if scale.id in seen:
-            yield ("grade_scale", index, "id"), f"there are two scales {scale.id!r}"
-        seen.add(scale.id)
+def _hour_rules(tables: SoundTables) -> Iterator[Problem]:
+    without_ratio = {unit.id for unit in tables.units.values() if unit.study_hours is None}
+    seen: set[tuple[str, str]] = set()
+    for index, rule in tables.hour_rules.items():
+        where: Location = ("credit_from_hours", index)
+        if rule.unit not in tables.unit_ids:
+            known = ", ".join(sorted(tables.unit_ids))
+            yield (*where, "unit"), f"there is no unit {rule.unit!r}; the scheme has: {known}"
+        elif rule.unit in without_ratio:
+            yield (*where, "unit"), f"unit {rule.unit!r} has no study_hours"
+        if (rule.unit, rule.hour_kind) in seen:
+            yield (*where, "hour_kind"), f"{rule.hour_kind!r} makes {rule.unit!r} by another rule already"
+        seen.add((rule.unit, rule.hour_kind))
 
 
-def _numeric(scale: GradeScaleTable, where: Location) -> Iterator[Problem]:
-    if scale.labels:
-        yield (*where, "labels"), "a numeric scale has bands, not labels"
-    missing = [
-        name
-        for name, value in (
-            ("min", scale.min),
-            ("max", scale.max),
-            ("step", scale.step),
-            ("pass", scale.pass_),
-        )
-        if value is None
-    ]
-    for name in missing:
-        yield (*where, name), "a numeric scale needs it"
-    if missing:
-        return
-    low, high = parse_amount(scale.min or ""), parse_amount(scale.max or "")
-    passing, step = parse_amount(scale.pass_ or ""), parse_ratio(scale.step or "")
-    if low >= high:
-        yield (*where, "max"), "it must be above min"
-        return
-    if ((high - low) / step).denominator != 1:
-        yield (*where, "step"), "max is no whole number of steps above min"
-    if not low <= passing <= high:
-        yield (*where, "pass"), "it lies outside the scale"
-    if scale.is_percentage and (low != 0 or high != 100):
-        yield (*where, "is_percentage"), "only a scale from 0 to 100 is the shared one"
-    yield from _bands(scale, where)
-
-
-def _bands(scale: GradeScaleTable, where: Location) -> Iterator[Problem]:
-    """Bands must cover the scale once, without gap or overlap, and no band may straddle ``pass``."""
-    if not scale.bands:
-        yield (*where, "bands"), "a numeric scale needs bands"
-        return
-    low, high = parse_amount(scale.min or ""), parse_amount(scale.max or "")
-    passing = parse_amount(scale.pass_ or "")
-    ordered = sorted(
-        (parse_amount(band.from_), parse_amount(band.to), index) for index, band in enumerate(scale.bands)
-    )
-    for start, end, index in ordered:
-        place = (*where, "bands", index)
-        if start >= end:
-            yield place, "its upper end must be above its lower end"
-        if start < low or end > high:
-            yield place, "it lies outside the scale"
-        if start < passing < end:
-            yield place, "it holds grades that pass and grades that fail"
-        yield from _percent(scale.bands[index], place, is_needed=not scale.is_percentage)
-    if ordered[0][0] > low:
-        yield (*where, "bands", ordered[0][2]), f"no band holds grades from {scale.min}"
-    if ordered[-1][1] < high:
-        yield (*where, "bands", ordered[-1][2]), f"no band holds grades up to {scale.max}"
-    for (_, end, _), (start, _, index) in itertools.pairwise(ordered):
-        place = (*where, "bands", index)
-        if start < end:
-            yield place, "it overlaps the band below"
-        elif start > end:
-            yield place, "there is a gap to the band below"
-
-
-def _labels(scale: GradeScaleTable, where: Location) -> Iterator[Problem]:
-    if scale.bands or scale.min is not None or scale.max is not None:
-        yield (*where, "bands"), "a scale of words has labels, not bands or ends"
-    if not scale.labels:
-        yield (*where, "labels"), "a scale of words needs labels"
-    seen: dict[str, int] = {}
-    for index, label in enumerate(scale.labels):
-        if label.word in seen:
-            yield (*where, "labels", index), f"{label.word!r} stands twice"
-        seen[label.word] = index
-        yield from _percent(label, (*where, "labels", index), is_needed=False)
-    yield from _label_overlaps(scale.labels, where)
-
-
-def _label_overlaps(labels: Sequence[LabelEntry], where: Location) -> Iterator[Problem]:
-    ordered = sorted(
-        (parse_amount(label.percent_min), parse_amount(label.percent_max), index)
-        for index, label in enumerate(labels)
-        if label.percent_min is not None and label.percent_max is not None
-    )
-    for (_, end, _), (start, _, index) in itertools.pairwise(ordered):
-        if start < end:
-            yield (*where, "labels", index), "its interval overlaps the one below"
-
-
-def _percent(entry: object, where: Location, *, is_needed: bool) -> Iterator[Problem]:
-    low, high = getattr(entry, "percent_min", None), getattr(entry, "percent_max", None)
-    if (low is None) != (high is None):
-        yield where, "percent_min and percent_max stand together"
-    elif low is None and is_needed:
-        yield where, "percent_min and percent_max are needed: the scale is not the shared one"
-    elif low is not None and not 0 <= parse_amount(low) < parse_amount(high or "") <= 100:
-        yield where, "percent_min and percent_max must rise within 0 to 100"
-
-
-def _marks(file: SchemeFile) -> Iterator[Problem]:
-    """A word must not be a mark and a grade at once."""
-    grades = {label.word for scale in file.grade_scale for label in scale.labels}
-    for word, status in file.grade_marks.items():
+def _marks(tables: SoundTables) -> Iterator[Problem]:
+    """A word must not be a mark and a grade or level at once."""
+    grades = {label.word for scale in tables.scales.values() for label in scale.labels}
+    levels = {word for where, words in tables.words.items() if where[0] == "levels" for word in words}
+    grade_marks = tables.words.get(("grade_marks",), {})
+    for word, status in grade_marks.items():
         if word in grades:
             yield ("grade_marks", word), "it is a word of a scale already"
         if status in ("passed", "failed"):
             yield ("grade_marks", word), "a mark is no grade; put it into a scale of words"
+    for word in tables.words.get(("value_marks",), {}):
+        for known, what in (
+            (grades, "word of a scale"),
+            (levels, "level"),
+            (set(grade_marks), "grade mark"),
+        ):
+            if word in known:
+                yield ("value_marks", word), f"it is a {what} already"
+
+
+def _blanks(tables: SoundTables) -> Iterator[Problem]:
+    """A word with blanks around it would never be met, or be met by accident."""
+    places: list[tuple[Location, str]] = [(("kinds", word), word) for word in tables.kinds]
+    places += [((*where, word), word) for where, words in tables.words.items() for word in words]
+    for where, word in places:
+        if not word or word != word.strip():
+            yield where, "the word is empty or has blanks around it"

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
-from creditexchange.v1 import record_pb2
 from gateway.schemes.ratio import AmountError, Mode, parse_amount, parse_ratio
+from gateway.schemes.shared_words import (
+    BANDS,
+    CONVERTIBILITIES,
+    GRADE_STATUSES,
+    HOUR_KINDS,
+    KINDS,
+    ROLES,
+    STATES,
+)
 
-
-def words_of(names: list[str], prefix: str) -> tuple[str, ...]:
-    """Return an enum's values as the words that a scheme uses."""
-    return tuple(
-        name.removeprefix(prefix).lower().replace("_", "-")
-        for name in names
-        if not name.endswith("_UNSPECIFIED")
-    )
-
-
-KIND_WORDS = words_of(record_pb2.RecordKind.keys(), "RECORD_KIND_")
-BAND_WORDS = words_of(record_pb2.GradeBand.keys(), "GRADE_BAND_")
-GRADE_STATUS_WORDS = words_of(record_pb2.GradeStatus.keys(), "GRADE_STATUS_")
-STATE_WORDS = words_of(record_pb2.RecordState.keys(), "RECORD_STATE_")
-HOUR_WORDS = words_of(record_pb2.HourKind.keys(), "HOUR_KIND_")
-ROLE_WORDS = words_of(record_pb2.IssuerRole.keys(), "ISSUER_ROLE_")
-CONVERTIBILITY_WORDS = words_of(record_pb2.Convertibility.keys(), "CONVERTIBILITY_")
 LEVEL_CODES: dict[str, tuple[str, ...]] = {
     "education": (
         "doctor",
@@ -49,7 +41,9 @@ LEVEL_CODES: dict[str, tuple[str, ...]] = {
 def _one_of(known: tuple[str, ...]) -> AfterValidator:
     def check(word: str) -> str:
         if word not in known:
-            raise ValueError(f"{word!r} is not one of: {', '.join(known)}")
+            near = difflib.get_close_matches(word, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"{word!r} is not one of: {', '.join(known)}{hint}")
         return word
 
     return AfterValidator(check)
@@ -74,9 +68,12 @@ def _ratio(text: str) -> str:
 Amount = Annotated[str, AfterValidator(_amount)]
 Ratio = Annotated[str, AfterValidator(_ratio)]
 Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
-Kind = Annotated[str, _one_of(KIND_WORDS)]
-Band = Annotated[str, _one_of(BAND_WORDS)]
-GradeStatus = Annotated[str, _one_of(GRADE_STATUS_WORDS)]
+Day = Annotated[date, Field(strict=True)]
+Kind = Annotated[str, _one_of(KINDS.words)]
+Band = Annotated[str, _one_of(BANDS.words)]
+GradeStatus = Annotated[str, _one_of(GRADE_STATUSES.words)]
+HourKind = Annotated[str, _one_of(HOUR_KINDS.words)]
+ValueMark = Annotated[str, _one_of(("absent", "unknown", "withheld"))]
 Names = Annotated[dict[str, str], Field(min_length=1)]
 
 
@@ -93,14 +90,14 @@ class SchemeTable(_Table):
     """Version as the province counts it; raise it with every change."""
     names: Names
     """Names for people, by language tag."""
-    official: bool
+    official: StrictBool
     """Whether the province declares this scheme official."""
     note: str = ""
     """What a reader should know."""
     source: str = ""
     """The regulation that declares the scheme."""
-    effective_from: date
-    """First day on which the scheme holds."""
+    effective_from: Day
+    """First day on which this version is in force. What depends on a record's date stands at credit_unit."""
 
 
 class RoundingTable(_Table):
@@ -112,6 +109,18 @@ class RoundingTable(_Table):
     """floor, half_up or half_even. There is no default: the three differ."""
     stage: Literal["item"]
     """item: each value by itself."""
+
+
+class NumberFormatTable(_Table):
+    """``[number_format]``: what stands around numbers in records. Without it: nothing, plain digits only.
+
+    Digits are ASCII, the decimal mark is a point; neither can be changed.
+    """
+
+    surrounding_blanks: StrictBool = False
+    """Whether " 2.5 " is the number 2.5."""
+    suffixes: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Words that may follow a number, for example "学分" so that "2.5学分" is 2.5."""
 
 
 class CreditUnitTable(_Table):
@@ -127,10 +136,21 @@ class CreditUnitTable(_Table):
     """Notional study hours of one unit, exact: "16" or "45/2". The pivot of every translation."""
     no_ratio: str = ""
     """Instead of study_hours: why this unit cannot be translated."""
-    valid_from: date | None = None
+    valid_from: Day | None = None
     """First day of the ratio; absent = since ever."""
-    valid_until: date | None = None
+    valid_until: Day | None = None
     """First day on which it no longer holds; absent = without end."""
+
+
+class CreditFromHoursTable(_Table):
+    """``[[credit_from_hours]]``: hours make credits when a record states hours and no credits."""
+
+    unit: Id
+    """The unit in which they count; it must have study_hours."""
+    hour_kind: HourKind
+    """Kind of hour: class, clock, week, notional."""
+    hours: Ratio
+    """So many of these hours make one credit, for example "2" (weeks) or "32" (class hours)."""
 
 
 class BandEntry(_Table):
@@ -180,7 +200,7 @@ class GradeScaleTable(_Table):
     """Numeric: grades are multiples of this."""
     pass_: Amount | None = Field(default=None, alias="pass")
     """Numeric: lowest grade that passes."""
-    is_percentage: bool = False
+    is_percentage: StrictBool = False
     """Numeric: the scale is the shared 0 to 100 scale itself."""
     bands: tuple[BandEntry, ...] = ()
     """Numeric: the bands; together they cover the scale once."""
@@ -193,7 +213,7 @@ class KindEntry(_Table):
 
     kind: Kind
     """The shared kind."""
-    convertibility: Annotated[str, _one_of(CONVERTIBILITY_WORDS)]
+    convertibility: Annotated[str, _one_of(CONVERTIBILITIES.words)]
     """Whether it may become academic credit: academic, vocational-listed, never."""
 
 
@@ -217,16 +237,20 @@ class SchemeFile(_Table):
 
     scheme: SchemeTable
     rounding: RoundingTable
+    number_format: NumberFormatTable = NumberFormatTable()
     credit_unit: tuple[CreditUnitTable, ...] = ()
+    credit_from_hours: tuple[CreditFromHoursTable, ...] = ()
     grade_scale: tuple[GradeScaleTable, ...] = ()
     grade_marks: dict[str, GradeStatus] = {}
     """Words that stand in place of a grade."""
+    value_marks: dict[str, ValueMark] = {}
+    """Words in place of credits, hours, a grade or a level: absent (there is none), unknown, withheld."""
     kinds: dict[str, KindEntry]
     """The province's words for kinds of record."""
     levels: LevelsTable = LevelsTable()
-    status: dict[str, Annotated[str, _one_of(STATE_WORDS)]] = {}
+    status: dict[str, Annotated[str, _one_of(STATES.words)]] = {}
     """The province's words for the state of a record."""
-    hour_kinds: dict[str, Annotated[str, _one_of(HOUR_WORDS)]] = {}
+    hour_kinds: dict[str, HourKind] = {}
     """The province's words for kinds of hour."""
-    issuer_roles: dict[str, Annotated[str, _one_of(ROLE_WORDS)]] = {}
+    issuer_roles: dict[str, Annotated[str, _one_of(ROLES.words)]] = {}
     """The province's words for an institution's part."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from creditexchange.v1.record_pb2 import Loss, RuleApplication
+from creditexchange.v1.record_pb2 import RuleApplication
 from gateway.schemes.local_record import LocalRecord
 from gateway.schemes.present import present_record
 from gateway.schemes.scheme import Scheme
+from gateway.schemes.shared_words import LOSSES
 from gateway.schemes.translate import translate_record
 
 
@@ -50,6 +51,6 @@ def _steps(trace: Iterable[RuleApplication]) -> Iterable[Step]:
             scheme=f"{step.scheme.scheme_id} {step.scheme.version}",
             unrounded=step.unrounded,
             rounding=step.rounding,
-            loss=Loss.Name(step.loss).removeprefix("LOSS_").lower().replace("_", "-") if step.loss else "",
+            loss=LOSSES.word(step.loss),
             note=step.note,
         )

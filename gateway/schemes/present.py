@@ -1,175 +1,219 @@
 """From the shared model into the asker's own scheme: from the pivot, rounded once, losses named.
 
 A translation is never translated: everything starts from what the source's own rules made of the
-original (study hours, interval, shared code).
+original (study hours, interval, shared code). What the same scheme issued is shown as issued.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from fractions import Fraction
 
 from creditexchange.v1.record_pb2 import (
     CONVERTIBILITY_NEVER,
-    LOSS_BANDING,
     LOSS_BELOW_MINIMUM,
     LOSS_INCOMMENSURABLE_UNIT,
     LOSS_NEVER_CONVERTIBLE,
     LOSS_NO_RULE,
     LOSS_ROUNDING,
+    RECORD_KIND_LEISURE,
+    VALUE_STATE_ABSENT,
     VALUE_STATE_TRANSLATED,
+    VALUE_STATE_UNKNOWN,
     VALUE_STATE_UNTRANSLATED,
+    VALUE_STATE_WITHHELD,
     CreditAmount,
-    Grade,
     LearningRecord,
     LocalValue,
     LocalView,
 )
+from gateway.schemes.present_grade import grade_view
 from gateway.schemes.ratio import AmountError, exact_text, read_exact
-from gateway.schemes.scheme import GradeBandRule, GradeScale, Scheme, first_day
+from gateway.schemes.scheme import NoUnitError, Scheme
+from gateway.schemes.shared_words import FRAMEWORKS, HOUR_KINDS, KINDS, STATES
+
+WITHOUT_VALUE = frozenset({VALUE_STATE_ABSENT, VALUE_STATE_UNKNOWN, VALUE_STATE_WITHHELD})
+"""States that a view passes on: there is nothing to translate."""
 
 
 def present_record(record: LearningRecord, scheme: Scheme) -> LocalView:
     """Return ``record``'s values in ``scheme``. Never fails: what has no rule stays untranslated."""
     view = LocalView(scheme=scheme.reference)
-    work = _Presentation(record, scheme, view)
+    is_own = record.scheme.digest == scheme.reference.digest
+    parts = scheme.local_parts
     for index, credit in enumerate(record.credits):
-        work.credit(index, credit)
+        _add_credit(scheme, view, record, index, credit, is_own=is_own)
+    if not record.credits:
+        for index, work in enumerate(record.workloads):
+            hours = f"{work.amount} {HOUR_KINDS.word(work.hour_kind)}".strip()
+            view.MergeFrom(parts.get(_hours_view, scheme, index, hours))
     if record.HasField("grade"):
-        work.grade(record.grade)
-    work.levels()
-    work.words()
+        grade = record.grade
+        if (
+            is_own
+            and grade.state == VALUE_STATE_TRANSLATED
+            and _is_own_grade(scheme, grade.as_issued, grade.scale)
+        ):
+            view.MergeFrom(parts.get(_own_grade_view, scheme, grade.as_issued, grade.scale))
+        elif grade.state in WITHOUT_VALUE:
+            view.grade.state = grade.state
+        else:
+            values = (grade.as_issued, int(grade.state), int(grade.status))
+            part = parts.get(grade_view, scheme, *values, grade.percent_min, grade.percent_max)
+            view.MergeFrom(part)
+    for index, level in enumerate(record.levels):
+        if level.state in WITHOUT_VALUE:
+            view.levels.add(state=level.state)
+        else:
+            own_word = level.as_issued if is_own else ""
+            values_ = (index, int(level.framework), level.code, level.as_issued, own_word)
+            view.MergeFrom(parts.get(_level_view, scheme, *values_))
+    view.MergeFrom(parts.get(_kind_view, scheme, int(record.kind)))
+    status = record.status
+    view.MergeFrom(parts.get(_status_view, scheme, int(status.state), status.as_issued))
     return view
 
 
-class _Presentation:
-    """One record on its way into one scheme."""
+def _refuse(
+    scheme: Scheme,
+    view: LocalView,
+    value: LocalValue,
+    path: str,
+    original: str,
+    table: str,
+    loss: int,
+    note: str,
+) -> None:
+    """Leave a value of ``view`` untranslated and say why."""
+    value.state = VALUE_STATE_UNTRANSLATED
+    view.trace.append(scheme.applied(path, original, "", (table, ""), loss=loss, note=note))
 
-    def __init__(self, record: LearningRecord, scheme: Scheme, view: LocalView) -> None:
-        self.record = record
-        self.scheme = scheme
-        self.view = view
 
-    def _set(self, value: LocalValue, text: str, unit: str = "") -> None:
-        value.state, value.value, value.unit = VALUE_STATE_TRANSLATED, text, unit
-
-    def _trace(
-        self,
-        path: str,
-        original: str,
-        result: str,
-        rule: str,
-        *,
-        loss: int = 0,
-        note: str = "",
-        unrounded: str = "",
-        rounding: str = "",
-    ) -> None:
-        self.view.trace.add(
-            path=path,
-            original=original,
-            result=result,
-            rule=rule,
-            scheme=self.scheme.short_reference,
-            loss=loss,
-            note=note,
-            unrounded=unrounded,
-            rounding=rounding,
-        )
-
-    def _deny(self, value: LocalValue, path: str, original: str, rule: str, loss: int, note: str) -> None:
-        value.state = VALUE_STATE_UNTRANSLATED
-        self._trace(path, original, "", rule, loss=loss, note=note)
-
-    def credit(self, index: int, credit: CreditAmount) -> None:
-        scheme, value, path = self.scheme, self.view.credits.add(), f"credits[{index}]"
-        rule = scheme.rule("credit_unit", "")
-        if self.record.convertibility == CONVERTIBILITY_NEVER:
-            note = "culture and leisure never become academic credit"
-            self._deny(value, path, credit.as_issued, rule, LOSS_NEVER_CONVERTIBLE, note)
-            return
-        hours = _exact(credit.study_hours) if credit.state == VALUE_STATE_TRANSLATED else None
-        if hours is None:
-            note = "the source's unit has no value in study hours"
-            self._deny(value, path, credit.as_issued, rule, LOSS_INCOMMENSURABLE_UNIT, note)
-            return
-        unit = scheme.unit_for("", self.record.kind, self._when())
-        if unit is None or unit.study_hours is None:
-            note = "this scheme counts no credits for records of this kind"
-            self._deny(value, path, credit.study_hours, rule, LOSS_NO_RULE, note)
-            return
-        exact = hours / unit.study_hours
-        rounded = scheme.rounding.round(exact)
-        loss = 0 if rounded == exact else LOSS_BELOW_MINIMUM if rounded == 0 else LOSS_ROUNDING
-        self._set(value, exact_text(rounded), f"{scheme.scheme_id}/{unit.unit_id}")
-        self._trace(
-            path,
-            f"{credit.study_hours} study hours",
-            value.value,
-            scheme.rule("credit_unit", unit.unit_id),
-            loss=loss,
-            note=f"{exact_text(unit.study_hours)} study hours = 1 {unit.unit_id}",
-            unrounded=exact_text(exact),
-            rounding=scheme.rounding.text,
-        )
-
-    def grade(self, grade: Grade) -> None:
-        value, scheme = self.view.grade, self.scheme
-        word = next((w for w, status in scheme.grade_marks.items() if status == grade.status), "")
-        if word and grade.state == VALUE_STATE_TRANSLATED:
-            self._set(value, word)
-            self._trace("grade", grade.as_issued, word, scheme.rule("grade_marks", word))
-            return
-        interval = _interval(grade)
-        for scale in scheme.scales.values():
-            found = _on_scale(scale, interval, grade)
-            if found is None:
-                continue
-            text, rule = found
-            self._set(value, text, f"{scheme.scheme_id}/{scale.scale_id}")
-            loss = (
-                LOSS_BANDING if interval is not None and interval[0] == interval[1] and rule != "value" else 0
-            )
-            note = "the number became a band" if loss else ""
-            name = scheme.rule(f"grade_scale.{scale.scale_id}", rule)
-            self._trace("grade", grade.as_issued, text, name, loss=loss, note=note)
-            return
-        note = "no scale of this scheme holds the grade without guessing"
-        self._deny(value, "grade", grade.as_issued, scheme.rule("grade_scale", ""), LOSS_NO_RULE, note)
-
-    def levels(self) -> None:
-        by_framework = {rules.framework: rules for rules in self.scheme.levels.values()}
-        for index, level in enumerate(self.record.levels):
-            value, path = self.view.levels.add(), f"levels[{index}]"
-            rules = by_framework.get(level.framework)
-            word = rules.words.get(level.code) if rules is not None and level.code else None
-            if rules is None or word is None:
-                rule = self.scheme.rule("levels", "")
-                self._deny(value, path, level.as_issued, rule, LOSS_NO_RULE, "no word for this level")
-            else:
-                self._set(value, word, f"{self.scheme.scheme_id}/{rules.name}")
-                self._trace(path, level.code, word, self.scheme.rule(f"levels.{rules.name}", word))
-
-    def words(self) -> None:
-        scheme, record, view = self.scheme, self.record, self.view
-        for value, path, words, key in (
-            (view.kind, "kind", scheme.kind_words, record.kind),
-            (view.status, "status", scheme.status_words, record.status.state),
-        ):
-            word = words.get(key)
-            if word is not None:
-                self._set(value, word)
-            elif key:
-                self._deny(value, path, str(key), scheme.rule(path, ""), LOSS_NO_RULE, "no word for it")
-            else:
-                value.state = VALUE_STATE_UNTRANSLATED
-
-    def _when(self) -> date:
-        record = self.record
+def _add_credit(
+    scheme: Scheme, view: LocalView, record: LearningRecord, index: int, credit: CreditAmount, *, is_own: bool
+) -> None:
+    path = f"credits[{index}]"
+    if credit.state in WITHOUT_VALUE:
+        view.credits.add(state=credit.state)
+        return
+    prefix, _, unit_id = credit.unit.rpartition("/")
+    if is_own and prefix == scheme.scheme_id and unit_id in scheme.unit_places and credit.amount:
+        view.credits.add(state=VALUE_STATE_TRANSLATED, value=credit.amount, unit=credit.unit)
+        rule = ("credit_unit", unit_id)
+        step = scheme.applied(path, credit.as_issued, credit.amount, rule, note="issued in this scheme")
+        view.trace.append(step)
+        return
+    hours = _exact(credit.study_hours) if credit.state == VALUE_STATE_TRANSLATED else None
+    loss, note, place = 0, "", -1
+    if record.convertibility == CONVERTIBILITY_NEVER or record.kind == RECORD_KIND_LEISURE:
+        loss, note = LOSS_NEVER_CONVERTIBLE, "culture and leisure never become academic credit"
+    elif hours is None:
+        loss, note = LOSS_INCOMMENSURABLE_UNIT, "the source's unit has no value in study hours"
+    else:
         try:
-            return first_day(record.award_date) or first_day(record.end_date) or datetime.now(UTC).date()
-        except ValueError:  # a peer may send any number as a month
-            return datetime.now(UTC).date()
+            place = scheme.place_of_unit("", record)
+        except NoUnitError as error:
+            loss, note = LOSS_NO_RULE, str(error)
+        else:
+            if scheme.units[place].study_hours is None:
+                loss, note = LOSS_INCOMMENSURABLE_UNIT, scheme.units[place].no_ratio
+    if hours is None or loss:
+        value = view.credits.add()
+        _refuse(scheme, view, value, path, credit.as_issued or credit.amount, "credit_unit", loss, note)
+        return
+    view.MergeFrom(scheme.local_parts.get(_credit_view, scheme, path, hours, place))
+
+
+def _credit_view(scheme: Scheme, path: str, hours: Fraction, place: int) -> LocalView:
+    unit = scheme.units[place]
+    assert unit.study_hours is not None
+    exact = hours / unit.study_hours
+    rounded = scheme.rounding.round(exact)
+    note = f"{exact_text(unit.study_hours)} study hours = 1 {unit.unit_id}"
+    loss = 0
+    if rounded != exact:
+        loss = LOSS_ROUNDING if rounded else LOSS_BELOW_MINIMUM
+        if not rounded:
+            note += f"; less than the smallest step, {exact_text(scheme.rounding.step)}"
+    view = LocalView()
+    value = view.credits.add(state=VALUE_STATE_TRANSLATED, value=exact_text(rounded))
+    value.unit = f"{scheme.scheme_id}/{unit.unit_id}"
+    step = scheme.applied(
+        path,
+        f"{exact_text(hours)} study hours",
+        value.value,
+        ("credit_unit", unit.unit_id),
+        loss=loss,
+        note=note,
+        unrounded=exact_text(exact) if loss else "",
+        rounding=scheme.rounding.text if loss else "",
+    )
+    view.trace.append(step)
+    return view
+
+
+def _hours_view(scheme: Scheme, index: int, hours: str) -> LocalView:
+    """Say why a record with hours and without credits shows no credits."""
+    note = "hours spent are no credits: the source states none, and no rule of it derives any"
+    rule = ("credit_unit", "")
+    step = scheme.applied(f"workloads[{index}]", hours, "", rule, loss=LOSS_INCOMMENSURABLE_UNIT, note=note)
+    return LocalView(trace=[step])
+
+
+def _is_own_grade(scheme: Scheme, word: str, scale: str) -> bool:
+    """Whether the scheme has the scale, or the mark, that a grade of its own names."""
+    prefix, _, scale_id = scale.rpartition("/")
+    return word in scheme.grade_marks or (prefix == scheme.scheme_id and scale_id in scheme.scales)
+
+
+def _own_grade_view(scheme: Scheme, word: str, scale: str) -> LocalView:
+    view = LocalView()
+    view.grade.state, view.grade.value, view.grade.unit = VALUE_STATE_TRANSLATED, word, scale
+    table = f"grade_scale.{scale.rpartition('/')[2]}" if scale else "grade_marks"
+    view.trace.append(scheme.applied("grade", word, word, (table, word), note="issued in this scheme"))
+    return view
+
+
+def _level_view(
+    scheme: Scheme, index: int, framework: int, code: str, as_issued: str, own_word: str
+) -> LocalView:
+    view, path = LocalView(), f"levels[{index}]"
+    value = view.levels.add()
+    rules = scheme.levels_by_framework.get(framework)
+    word = "" if rules is None or not code else own_word or rules.words.get(code, "")
+    if rules is None or not word:
+        table = f"levels.{FRAMEWORKS.word(framework)}" if framework else "levels"
+        note = "the source's own rules gave no shared level" if not code else "no word for this level"
+        _refuse(scheme, view, value, path, as_issued, table, LOSS_NO_RULE, note)
+        return view
+    value.state, value.value = VALUE_STATE_TRANSLATED, word
+    value.unit = f"{scheme.scheme_id}/{rules.name}"
+    view.trace.append(scheme.applied(path, code, word, (f"levels.{rules.name}", word)))
+    return view
+
+
+def _kind_view(scheme: Scheme, kind: int) -> LocalView:
+    view = LocalView()
+    word = scheme.kind_words.get(kind)
+    if word is None:
+        _refuse(scheme, view, view.kind, "kind", KINDS.word(kind), "kinds", LOSS_NO_RULE, "no word for it")
+        return view
+    view.kind.state, view.kind.value = VALUE_STATE_TRANSLATED, word
+    view.trace.append(scheme.applied("kind", KINDS.word(kind), word, ("kinds", word)))
+    return view
+
+
+def _status_view(scheme: Scheme, state: int, as_issued: str) -> LocalView:
+    view = LocalView()
+    word = scheme.status_words.get(state)
+    if word is not None:
+        view.status.state, view.status.value = VALUE_STATE_TRANSLATED, word
+        view.trace.append(scheme.applied("status", STATES.word(state), word, ("status", word)))
+    elif state or as_issued:
+        original = STATES.word(state) or as_issued
+        _refuse(scheme, view, view.status, "status", original, "status", LOSS_NO_RULE, "no word for it")
+    else:
+        view.status.state = VALUE_STATE_UNKNOWN
+    return view
 
 
 def _exact(text: str) -> Fraction | None:
@@ -177,37 +221,3 @@ def _exact(text: str) -> Fraction | None:
         return read_exact(text)
     except AmountError:
         return None
-
-
-def _interval(grade: Grade) -> tuple[Fraction, Fraction] | None:
-    if grade.state != VALUE_STATE_TRANSLATED:
-        return None
-    low, high = _exact(grade.percent_min), _exact(grade.percent_max)
-    return None if low is None or high is None or low > high else (low, high)
-
-
-def _on_scale(
-    scale: GradeScale, interval: tuple[Fraction, Fraction] | None, grade: Grade
-) -> tuple[str, str] | None:
-    """Return the grade on ``scale`` and the rule's key, ``None`` when the scale cannot take it."""
-    if interval is None:
-        if grade.state != VALUE_STATE_TRANSLATED or scale.is_numeric:
-            return None
-        plain = [r for r in scale.labels.values() if r.percent is None and r.status == grade.status]
-        return (plain[0].name, plain[0].name) if len(plain) == 1 else None
-    low, high = interval
-    if scale.is_percentage and low == high and ((low - scale.low) / scale.step).denominator == 1:
-        return exact_text(low), "value"
-    if scale.is_numeric:
-        return None
-    fitting = [rule for rule in scale.labels.values() if rule.percent and _holds(rule, low, high)]
-    return (fitting[0].name, fitting[0].name) if len(fitting) == 1 else None
-
-
-def _holds(rule: GradeBandRule, low: Fraction, high: Fraction) -> bool:
-    """Whether the rule's interval holds [low, high), or the point low = high."""
-    assert rule.percent is not None
-    start, end = rule.percent
-    if low == high:
-        return start <= low < end or (end == 100 and low == 100)
-    return start <= low and high <= end

@@ -17,8 +17,13 @@ AMOUNT_MAX = 1_000_000
 VALUES_REMEMBERED = 4096
 """Amounts repeat: a province has few different credits, hours and grades."""
 
-_DECIMAL = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
-_FRACTION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(?:/(\d{1,9}))?", re.ASCII)
+DECIMALS_MAX = 18
+"""What needs more decimals is written as a fraction."""
+
+_AMOUNT = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
+_BEGINNING = re.compile(r"\d{0,9}(?:(?<=\d)\.\d{0,9})?", re.ASCII)
+_RATIO = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(?:/(\d{1,9}))?", re.ASCII)
+_EXACT = re.compile(r"(\d{1,40})(?:\.(\d{1,18})|/(\d{1,40}))?", re.ASCII)
 
 
 class AmountError(ValueError):
@@ -30,14 +35,42 @@ def parse_amount(text: str) -> Fraction:
     """Return the amount in ``text``: digits with at most one point, from 0 to 1,000,000.
 
     Raises:
-        AmountError: anything else, such as ``2,5``, ``1e3``, ``NaN``, ``-1``, full-width digits.
+        AmountError: anything else, such as ``2,5``, ``1e3``, ``NaN``, ``-1``, full-width digits;
+            names the first character that is wrong.
     """
-    if not _DECIMAL.fullmatch(text):
-        raise AmountError("write digits with a point for decimals, such as 2.5")
+    if not _AMOUNT.fullmatch(text):
+        raise AmountError(f"write digits with a point for decimals, such as 2.5; {_mistake(text)}")
     amount = Fraction(Decimal(text))
     if amount > AMOUNT_MAX:
         raise AmountError(f"more than {AMOUNT_MAX:,} cannot be right")
     return amount
+
+
+def _mistake(text: str) -> str:
+    """Say where ``text`` stops being an amount."""
+    match = _BEGINNING.match(text)
+    end = match.end() if match else 0
+    if end < len(text):
+        return f"character {end + 1} is {text[end]!r}"
+    return "it ends with the point" if text else "it is empty"
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFormat:
+    """What a province writes around its numbers. Nothing unless it is declared."""
+
+    surrounding_blanks: bool = False
+    suffixes: tuple[str, ...] = ()
+
+    def read(self, text: str) -> Fraction:
+        """Return the amount in ``text``; raises ``AmountError`` like :func:`parse_amount`."""
+        if self.surrounding_blanks:
+            text = text.strip(" ")
+        for suffix in self.suffixes:
+            if text.endswith(suffix):
+                text = text.removesuffix(suffix)
+                break
+        return parse_amount(text)
 
 
 def parse_ratio(text: str) -> Fraction:
@@ -46,9 +79,9 @@ def parse_ratio(text: str) -> Fraction:
     Raises:
         AmountError: not one, or zero.
     """
-    match = _FRACTION.fullmatch(text)
+    match = _RATIO.fullmatch(text)
     if match is None:
-        raise AmountError('write a decimal such as "16" or a fraction such as "45/2"')
+        raise AmountError('write a positive decimal such as "16" or a fraction such as "45/2"')
     denominator = int(match[2]) if match[2] else 1
     if denominator == 0 or Fraction(Decimal(match[1])) == 0:
         raise AmountError("a ratio must be positive")
@@ -57,32 +90,35 @@ def parse_ratio(text: str) -> Fraction:
 
 @lru_cache(VALUES_REMEMBERED)
 def exact_text(value: Fraction) -> str:
-    """Return ``value`` as decimal text if that is exact, else as ``p/q``."""
-    rest = value.denominator
+    """Return ``value``, not negative, as decimal text if that is exact and short, else as ``p/q``."""
+    rest, decimals = value.denominator, 0
     for prime in (2, 5):
+        power = 0
         while rest % prime == 0:
             rest //= prime
-    if rest != 1:
+            power += 1
+        decimals = max(decimals, power)
+    if rest != 1 or decimals > DECIMALS_MAX:
         return f"{value.numerator}/{value.denominator}"
-    text = format(Decimal(value.numerator) / Decimal(value.denominator), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    if not decimals:
+        return str(value.numerator)
+    whole, part = divmod(value.numerator * 10**decimals // value.denominator, 10**decimals)
+    return f"{whole}.{part:0{decimals}d}"
 
 
 def read_exact(text: str) -> Fraction:
     """Return the value that :func:`exact_text` wrote.
 
     Raises:
-        AmountError: the text is something else.
+        AmountError: the text is something else. It may come from a peer: its length is bounded.
     """
-    numerator, _, denominator = text.partition("/")
-    if not _DECIMAL_LONG.fullmatch(numerator) or (denominator and not denominator.isdecimal()):
+    match = _EXACT.fullmatch(text)
+    if match is None or (match[3] and int(match[3]) == 0):
         raise AmountError("no exact amount")
-    if denominator and int(denominator) == 0:
-        raise AmountError("no exact amount")
-    return Fraction(Decimal(numerator)) / (int(denominator) if denominator else 1)
-
-
-_DECIMAL_LONG = re.compile(r"\d{1,24}(?:\.\d{1,24})?", re.ASCII)
+    whole, decimals, denominator = match.groups()
+    if decimals:
+        return Fraction(int(whole + decimals), 10 ** len(decimals))
+    return Fraction(int(whole), int(denominator or 1))
 
 
 @dataclass(frozen=True, slots=True)

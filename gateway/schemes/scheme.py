@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
-from functools import cached_property
 
-from creditexchange.v1.record_pb2 import PartialDate, SchemeReference
-from gateway.schemes.ratio import Rounding
+from creditexchange.v1.record_pb2 import LearningRecord, LocalView, RuleApplication, SchemeReference
+from gateway.schemes.dates import Days, days_of
+from gateway.schemes.parts import Parts
+from gateway.schemes.ratio import NumberFormat, Rounding
 
 Names = Mapping[str, str]
+
+
+class NoUnitError(LookupError):
+    """No unit of credit can be told for a record; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +32,10 @@ class CreditUnit:
     valid_from: date | None
     valid_until: date | None
 
-    def holds_on(self, when: date) -> bool:
-        """Whether the ratio holds on ``when``."""
-        return (self.valid_from is None or self.valid_from <= when) and (
-            self.valid_until is None or when < self.valid_until
+    def holds_throughout(self, days: Days) -> bool:
+        """Whether the ratio holds on every one of ``days``."""
+        return (self.valid_from is None or self.valid_from <= days[0]) and (
+            self.valid_until is None or days[1] < self.valid_until
         )
 
 
@@ -66,6 +71,18 @@ class GradeScale:
     labels: Mapping[str, GradeBandRule]
     """Labels: by word."""
 
+    def holds_number(self, value: Fraction) -> bool:
+        """Whether ``value`` is a grade of this numeric scale: within its ends and on its step."""
+        return self.low <= value <= self.high and ((value - self.low) / self.step).denominator == 1
+
+    def band_of(self, value: Fraction) -> GradeBandRule:
+        """Return the band of a value that the scale holds. Bands cover the scale once."""
+        return next(
+            band
+            for band in self.bands
+            if band.low <= value < band.high or (band.includes_high and value == band.high)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LevelRules:
@@ -86,47 +103,93 @@ class Scheme:
     names: Names
     note: str
     rounding: Rounding
+    number_format: NumberFormat
     units: tuple[CreditUnit, ...]
+    unit_places: Mapping[str, tuple[int, ...]]
+    """Places in ``units`` by unit id."""
+    unit_of_kind: Mapping[int, str]
+    """Unit id by shared kind, for records that name no unit."""
+    hours_a_credit: Mapping[tuple[str, int], Fraction]
+    """Hours that make one credit, by unit id and kind of hour; only what is declared."""
     scales: Mapping[str, GradeScale]
     grade_marks: Mapping[str, int]
+    grade_mark_words: Mapping[int, str]
+    value_marks: Mapping[str, int]
+    """Words in place of any value: absent, unknown or withheld."""
     kinds: Mapping[str, tuple[int, int]]
     """Shared kind and convertibility by local word."""
     kind_words: Mapping[int, str]
     levels: Mapping[str, LevelRules]
     """By the name of the framework: education, degree, skill, x-certificate."""
+    levels_by_framework: Mapping[int, LevelRules]
     status: Mapping[str, int]
     status_words: Mapping[int, str]
     hour_kinds: Mapping[str, int]
     issuer_roles: Mapping[str, int]
-
-    @cached_property
-    def short_reference(self) -> SchemeReference:
-        """Id and version without the digest: what a step of a trace names."""
-        reference = self.reference
-        return SchemeReference(
-            scheme_id=reference.scheme_id, version=reference.version, official=reference.official
-        )
+    short_reference: SchemeReference
+    """Id and version without the digest: what a step of a trace names."""
+    shared_parts: Parts[LearningRecord] = field(default_factory=Parts, repr=False, compare=False)
+    local_parts: Parts[LocalView] = field(default_factory=Parts, repr=False, compare=False)
 
     @property
     def scheme_id(self) -> str:
         """Id of the scheme."""
         return self.reference.scheme_id
 
+    @property
+    def title(self) -> str:
+        """Name for people: the Chinese one if there is one, else the first."""
+        return self.names.get("zh-Hans") or next(iter(self.names.values()))
+
     def rule(self, table: str, key: str) -> str:
         """Return the name of a rule as a trace states it."""
         return f"{self.reference.scheme_id}/{table}/{key}"
 
-    def unit_for(self, unit_id: str, kind: int, when: date) -> CreditUnit | None:
-        """Return the unit named ``unit_id``, or the one for ``kind`` when none is named, as of ``when``."""
-        for unit in self.units:
-            named = unit.unit_id == unit_id if unit_id else kind in unit.kinds
-            if named and unit.holds_on(when):
-                return unit
-        return None
+    def applied(
+        self,
+        path: str,
+        original: str,
+        result: str,
+        rule: tuple[str, str],
+        *,
+        loss: int = 0,
+        note: str = "",
+        unrounded: str = "",
+        rounding: str = "",
+    ) -> RuleApplication:
+        """Return one step of a trace; ``rule`` is table and key, an empty key means that none applies."""
+        return RuleApplication(
+            path=path,
+            original=original,
+            result=result,
+            rule=self.rule(*rule),
+            scheme=self.short_reference,
+            loss=loss,  # type: ignore[arg-type]
+            note=note,
+            unrounded=unrounded,
+            rounding=rounding,
+        )
 
+    def place_of_unit(self, unit_id: str, record: LearningRecord) -> int:
+        """Return the place in ``units`` of the unit that counts ``record``.
 
-def first_day(date_: PartialDate) -> date | None:
-    """Return the first day that a date of lesser precision can mean; ``None`` when it states nothing."""
-    if not date_.year:
-        return None
-    return date(date_.year, date_.month or 1, date_.day or 1)
+        It is the one named ``unit_id``, or the one for the record's kind when none is named, with
+        the ratio that held on every day that the record's award (else its end) can mean.
+
+        Raises:
+            NoUnitError: there is none, or it cannot be told which; never guessed.
+        """
+        name = unit_id or self.unit_of_kind.get(record.kind, "")
+        places = self.unit_places.get(name, ())
+        if not places:
+            raise NoUnitError("no unit of credit is declared for it")
+        first = self.units[places[0]]
+        if len(places) == 1 and first.valid_from is None and first.valid_until is None:
+            return places[0]
+        days = days_of(record.award_date) or days_of(record.end_date)
+        if days is None:
+            raise NoUnitError("the record has no date, and the unit's ratio depends on it")
+        for place in places:
+            if self.units[place].holds_throughout(days):
+                return place
+        raise NoUnitError("no single ratio of the unit holds for the record's date")

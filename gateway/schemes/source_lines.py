@@ -16,11 +16,12 @@ class SourceLines:
 
     def __init__(self, text: str) -> None:
         self._lines: dict[Location, int] = {}
+        self._keys: dict[int, Location] = {}
         table: Location = ()
         counts: dict[Location, int] = {}
         array: Location | None = None
         entries = 0
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):
             if header := _HEADER.match(line):
                 name: Location = tuple(part.strip().strip("\"'") for part in header[2].split("."))
                 if header[1] == "[[":
@@ -34,8 +35,13 @@ class SourceLines:
             elif key := _KEY.match(line):
                 place = (*table, key[1].strip("\"'"))
                 self._lines.setdefault(place, number)
+                self._keys[number] = place
                 array = place if line.rstrip().split("#")[0].rstrip().endswith("[") else None
                 entries = 0
+
+    def at(self, line: int) -> Location:
+        """Return the key that stands on ``line``, with its table; nothing when there is none."""
+        return self._keys.get(line, ())
 
     def find(self, location: Location) -> int:
         """Return the line of ``location``, or of the nearest table or key around it; 1 at least."""

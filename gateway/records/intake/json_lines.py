@@ -67,7 +67,7 @@ def read_rows(source: SourceFile) -> Iterator[Row | RefusedRow]:
         if not found and stripped == "{":
             raise source.fail(f"line {source.line}: an object spans several lines.", _LINES_REMEDY)
         found = True
-        yield _row(source.line, text)
+        yield _row(source.line, text.rstrip())
     if not found:
         raise source.fail("the file is empty.")
 

@@ -62,6 +62,8 @@ class SourceFile:
             IntakeError: it is empty, no text at all, or cannot be read on.
         """
         file = self._file or self._open()
+        if file.closed:
+            raise StopIteration
         try:
             raw = file.readline(LINE_BYTES_MAX + 1)
         except OSError as error:
