@@ -245,7 +245,7 @@ def _cells(entry: archive_pb2.ArchiveRecord) -> Iterable[str]:
     yield kind_word(record.kind)
     yield title
     yield _lines(
-        (f"{c.as_issued} {c.unit.rsplit('/', 1)[-1]}" for c in record.credits),
+        (f"{c.as_issued} {c.unit.rsplit('/', 1)[-1]}" for c in record.credits if c.as_issued),
         (record.grade.as_issued,) if record.HasField("grade") else (),
         (level.as_issued for level in record.levels),
     )

@@ -32,6 +32,8 @@ from gateway.schemes import load_scheme
 from gateway.signing import dsse
 
 NEW_SECRET = "new"  # noqa: S105 - a word of the command line
+FIRST_EPOCH = "1"
+LISTEN, OPERATOR, METRICS = "127.0.0.1:17443", "127.0.0.1:17444", "127.0.0.1:17445"
 
 
 def init(
@@ -47,10 +49,16 @@ def init(
             help=f"File with the federation's secret, or `{NEW_SECRET}` for the first node of a federation."
         ),
     ] = "",
-    epoch: Annotated[str, typer.Option(help="Epoch of that secret.")] = "1",
-    listen: Annotated[str, typer.Option(help="Where peers reach this node, host:port.")] = "127.0.0.1:17443",
-    operator: Annotated[str, typer.Option(help="Loopback port for the command line.")] = "127.0.0.1:17444",
-    metrics: Annotated[str, typer.Option(help="Port of the metrics page.")] = "127.0.0.1:17445",
+    epoch: Annotated[
+        str, typer.Option(help="Epoch of that secret; default: the newest in node.toml, 1 in a new one.")
+    ] = "",
+    listen: Annotated[
+        str, typer.Option(help=f"Where peers reach this node, host:port; default {LISTEN}.")
+    ] = "",
+    operator: Annotated[
+        str, typer.Option(help=f"Loopback port for the command line; default {OPERATOR}.")
+    ] = "",
+    metrics: Annotated[str, typer.Option(help=f"Port of the metrics page; default {METRICS}.")] = "",
 ) -> None:
     """Make a new node: keys, TLS authority, configuration, databases.
 
@@ -64,10 +72,14 @@ def init(
             f"--id {node_id[:40]!r} is no node id.",
             remedy="Use 2 to 32 characters of a-z, 0-9 and inner hyphens, beginning with a letter.",
         )
-    for flag, value in (("--listen", listen), ("--operator", operator), ("--metrics", metrics)):
-        if not is_endpoint(value):
-            raise CallerError(f"{flag} {value[:60]!r} is not host:port.", remedy="Write 127.0.0.1:17443.")
     folder = folder_at(directory)
+    for flag, value in (("--listen", listen), ("--operator", operator), ("--metrics", metrics)):
+        if value and _has_configuration(folder, example):
+            raise CallerError(
+                f"{flag} has no effect: there is a node.toml already.", remedy="Change [listen] in that file."
+            )
+        if value and not is_endpoint(value):
+            raise CallerError(f"{flag} {value[:60]!r} is not host:port.", remedy="Write 127.0.0.1:17443.")
     folder.root.mkdir(parents=True, exist_ok=True)
     now = system_clock()
     with node_lock(folder):
@@ -76,25 +88,33 @@ def init(
             node_id,
             example=example,
             settings={
-                "listen": listen,
-                "endpoint": listen.replace("0.0.0.0", "127.0.0.1"),  # noqa: S104 - replaced, not bound
-                "operator": operator,
-                "metrics": metrics,
+                "listen": listen or LISTEN,
+                "endpoint": (listen or LISTEN).replace("0.0.0.0", "127.0.0.1"),  # noqa: S104 - not bound
+                "operator": operator or OPERATOR,
+                "metrics": metrics or METRICS,
                 "origin": f"audit.{node_id}.example/{now.year}",
-                "epochs": f'"{epoch}"' if federation_secret else "",
+                "epochs": f'"{epoch or FIRST_EPOCH}"' if federation_secret else "",
             },
             now=now,
         )
         if federation_secret:
             source = None if federation_secret == NEW_SECRET else Path(federation_secret)
+            live = load_config(folder.root).federation.epochs
+            epoch = epoch or (live[0] if live else FIRST_EPOCH)
             if add_federation_secret(folder, epoch, source):
                 created.append(f"keys/federation-{epoch}.secret")
+            if epoch not in live:
+                say(f'Name the epoch in node.toml: [federation] epochs = ["{epoch}"]')
     for name in created:
         say(f"created {name}")
     say(f"node {node_id} is ready in {folder.root}")
     if not federation_secret:
         say("Next: put the federation's secret in place, see --federation-secret.")
     say("Then: credit-gateway card, credit-gateway peers add, credit-gateway serve.")
+
+
+def _has_configuration(folder: NodeFolder, example: Path | None) -> bool:
+    return folder.config.exists() or (example is not None and (example / folder.config.name).is_file())
 
 
 def check(node: NodeOption = Path(), output: OutputOption = Output.table) -> None:

@@ -165,7 +165,11 @@ def registry_of(folder: NodeFolder, config: NodeConfig) -> Iterator[Registry]:
     engine = open_engine(folder.database_url(config.database.records_url))
     try:
         require_current(engine, "records")
-        yield Registry(engine)
+        registry = Registry(engine)
+        try:
+            yield registry
+        finally:
+            registry.close()
     finally:
         engine.dispose()
 

@@ -143,6 +143,10 @@ LIES: dict[str, tuple[Lie, str]] = {
         resigned(lambda a: a.header.issue_time.FromDatetime(NOW + timedelta(minutes=5))),
         "ANSWER_STALE",
     ),
+    "valid for an hour": (
+        resigned(lambda a: a.header.expire_time.FromDatetime(NOW + timedelta(hours=1))),
+        "ANSWER_STALE",
+    ),
     "time out of range": (
         resigned(lambda a: setattr(a.header.issue_time, "seconds", 2**60)),
         "ANSWER_MALFORMED",

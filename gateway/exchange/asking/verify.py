@@ -21,7 +21,7 @@ from gateway.audit import PeerCheckpoint, verify_receipt
 from gateway.audit.commitment import RECORD, require_root
 from gateway.errors import EnvelopeError, GatewayError, PeerFaultError
 from gateway.exchange.asking.compose import Composed
-from gateway.exchange.messages import RECORD_ANSWER_TYPE, REFUSAL_TYPE, Snapshot
+from gateway.exchange.messages import RECORD_ANSWER_TYPE, REFUSAL_TYPE, WINDOW_S_MAX, Snapshot
 from gateway.signing.envelope import OpenedEnvelope, open_envelope, parse
 
 P = TypeVar("P", bound=Message)
@@ -133,7 +133,7 @@ def require_bound_header(header: Header, asked: Header, digest: bytes, skew_s: i
         issued, expires = header.issue_time.ToDatetime(UTC), header.expire_time.ToDatetime(UTC)
     except (ValueError, OverflowError) as error:
         raise PeerFaultError("ANSWER_MALFORMED", "the answer's times are malformed.") from error
-    if issued - now > skew or now - expires > skew:
+    if issued - now > skew or now - expires > skew or expires - issued > timedelta(seconds=WINDOW_S_MAX):
         raise PeerFaultError(
             "ANSWER_STALE",
             f"the answer's time is off by {abs((issued - now).total_seconds()):.0f} s.",
