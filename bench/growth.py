@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.memory import peak_rss_mib
 from bench.records_file import RECORDS_A_LEARNER, learner_id, write_records
 from gateway.audit import AuditLog
 from gateway.clock import monotonic_s, system_clock
@@ -65,7 +65,7 @@ def import_in_this_process(source: str, database: str) -> None:
         "rows": report.rows,
         "seconds": report.seconds,
         "cpu_seconds": time.process_time() - started,
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_rss_mb": peak_rss_mib(),
     }
     sys.stdout.write(json.dumps(figures))
 

@@ -12,8 +12,9 @@ RSS_MIB_MAX = 220
 """Interpreter and libraries take about 70 MiB, SQLite's cache during an import up to 64 MiB."""
 
 MEASURE = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
+from bench.memory import peak_rss_mib
 from gateway.clock import system_clock
 from gateway.records import Registry, import_file
 from gateway.storage.engine import open_engine
@@ -35,7 +36,7 @@ def count(_refusal):
     refused += 1
 report = import_file(path, Registry(engine), synthetic.scheme(), synthetic.SECRET, synthetic.NODE,
     system_clock, report=count)
-rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+rss = int(peak_rss_mib())
 print(json.dumps({"rows": report.rows, "added": report.added, "refused": refused, "rss_mib": rss}))
 """
 
