@@ -27,6 +27,10 @@ from gateway.rpc.server import Health, ServerLimits, add_peer_port, drain, opera
 from gateway.telemetry.events import configure, logger
 
 UPKEEP_S = 60.0
+ANNOUNCE_S = 1.0
+"""How long a stopping node answers SHUTTING_DOWN at least, seconds: time to turn to another one."""
+GRACE_S = 2.0
+"""What a last call that slipped in between gets, seconds."""
 
 _log = logger("serve")
 
@@ -97,8 +101,9 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     def stop() -> None:
         _log.info("draining", node=node.config.node.id)
         reloader.stop()
-        drained = drain(peers, health, node.config.limits.drain_s)
-        drained.wait()
+        health.set_serving(False)
+        guard.drain(ANNOUNCE_S, node.config.limits.drain_s)
+        drain(peers, health, GRACE_S).wait()
         operator.stop(1).wait()
         web.shutdown()
         web.server_close()

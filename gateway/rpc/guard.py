@@ -46,6 +46,21 @@ class Guard:
         self._identities = TlsIdentities()
         self._rates = CallRates()
         self._slots = threading.BoundedSemaphore(self.calls_at_once_max)
+        self._is_draining = False
+
+    def drain(self, announce_s: float, drain_s: float) -> None:
+        """Refuse new calls with ``SHUTTING_DOWN`` and wait for those in flight.
+
+        Returns when all have ended, ``announce_s`` later at the earliest, ``drain_s`` later at the
+        latest. Stopping the server at once would cancel calls that arrive meanwhile, and their
+        callers could not tell whether they had been accepted.
+        """
+        self._is_draining = True
+        end_s = monotonic_s() + drain_s
+        threading.Event().wait(announce_s)
+        for _ in range(self.calls_at_once_max):
+            if not self._slots.acquire(timeout=max(0.0, end_s - monotonic_s())):
+                return
 
     def wrap(self, method: Method, handler: Handler) -> Callable[[bytes, grpc.ServicerContext], bytes]:
         """Return ``handler`` as grpcio wants it."""
@@ -75,6 +90,8 @@ class Guard:
         peer: Peer,
         snapshot: Snapshot,
     ) -> bytes:
+        if self._is_draining:
+            raise RefusedError("SHUTTING_DOWN", "this node is stopping.", retry_after_s=5.0)
         deadline_at_s = _require_deadline(context)
         self._rates.admit_call(peer.node_id, snapshot.access.calls_per_second(peer.node_id))
         if not self._slots.acquire(blocking=False):

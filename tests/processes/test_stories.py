@@ -213,7 +213,9 @@ def test_a_dead_peer_is_named_and_the_others_answer(provinces) -> None:
 def test_a_drain_under_load_loses_no_accepted_call(provinces) -> None:
     zhejiang, jiangsu = provinces["zhejiang"], provinces["jiangsu"]
     failures: list[str] = []
+    given: set[str] = set()
     answered = threading.Semaphore(0)
+    entries_before = len(show(jiangsu, "--last", "100000"))
 
     def ask_until_refused(worker: int) -> int:
         channel = zhejiang.channel_to(jiangsu)
@@ -222,11 +224,12 @@ def test_a_drain_under_load_loses_no_accepted_call(provinces) -> None:
         while True:
             request = signed_query(zhejiang, jiangsu, 3000 + worker)
             try:
-                call(request, timeout=20)
+                response = QueryRecordsResponse.FromString(call(request, timeout=20))
             except grpc.RpcError as error:
                 if error.code() is not grpc.StatusCode.UNAVAILABLE:
                     failures.append(f"{error.code()}: {error.details()}")
                 return count
+            given.add(RecordAnswer.FromString(response.message.payload).header.exchange_id.hex())
             count += 1
             answered.release()
 
@@ -239,6 +242,10 @@ def test_a_drain_under_load_loses_no_accepted_call(provinces) -> None:
     jiangsu.start()
     assert not failures
     assert sum(counts) >= 20
+    logged = {
+        e["exchange_id"] for e in show(jiangsu, "--last", "100000")[entries_before:] if e["outcome"] == "OK"
+    }
+    assert logged == given  # whatever was accepted was also answered
 
 
 def test_metrics_health_and_reflection_are_where_they_belong(provinces) -> None:

@@ -54,6 +54,7 @@ class Port:
     health: Health
     server: grpc.Server
     metrics: Metrics
+    guard: Guard
     handler: list[Callable[[bytes, IncomingCall], bytes]] = field(default_factory=lambda: [lambda r, c: r])
     opened: list = field(default_factory=list)
 
@@ -92,7 +93,7 @@ def port() -> Iterator[Port]:
     tls = [(TlsLeaf(*leaf), roster.ca_pem)]
     metrics, health = Metrics(OUTCOMES, (m.name for m in METHODS)), Health()
     guard = Guard(lambda: snapshot[0], metrics, now, calls_at_once_max=4)
-    made = Port("", shanghai, snapshot, tls, health, None, metrics)
+    made = Port("", shanghai, snapshot, tls, health, None, metrics, guard)
     run = lambda request, call, _snapshot: made.handler[0](request, call)  # noqa: E731
     limits = ServerLimits(threads=4)
     made.server = peer_server(guard, {QUERY_RECORDS: run, ECHO: run}, limits, health)
@@ -350,6 +351,29 @@ def test_a_drain_finishes_what_was_accepted_and_takes_nothing_new(port: Port) ->
         release.set()
         assert accepted.result() == b"hello"
     assert drained.wait(10)
+
+
+def test_a_draining_node_says_so_and_finishes_what_it_accepted(port: Port) -> None:
+    inside, release = threading.Event(), threading.Event()
+
+    def wait(request: bytes, _: IncomingCall) -> bytes:
+        inside.set()
+        release.wait(20)
+        return request
+
+    port.handler[0] = wait
+    channel = port.channel(LEAF)
+    with ThreadPoolExecutor(2) as pool:
+        accepted = pool.submit(call, channel)
+        assert inside.wait(10)
+        drained = pool.submit(port.guard.drain, 0.0, 20.0)
+        while not port.guard._is_draining:
+            pass
+        assert refused(channel)[0::3] == ("SHUTTING_DOWN", 5.0)
+        assert not drained.done()
+        release.set()
+        assert accepted.result() == b"hello"
+        drained.result(timeout=10)
 
 
 def test_a_taken_port_is_named(port: Port) -> None:
