@@ -13,7 +13,9 @@ from gateway.audit.entry import (
     rebuild_leaf,
 )
 from gateway.audit.evidence import Evidence, EvidenceError
-from gateway.audit.log import Appended, AuditLog, SeenMessage, StoredExchange
+from gateway.audit.group import SeenMessage
+from gateway.audit.heard import HeardHeads
+from gateway.audit.log import Appended, AuditLog, StoredExchange
 from gateway.audit.merkle import (
     EMPTY_ROOT,
     ProofError,
@@ -23,26 +25,31 @@ from gateway.audit.merkle import (
     verify_consistency,
     verify_inclusion,
 )
+from gateway.audit.proofs import prove_consistency, prove_inclusion, stored_root
 from gateway.audit.receipt import verify_receipt
 from gateway.audit.self_check import verify_log
 from gateway.audit.verify import VerifyReport
+from gateway.audit.witness import Conflict, Witness
 
 __all__ = [
     "EMPTY_ROOT",
     "Appended",
     "AuditLog",
     "Checkpoint",
+    "Conflict",
     "Entry",
     "EntryDraft",
     "EntryError",
     "Evidence",
     "EvidenceError",
+    "HeardHeads",
     "PeerCheckpoint",
     "PeerReceipt",
     "ProofError",
     "SeenMessage",
     "StoredExchange",
     "VerifyReport",
+    "Witness",
     "leaf_bytes",
     "leaf_hash",
     "management_entry",
@@ -50,7 +57,10 @@ __all__ = [
     "open_checkpoint",
     "parse_checkpoint",
     "parse_leaf",
+    "prove_consistency",
+    "prove_inclusion",
     "rebuild_leaf",
+    "stored_root",
     "tree_root",
     "verify_consistency",
     "verify_inclusion",

@@ -45,6 +45,8 @@ Action = Literal[
     "scheme-change",
     "restore",
     "log-change",
+    "erasure-notice",
+    "subject-access",
 ]
 
 _NODE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -110,6 +112,13 @@ class EntryDraft:
     """Management only: why, as one lower-case word with hyphens."""
     peer: str = ""
     """Management only: the peer it was about, if any."""
+
+    @property
+    def other_node(self) -> str:
+        """The other node of an exchange, or the peer that a management entry is about; may be empty."""
+        if self.kind == "management":
+            return self.peer
+        return self.answerer if self.role == "asker" else self.asker
 
     def __post_init__(self) -> None:
         """Refuse what has no place in a leaf of this kind."""

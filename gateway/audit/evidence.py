@@ -5,8 +5,8 @@ say something about a person: those of one entry are encrypted with AES-256-GCM 
 their own, which is stored wrapped (RFC 3394) by the node's evidence key. Deleting the data key, or
 the ciphertext, erases them while every signature, digest and proof stays valid.
 
-The additional authenticated data is ``"credit-exchange/evidence/v1" || 0x00 || origin || 0x00 ||
-role || 0x00 || request_digest || part`` (part as two bytes, big-endian). The request digest stands
+The additional authenticated data is ``"credit-exchange/evidence/v1" || 0x00 || role || 0x00 ||
+request_digest || part`` (part as two bytes, big-endian). The request digest stands
 in the leaf, so a ciphertext that was moved to the entry of another message does not open. The
 index would bind as well, but it is known only while the log is locked; this is known before, and
 so the encryption costs the log nothing.
@@ -81,10 +81,9 @@ class Openings:
 class EvidenceVault:
     """Encrypts and decrypts openings under the node's evidence key (32 bytes)."""
 
-    def __init__(self, origin: str, evidence_key: bytes) -> None:
+    def __init__(self, evidence_key: bytes) -> None:
         if len(evidence_key) != KEY_BYTES:
             raise ValueError("the evidence key is 32 bytes long")
-        self._origin = origin.encode()
         self._wrapping_key = _derive(evidence_key, b"wrap")
         self._subject_key = _derive(evidence_key, b"subject")
         self.key_id = _derive(evidence_key, b"id")[:8]
@@ -139,7 +138,7 @@ class EvidenceVault:
         )
 
     def _bound_to(self, draft: EntryDraft, part: int) -> bytes:
-        fields = (_CONTEXT, self._origin, draft.role.encode(), draft.request_digest + part.to_bytes(2, "big"))
+        fields = (_CONTEXT, draft.role.encode(), draft.request_digest + part.to_bytes(2, "big"))
         return b"\x00".join(fields)
 
 

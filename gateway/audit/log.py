@@ -13,9 +13,10 @@ have one over the same tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -23,29 +24,40 @@ from creditexchange.v1.envelope_pb2 import Opening, Receipt
 from gateway.audit.checkpoint import Checkpoint
 from gateway.audit.entry import EntryDraft, parse_leaf
 from gateway.audit.evidence import Evidence, EvidenceVault
-from gateway.audit.growth import Growth, Head, grow
+from gateway.audit.group import (
+    PendingEntry,
+    Placed,
+    SeenMessage,
+    Work,
+    insert_evidence,
+    insert_growth,
+    without_replays,
+    without_second_answers,
+)
+from gateway.audit.growth import Head, grow
+from gateway.audit.heard import HeardHeads
 from gateway.audit.merkle import EMPTY_ROOT
-from gateway.audit.one_answer import find_second_answers, is_answer
-from gateway.audit.start_check import altered, head_of, require_sound
+from gateway.audit.one_answer import is_answer
+from gateway.audit.proofs import altered
+from gateway.audit.start_check import head_of, require_sound
 from gateway.clock import Clock, from_unix_ms, unix_ms
 from gateway.errors import AuditLogError, GatewayError, RefusedError, StorageError
 from gateway.signing.signed_note import NoteSigner, NoteVerifier
 from gateway.storage import audit_rows, evidence_rows, message_ids
 from gateway.storage.audit_rows import TreeRow
 from gateway.storage.driver_sql import HeldConnection
-from gateway.storage.engine import reading, writing
+from gateway.storage.engine import reading, scrub, writing
 from gateway.storage.evidence_rows import SealedPart
 from gateway.storage.group_commit import GroupCommitter
 from gateway.storage.migrate import require_current, upgrade
 from gateway.storage.node_tables import Database, Transaction
 
+T = TypeVar("T")
+
 SKEW_S = 30
 """Tolerated difference of clocks, seconds; a young replay guard fences off messages that long."""
 RETRY_AFTER_S = 5.0
 """When a caller may try again after the log could not be written, seconds."""
-
-SECOND_ANSWER_RETRY_S = 0.5
-"""When a retry that was too early to find the first answer may come again, seconds."""
 
 GUARD_SINCE = "replay_guard_since"
 """Fact: since when every accepted message id is in this store."""
@@ -54,14 +66,6 @@ FENCE_UNTIL = "replay_fence_until"
 
 ENTRY_OVERHEAD_BYTES = 1_024
 """What an entry adds to its transaction beside its evidence: leaf, nodes, ids."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeenMessage:
-    """A message id that must never be accepted again, and when time alone refuses it."""
-
-    message_id: bytes
-    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,34 +86,6 @@ class StoredExchange:
     answer_body: bytes
     openings: tuple[Opening, ...]
     record_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Append:
-    """One entry on its way into a group. Openings are encrypted already."""
-
-    draft: EntryDraft
-    seen: SeenMessage | None
-    evidence: Evidence | None
-    sealed: SealedPart | None
-    subject_refs: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """Something else that is written in the same transaction."""
-
-    run: Callable[[Transaction], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """An entry's place in a group that was committed."""
-
-    growth: Growth
-    note: str
-    position: int
-    proof: list[bytes]
 
 
 def _ignore(_error: GatewayError) -> None:
@@ -136,8 +112,11 @@ class AuditLog:
         self._head = head
         self._fence_until = fence_until
         self._failed = failed
+        self.heard = HeardHeads()
+        """Heads that peers showed in their messages, for the witness to look at."""
+        self._halted: GatewayError | None = None
         self._reads = HeldConnection(database)
-        self._groups: GroupCommitter[_Append | _Work, Any] = GroupCommitter(self._commit)
+        self._groups: GroupCommitter[PendingEntry | Work, Any] = GroupCommitter(self._commit)
 
     @staticmethod
     def create(
@@ -199,7 +178,7 @@ class AuditLog:
         with reading(engine) as connection:
             fence = message_ids.get_fact(connection, FENCE_UNTIL)
         fence_until = from_unix_ms(int(fence)) if fence is not None else None
-        return cls(engine, signer, EvidenceVault(origin, evidence_key), clock, head, fence_until, failed)
+        return cls(engine, signer, EvidenceVault(evidence_key), clock, head, fence_until, failed)
 
     def close(self) -> None:
         """Give back the connection that is held for reads. The engine belongs to the caller."""
@@ -229,19 +208,68 @@ class AuditLog:
         """Return the newest signed checkpoint, from memory; empty while the log is empty."""
         return self._head.note
 
+    @property
+    def vault(self) -> EvidenceVault:
+        """What encrypts and decrypts openings."""
+        return self._vault
+
+    def halt(self, why: GatewayError) -> None:
+        """Append nothing any more: somebody holds a head of this log that the store cannot continue."""
+        if self._halted is None:
+            self._halted = why
+            self._failed(why)
+
+    @property
+    def halted(self) -> GatewayError | None:
+        """Why nothing is appended any more, if so."""
+        return self._halted
+
+    def reading(self) -> AbstractContextManager[Transaction]:
+        """A connection of its own for longer reads. Raises ``StorageError``."""
+        return reading(self._database)
+
+    def scrub(self) -> bool:
+        """Remove erased bytes from the database's files; see :func:`gateway.storage.engine.scrub`."""
+        return scrub(self._database)
+
+    def transact(self, run: Callable[[Transaction], T]) -> T:
+        """Return what ``run`` returns, after it was committed together with a group of entries.
+
+        ``run`` must not refuse: what it raises fails its neighbours as well.
+
+        Raises:
+            RefusedError: ``AUDIT_UNAVAILABLE``.
+        """
+        result: T = self._groups.submit(Work(run))
+        return result
+
+    def stored_size(self, transaction: Transaction) -> int:
+        """Return the number of entries that are stored now, by whichever process."""
+        tree = audit_rows.read_tree(transaction, self.origin)
+        if tree is None:
+            raise altered("the tree row is gone.")
+        return tree.size
+
     def append(
-        self, draft: EntryDraft, seen: SeenMessage | None = None, evidence: Evidence | None = None
+        self,
+        draft: EntryDraft,
+        seen: SeenMessage | None = None,
+        evidence: Evidence | None = None,
+        *,
+        beside: Callable[[Transaction], None] | None = None,
     ) -> Appended:
         """Append one entry and return its receipt once it is durable.
 
         ``seen`` goes into the replay guard and ``evidence`` beside the entry, in the same
-        transaction. Callers of many threads share transactions.
+        transaction, in which ``beside`` writes as well. Callers of many threads share transactions.
 
         Raises:
             RefusedError: ``REPLAYED_MESSAGE`` when the message id was there already;
                 ``AUDIT_UNAVAILABLE`` when nothing could be made durable, or when the exchange was
                 answered otherwise meanwhile.
         """
+        if self._halted is not None:
+            raise _unavailable(self._halted)
         size_bytes = ENTRY_OVERHEAD_BYTES
         sealed: SealedPart | None = None
         refs: tuple[bytes, ...] = ()
@@ -249,7 +277,8 @@ class AuditLog:
             sealed = self._vault.seal(draft, evidence, unix_ms(self._clock()))
             refs = tuple(self._vault.subject_ref(token) for token in evidence.subject_tokens)
             size_bytes += evidence.signed_row.size_bytes + (len(sealed.ciphertext) if sealed else 0)
-        placed: _Placed = self._groups.submit(_Append(draft, seen, evidence, sealed, refs), size_bytes)
+        pending = PendingEntry(draft, seen, evidence, sealed, refs, beside)
+        placed: Placed = self._groups.submit(pending, size_bytes)
         index = placed.growth.before.size + placed.position
         receipt = Receipt(
             log_origin=self.origin,
@@ -273,10 +302,9 @@ class AuditLog:
         if not peers:
             return {}
         wanted = sorted(set(peers))
-        numbers: dict[str, int] = self._groups.submit(
-            _Work(lambda transaction: {p: message_ids.next_sequence(transaction, p) for p in wanted})
+        return self.transact(
+            lambda transaction: {p: message_ids.next_sequence(transaction, p) for p in wanted}
         )
-        return numbers
 
     def has_seen(self, message_id: bytes) -> bool:
         """Whether the replay guard remembers ``message_id``. Cheap; :meth:`append` is what decides.
@@ -297,10 +325,7 @@ class AuditLog:
             RefusedError: ``AUDIT_UNAVAILABLE``.
         """
         now_ms = unix_ms(self._clock())
-        purged: int = self._groups.submit(
-            _Work(lambda transaction: message_ids.delete_expired_ids(transaction, now_ms))
-        )
-        return purged
+        return self.transact(lambda transaction: message_ids.delete_expired_ids(transaction, now_ms))
 
     def find_exchange(self, peer: str, exchange_id: bytes) -> StoredExchange | None:
         """Return how this node answered ``peer``'s exchange earlier; ``None`` if it never did.
@@ -320,24 +345,6 @@ class AuditLog:
             raise self._unavailable(error) from error
         return None
 
-    def keep_peer_checkpoint(self, checkpoint: Checkpoint, note: str, source: str) -> tuple[str, ...]:
-        """Keep a peer's head, whose signature the caller has verified, as seen from node ``source``.
-
-        Returns the notes kept earlier that give another root for the same log and size: proof that
-        the peer shows different histories. All are kept.
-
-        Raises:
-            RefusedError: ``AUDIT_UNAVAILABLE``.
-        """
-        seen_at = unix_ms(self._clock())
-        key = (checkpoint.origin, checkpoint.size, checkpoint.root)
-        conflicts: tuple[str, ...] = self._groups.submit(
-            _Work(
-                lambda transaction: audit_rows.keep_peer_checkpoint(transaction, key, note, source, seen_at)
-            )
-        )
-        return conflicts
-
     def _unavailable(self, error: GatewayError) -> RefusedError:
         self._failed(error)
         return _unavailable(error)
@@ -350,18 +357,18 @@ class AuditLog:
         openings = self._vault.open(draft, parts[0])
         return StoredExchange(index, signed.request_body, signed.answer_body, openings.answer, draft.count)
 
-    def _commit(self, items: Sequence[_Append | _Work]) -> Sequence[Any]:
+    def _commit(self, items: Sequence[PendingEntry | Work]) -> Sequence[Any]:
         """Commit one group; the result of each item, or the refusal of each."""
         try:
             with writing(self._database) as transaction:
                 head = self._lock_head(transaction)
                 outcomes: list[Any] = [None] * len(items)
-                appends = _without_replays(transaction, items, outcomes)
-                appends = _without_second_answers(transaction, appends, outcomes)
+                appends = without_replays(transaction, items, outcomes)
+                appends = without_second_answers(transaction, appends, outcomes)
                 if appends:
                     head = self._append_group(transaction, head, appends, outcomes)
                 for at, item in enumerate(items):
-                    if isinstance(item, _Work):
+                    if isinstance(item, Work):
                         outcomes[at] = item.run(transaction)
         except GatewayError as error:
             # Whether the commit reached the disk may be unknown. Nothing of it is released, and the
@@ -387,86 +394,24 @@ class AuditLog:
         self,
         transaction: Transaction,
         head: Head,
-        appends: Sequence[tuple[int, _Append]],
+        appends: Sequence[tuple[int, PendingEntry]],
         outcomes: list[Any],
     ) -> Head:
         """Write one group and sign its checkpoint, inside the transaction."""
         drafts = [item.draft for _, item in appends]
         growth = grow(head, drafts, unix_ms(self._clock()))
         proofs = growth.proofs()
-        _insert_growth(transaction, growth, drafts)
+        insert_growth(transaction, growth, drafts)
         tree = TreeRow(growth.size, growth.root, growth.edge, growth.logged_at_ms)
         audit_rows.update_tree(transaction, self.origin, tree)
         note = Checkpoint(self.origin, growth.size, growth.root).sign([self._signer])
         audit_rows.insert_checkpoint(transaction, growth.size, note)
-        _insert_evidence(transaction, head.size, [item for _, item in appends])
-        for position, (at, _) in enumerate(appends):
-            outcomes[at] = _Placed(growth, note, position, proofs[position])
+        insert_evidence(transaction, head.size, [item for _, item in appends])
+        for position, (at, item) in enumerate(appends):
+            if item.beside is not None:
+                item.beside(transaction)
+            outcomes[at] = Placed(growth, note, position, proofs[position])
         return growth.head(note)
-
-
-def _without_replays(
-    transaction: Transaction, items: Sequence[_Append | _Work], outcomes: list[Any]
-) -> list[tuple[int, _Append]]:
-    """Return the entries to append with their places in ``items``; refuse the replayed ones."""
-    first: dict[bytes, int] = {}
-    for item in items:
-        if isinstance(item, _Append) and item.seen is not None:
-            first.setdefault(item.seen.message_id, unix_ms(item.seen.expires_at))
-    new = message_ids.insert_new_ids(transaction, list(first.items()))
-    kept = []
-    for at, item in enumerate(items):
-        if not isinstance(item, _Append):
-            continue
-        if item.seen is not None:
-            if item.seen.message_id not in new:
-                outcomes[at] = RefusedError("REPLAYED_MESSAGE", "this message id was seen before.")
-                continue
-            new.remove(item.seen.message_id)
-        kept.append((at, item))
-    return kept
-
-
-def _without_second_answers(
-    transaction: Transaction, appends: list[tuple[int, _Append]], outcomes: list[Any]
-) -> list[tuple[int, _Append]]:
-    """Return ``appends`` without answers to exchanges that another message got answered meanwhile."""
-    second = find_second_answers(transaction, [item.draft for _, item in appends])
-    for position in second:
-        outcomes[appends[position][0]] = RefusedError(
-            "AUDIT_UNAVAILABLE",
-            "another message of this exchange was answered meanwhile: send it again.",
-            retry_after_s=SECOND_ANSWER_RETRY_S,
-        )
-    return [append for position, append in enumerate(appends) if position not in second]
-
-
-def _insert_growth(transaction: Transaction, growth: Growth, drafts: Sequence[EntryDraft]) -> None:
-    start, logged_at = growth.before.size, growth.logged_at_ms
-    rows = [
-        (start + at, leaf, hashed, draft.exchange_id, logged_at)
-        for at, (leaf, hashed, draft) in enumerate(
-            zip(growth.leaves, growth.leaf_hashes, drafts, strict=True)
-        )
-    ]
-    audit_rows.insert_entries(transaction, rows)
-    hashes = [hashed for _, _, hashed in growth.nodes]
-    audit_rows.insert_nodes(transaction, start - start.bit_count(), hashes)
-
-
-def _insert_evidence(transaction: Transaction, start: int, items: Sequence[_Append]) -> None:
-    numbered = list(enumerate(items, start))
-    evidence_rows.insert_evidence(
-        transaction,
-        signed=[(index, item.evidence.signed_row) for index, item in numbered if item.evidence is not None],
-        parts=[(index, item.sealed) for index, item in numbered if item.sealed is not None],
-        subjects=[
-            (ref, index, item.sealed.part)
-            for index, item in numbered
-            if item.sealed is not None
-            for ref in dict.fromkeys(item.subject_refs)
-        ],
-    )
 
 
 def _mark_guard(transaction: Transaction, now: datetime, fence_s: float | None) -> None:

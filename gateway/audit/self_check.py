@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gateway.audit.verify import StoredTree, VerifyReport, verify_stored_log
+from gateway.audit.proofs import stored_edge
+from gateway.audit.verify import Progress, StoredTree, VerifyReport, verify_stored_log
 from gateway.errors import AuditLogError
 from gateway.signing.signed_note import NoteVerifier
 from gateway.storage import audit_rows
@@ -18,12 +19,13 @@ def verify_log(
     verifier_key: str,
     *,
     held: Sequence[str] = (),
-    progress: Callable[[int, int], None] | None = None,
+    start: int = 0,
+    progress: Progress | None = None,
 ) -> VerifyReport:
     """Verify every byte of the log whose origin is the name of ``verifier_key`` (a vkey).
 
-    The store may be appended to meanwhile. ``held`` are checkpoints that others kept, ``progress``
-    is told (entries done, entries in all).
+    The store may be appended to meanwhile. ``held`` are checkpoints that others kept; ``start`` and
+    ``progress`` as in :func:`gateway.audit.verify.verify_stored_log`.
 
     Raises:
         NoteError: the verifier key is malformed.
@@ -33,7 +35,7 @@ def verify_log(
     verifier = NoteVerifier.from_vkey(verifier_key)
     with reading(engine) as connection:
         source = _StoredLog(connection, verifier.name)
-        return verify_stored_log(source, verifier, held=held, progress=progress)
+        return verify_stored_log(source, verifier, held=held, start=start, progress=progress)
 
 
 class _StoredLog:
@@ -52,11 +54,17 @@ class _StoredLog:
             )
         return StoredTree(row.size, row.root, row.edge)
 
+    def closed_origins(self) -> Sequence[tuple[int, str]]:
+        return audit_rows.read_closed_origins(self._connection)
+
     def entries(self, start: int, end: int) -> Iterator[Sequence[Any]]:
         return audit_rows.stream_entries(self._connection, start, end)
 
-    def nodes(self, end: int) -> Iterator[Sequence[Any]]:
-        return audit_rows.stream_nodes(self._connection, end)
+    def nodes(self, start: int, end: int) -> Iterator[Sequence[Any]]:
+        return audit_rows.stream_nodes(self._connection, start, end)
 
-    def checkpoints(self) -> Iterator[tuple[int, str]]:
-        return audit_rows.stream_checkpoints(self._connection)
+    def edge(self, size: int) -> tuple[bytes, ...]:
+        return stored_edge(self._connection, size)
+
+    def checkpoints(self, after: int) -> Iterator[tuple[int, str]]:
+        return audit_rows.stream_checkpoints(self._connection, after)

@@ -6,7 +6,8 @@ import hmac
 
 from gateway.audit.checkpoint import open_checkpoint
 from gateway.audit.growth import Head
-from gateway.audit.merkle import ProofError, append, edge_nodes, leaf_hash, require_edge, root_from_edge
+from gateway.audit.merkle import ProofError, append, leaf_hash, require_edge, root_from_edge
+from gateway.audit.proofs import altered, stored_edge
 from gateway.errors import AuditLogError, GatewayError
 from gateway.signing.signed_note import NoteVerifier
 from gateway.storage import audit_rows
@@ -27,14 +28,9 @@ def require_sound(transaction: Transaction, origin: str, verifier: NoteVerifier)
     if audit_rows.read_last_index(transaction) != head.size - 1:
         raise altered(f"the tree has {head.size} entries, the last that is stored is another one.")
     start = max(0, head.size - TAIL_ENTRIES)
-    edge = []
-    for level, index in edge_nodes(start):
-        part = audit_rows.read_hash(transaction, level, index)
-        if part is None:
-            raise altered(f"node {index} of level {level} is missing.")
-        edge.append(part)
+    edge = list(stored_edge(transaction, start))
     expected = start
-    for index, leaf, stored_hash, _, _ in audit_rows.stream_entries(transaction, start, head.size):
+    for index, leaf, stored_hash, *_ in audit_rows.stream_entries(transaction, start, head.size):
         if index != expected:
             raise altered(f"entry {expected} is missing.")
         hashed = leaf_hash(leaf) if isinstance(leaf, bytes) else b""
@@ -87,11 +83,3 @@ def head_of(transaction: Transaction, tree: TreeRow, origin: str, verifier: Note
     if (checkpoint.size, checkpoint.root) != (tree.size, tree.root) or newest[0] != tree.size:
         raise altered(f"the newest checkpoint is of {checkpoint.size} entries, the tree has {tree.size}.")
     return Head(tree.size, tree.root, tree.edge, tree.logged_at, newest[1])
-
-
-def altered(what: str) -> AuditLogError:
-    """Return the error that says the stored log was altered outside the gateway."""
-    return AuditLogError(
-        f"the audit log does not agree with itself: {what}",
-        remedy="Nothing was appended. Run `credit-gateway audit verify`, and keep the database as it is.",
-    )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Protocol
 
-from gateway.audit.checkpoint import open_checkpoint
+from gateway.audit.checkpoint import Checkpoint, open_checkpoint
 from gateway.audit.merkle import HASH_BYTES, root_from_edge
 from gateway.errors import GatewayError
 from gateway.signing.signed_note import KEY_ID_BYTES, NoteError, NoteVerifier, decode_base64
@@ -47,17 +47,23 @@ class LogSource(Protocol):
     def origin(self) -> str:
         """Name of the log."""
 
+    def closed_origins(self) -> Sequence[tuple[int, str]]:
+        """(size, origin) of each name under which the log was closed, the earliest first."""
+
     def tree(self) -> StoredTree:
         """The head as it is stored now."""
 
     def entries(self, start: int, end: int) -> Iterator[Sequence[Any]]:
-        """(index, leaf, leaf_hash, exchange_id, logged_at) in order, start <= index < end."""
+        """(index, leaf, leaf_hash, exchange_id, peer, logged_at) in order, start <= index < end."""
 
-    def nodes(self, end: int) -> Iterator[Sequence[Any]]:
+    def nodes(self, start: int, end: int) -> Iterator[Sequence[Any]]:
         """(position, hash) of the complete subtrees of level 1 and above, as they came into being."""
 
-    def checkpoints(self) -> Iterator[tuple[int, str]]:
-        """(size, note), the smallest first."""
+    def edge(self, size: int) -> tuple[bytes, ...]:
+        """The stored edge of the tree of the first ``size`` entries."""
+
+    def checkpoints(self, after: int) -> Iterator[tuple[int, str]]:
+        """(size, note) of more than ``after`` entries, the smallest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,8 @@ class VerifyReport:
     """How many entries were read."""
     checkpoints: int
     """How many signed checkpoints were verified."""
+    verified_from: int
+    """Entries below this index were not read: an earlier verification ended there."""
     first_bad: int | None
     """Index of the first entry that is altered, missing, inserted or out of place."""
     findings: tuple[str, ...] = field(default=())
@@ -83,14 +91,23 @@ def verify_stored_log(
     verifier: NoteVerifier,
     *,
     held: Sequence[str] = (),
-    progress: Callable[[int, int], None] | None = None,
+    start: int = 0,
+    progress: Progress | None = None,
 ) -> VerifyReport:
-    """Verify everything in ``source``; ``progress`` is told (entries done, entries in all).
+    """Verify everything in ``source``; ``progress`` is told how far it is.
+
+    ``start`` is where an earlier verification was interrupted: a size that it told ``progress`` as
+    verified. The stored tree of that size must lead to the signed checkpoint of that size; else, and
+    if there is none, everything is read.
 
     ``held`` are checkpoints of this log that others kept: without any, a log that was cut back or
     rewritten as a whole by who has the log key looks intact.
     """
-    return _Verification(source, verifier, held, progress or (lambda _done, _all: None)).run()
+    return _Verification(source, verifier, held, progress or (lambda *_: None)).run(start)
+
+
+Progress = Callable[[int, int, int], None]
+"""Takes entries done, entries in all, and the size up to which everything is verified."""
 
 
 class _Verification:
@@ -101,10 +118,13 @@ class _Verification:
         source: LogSource,
         verifier: NoteVerifier,
         held: Sequence[str],
-        progress: Callable[[int, int], None],
+        progress: Progress,
     ) -> None:
         self._source = source
-        self._verifier = verifier
+        self._verifiers = [
+            *((size, NoteVerifier(origin, verifier.public)) for size, origin in source.closed_origins()),
+            (INDEX_BOUND, verifier),
+        ]
         self._progress = progress
         self._tree = source.tree()
         self._findings: list[str] = []
@@ -125,20 +145,23 @@ class _Verification:
         self._node_text = ""
         self._suspect: tuple[int, int] | None = None
         """Leaves under the first node that was not as stored: start, end."""
-        self._nodes = source.nodes(self._tree.size - self._tree.size.bit_count())
-        self._next_node = next(self._nodes, None)
+        self._nodes: Iterator[Sequence[Any]] = iter(())
+        self._next_node: Sequence[Any] | None = None
         self._held: dict[int, bytes] = {}
         self._beyond = 0
         """Largest size of any checkpoint, if larger than the tree."""
         for note in held:
             self._hold(note)
 
-    def run(self) -> VerifyReport:
+    def run(self, start: int) -> VerifyReport:
         """Read everything once, in order."""
-        checkpoints = self._source.checkpoints()
+        size = start = start if self._take_up(start) else 0
+        end = self._tree.size - self._tree.size.bit_count()
+        self._nodes = self._source.nodes(start - start.bit_count(), end)
+        self._next_node = next(self._nodes, None)
+        checkpoints = self._source.checkpoints(start or -1)
         due = next(checkpoints, None)
-        size = 0
-        for row in self._source.entries(-INDEX_BOUND, self._tree.size):
+        for row in self._source.entries(start or -INDEX_BOUND, self._tree.size):
             self._read += 1
             index = row[0]
             if index < 0:
@@ -158,23 +181,40 @@ class _Verification:
             if size in self._held and self._complete:
                 self._compare(size, self._held[size], held=True)
             if not size % PROGRESS_EVERY:
-                self._progress(size, self._tree.size)
+                self._progress(size, self._tree.size, self._good_size)
         if due is not None:
             self._beyond = max([due[0], *(beyond for beyond, _ in checkpoints)])
         self._finish(size)
-        self._progress(size, self._tree.size)
+        self._progress(size, self._tree.size, 0 if self._findings else self._good_size)
         findings = tuple(self._findings[:FINDINGS_MAX])
-        return VerifyReport(self._read, self._verified_checkpoints, self._first_bad, findings)
+        return VerifyReport(self._read, self._verified_checkpoints, start, self._first_bad, findings)
+
+    def _take_up(self, start: int) -> bool:
+        """Whether the stored tree of ``start`` entries is the signed one, so that the rest can follow."""
+        if not 0 < start <= self._tree.size:
+            return False
+        found = next(self._source.checkpoints(start - 1), None)
+        before = next(iter(self._source.entries(start - 1, start)), None)
+        if found is None or found[0] != start or before is None:
+            return False
+        try:
+            edge = self._source.edge(start)
+            if root_from_edge(edge) != self._root_of(start, found[1]):
+                return False
+        except GatewayError:
+            return False
+        self._edge, self._good_size, self._logged_at = list(edge), start, before[5]
+        return True
 
     def _leaf_hash(self, row: Sequence[Any]) -> bytes:
         """Return the hash with which the tree goes on: of the leaf, or the stored one if they differ."""
-        index, leaf, stored_hash, exchange_id, at = row
+        index, leaf, stored_hash, exchange_id, peer, at = row
         try:
             hashed = sha256(b"\x00" + leaf).digest()
             if hashed != stored_hash:
                 self._report(index, f"entry {index} was altered: its bytes do not have the stored hash")
                 return stored_hash if isinstance(stored_hash, bytes) else hashed
-            if at < self._logged_at or not _columns_agree(leaf, exchange_id, at):
+            if at < self._logged_at or not _columns_agree(leaf, exchange_id, peer, at):
                 self._report(index, f"entry {index} was altered: its columns are not what its leaf says")
             else:
                 self._logged_at = at
@@ -224,19 +264,24 @@ class _Verification:
         A note in the very form that the gateway writes is taken apart by its known lengths, which
         costs a third of parsing it; the signature is verified over the same text.
         """
-        start = f"{self._source.origin}\n{size}\n"
-        middle = f"\n\n— {self._verifier.name} "
+        verifier = self._verifier_of(size)
+        start = f"{verifier.name}\n{size}\n"
+        middle = f"\n\n— {verifier.name} "
         at = len(start) + ROOT_CHARACTERS
         content = note[at + len(middle) : -1]
         if content.isascii() and note == start + note[len(start) : at] + middle + content + "\n":
             root, signed = decode_base64(note[len(start) : at], "root"), decode_base64(content, "signature")
-            if signed[:KEY_ID_BYTES] == self._verifier.key_id and len(root) == HASH_BYTES:
-                self._verifier.verify(signed[KEY_ID_BYTES:], note[: at + 1])
+            if signed[:KEY_ID_BYTES] == verifier.key_id and len(root) == HASH_BYTES:
+                verifier.verify(signed[KEY_ID_BYTES:], note[: at + 1])
                 return root
-        checkpoint = open_checkpoint(note, self._source.origin, self._verifier)
+        checkpoint = open_checkpoint(note, verifier.name, verifier)
         if checkpoint.size != size:
             raise NoteError("it is of another size.")
         return checkpoint.root
+
+    def _verifier_of(self, size: int) -> NoteVerifier:
+        """Return the key under the name that the log bore when it had ``size`` entries."""
+        return next(verifier for since_size, verifier in self._verifiers if size <= since_size)
 
     def _compare(self, size: int, root: bytes, *, held: bool) -> None:
         """Hold the tree as it has grown against one checkpoint of its size.
@@ -292,7 +337,7 @@ class _Verification:
 
     def _hold(self, note: str) -> None:
         try:
-            checkpoint = open_checkpoint(note, self._source.origin, self._verifier)
+            checkpoint = self._open_held(note)
         except GatewayError as error:
             self._report(None, f"a checkpoint that others hold is not acceptable: {error.message}")
             return
@@ -301,6 +346,14 @@ class _Verification:
             self._report(
                 None, f"others hold two different checkpoints of size {checkpoint.size}: the log was forked"
             )
+
+    def _open_held(self, note: str) -> Checkpoint:
+        """Return the checkpoint of ``note``, signed under the name that the log bears or has borne."""
+        for _, verifier in self._verifiers[:-1]:
+            if note.startswith(f"{verifier.name}\n"):
+                return open_checkpoint(note, verifier.name, verifier)
+        verifier = self._verifiers[-1][1]
+        return open_checkpoint(note, verifier.name, verifier)
 
     def _report(self, index: int | None, text: str) -> None:
         if index is not None and (self._first_bad is None or index < self._first_bad):
@@ -315,10 +368,19 @@ def _until(start: int, end: int) -> str:
     return "" if end - start == 1 else f", and all up to {end - 1}"
 
 
-def _columns_agree(leaf: bytes, exchange_id: bytes, logged_at: int) -> bool:
+def _columns_agree(leaf: bytes, exchange_id: bytes, peer: str, logged_at: int) -> bool:
     """Whether the columns beside a leaf repeat what stands in it."""
-    if b'"logged_at":%d,' % logged_at not in leaf:
+    if b'"logged_at":%d,' % logged_at not in leaf or not _is_with(leaf, peer.encode()):
         return False
     if exchange_id:
         return b'"exchange_id":"%b"' % exchange_id.hex().encode() in leaf
     return b'"exchange_id"' not in leaf
+
+
+def _is_with(leaf: bytes, peer: bytes) -> bool:
+    """Whether the leaf names ``peer`` as the other node; empty stands for none."""
+    if b'"role":"asker"' in leaf:
+        return b'"answerer":"%b"' % peer in leaf
+    if b'"role":"answerer"' in leaf:
+        return b'"asker":"%b"' % peer in leaf
+    return b'"peer":"%b"' % peer in leaf if peer else b'"peer":"' not in leaf

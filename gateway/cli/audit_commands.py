@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gateway.audit import VerifyReport, verify_log
 from gateway.audit.entry import EntryDraft
 from gateway.audit.listing import ListedEntry, list_entries
+from gateway.cli.audit_store import AuditStore, audit_store
+from gateway.cli.local_node import local_node
 from gateway.cli.output import (
     EXIT_NO,
     NodeOption,
     Output,
     OutputOption,
+    complain,
     console,
     errors,
     folder_at,
@@ -28,15 +30,12 @@ from gateway.cli.output import (
 )
 from gateway.clock import from_unix_ms
 from gateway.errors import CallerError
-from gateway.node.config import load_config
-from gateway.node.folder import passphrase_of
-from gateway.signing.key_files import read_signing_key
-from gateway.signing.signed_note import NoteSigner
-from gateway.storage.engine import open_engine
-from gateway.storage.migrate import require_current
 from gateway.storage.node_tables import Database
 
 HELD_BYTES_MAX = 1024 * 1024
+VERIFIED_MARK = "verified-entries"
+"""File in the node's run folder: how far an interrupted verification came."""
+INDEX_DIGITS_MAX = 18
 EXCHANGE_DIGITS = 8
 """How much of an exchange id people are shown; JSON has all of it."""
 
@@ -62,8 +61,8 @@ def show(
 
     Nothing in them says about whom an exchange was. JSON output holds each leaf as it was hashed.
     """
-    with _open_store(node) as (engine, _):
-        entries = show_entries(engine, last=last, peer=peer, exchange=exchange)
+    with audit_store(node) as store:
+        entries = show_entries(store.engine, last=last, peer=peer, exchange=exchange)
     if output is Output.json:
         print_json([{"index": listed.index, **json.loads(listed.leaf)} for listed in entries])
         return
@@ -86,17 +85,25 @@ def verify(
             "back as a whole looks intact. May be repeated.",
         ),
     ] = None,
+    ask_peers: Annotated[
+        bool, typer.Option("--ask-peers", help="Hold the log against what the peers have cosigned of it.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted verification ended.")
+    ] = False,
     node: NodeOption = Path(),
     output: OutputOption = Output.table,
 ) -> None:
     """Verify the whole audit log: every byte, every node of the tree, every signature.
 
     Exit status 0: intact. 1: not intact; the first entry that is altered, missing, inserted or out
-    of place is named. The node may run meanwhile.
+    of place is named. The node may run meanwhile. Ctrl-C keeps what was verified for --resume.
     """
     notes = [_read_held(path) for path in held or ()]
-    with _open_store(node) as (engine, verifier_key):
-        report = run_verify(engine, verifier_key, held=notes)
+    if ask_peers:
+        notes += _held_by_peers(node)
+    with audit_store(node) as store:
+        report = run_verify(store, held=notes, resume=resume)
     if output is Output.json:
         print_json(_report_json(report))
     else:
@@ -114,35 +121,57 @@ def show_entries(engine: Database, *, last: int, peer: str = "", exchange: str =
     return list_entries(engine, last=last, peer=peer, exchange_id=exchange_id)
 
 
-def run_verify(engine: Database, verifier_key: str, *, held: Sequence[str] = ()) -> VerifyReport:
+def run_verify(store: AuditStore, *, held: Sequence[str] = (), resume: bool = False) -> VerifyReport:
     """Verify the log of an open store, with a progress bar where somebody watches."""
+    mark = store.folder.run / VERIFIED_MARK
+    reached = 0
     columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("verify", total=None)
-        return verify_log(
-            engine,
-            verifier_key,
-            held=held,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+
+        def note_progress(done: int, total: int, verified: int) -> None:
+            nonlocal reached
+            reached = verified
+            bar.update(task, completed=done, total=total)
+
+        try:
+            report = verify_log(
+                store.engine,
+                store.verifier.vkey,
+                held=held,
+                start=_read_mark(mark) if resume else 0,
+                progress=note_progress,
+            )
+        except KeyboardInterrupt:
+            _write_mark(mark, reached)
+            complain(f"{reached} entries are verified; go on with --resume.")
+            raise
+    mark.unlink(missing_ok=True)
+    return report
 
 
-@contextmanager
-def _open_store(node: Path) -> Iterator[tuple[Database, str]]:
-    """Yield the node's database and the verifier key of its log.
-
-    Raises:
-        OperatorError: the folder, its keys or its database cannot be used.
-    """
-    folder = folder_at(node)
-    config = load_config(folder.root)
-    key = read_signing_key(folder.key("log.pem"), passphrase_of(folder, config))
-    engine = open_engine(folder.database_url(config.database.url))
+def _read_mark(path: Path) -> int:
+    """Return how far an interrupted verification came; whatever it says is verified before it is used."""
     try:
-        require_current(engine, "node")
-        yield engine, NoteSigner(config.audit.origin, key.private).verifier.vkey
-    finally:
-        engine.dispose()
+        text = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return 0
+    return int(text) if text.isdigit() and len(text) <= INDEX_DIGITS_MAX else 0
+
+
+def _write_mark(path: Path, verified: int) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.write_text(f"{verified}\n", encoding="ascii")
+
+
+def _held_by_peers(node: Path) -> list[str]:
+    """Return what reachable peers have cosigned of this node's log."""
+    with local_node(folder_at(node)) as local:
+        held = local.held_checkpoints()
+    complain_about = [holder.node_id for holder in held.holders if holder.outcome != "OK"]
+    if complain_about:
+        complain(f"not asked, or without an answer: {', '.join(complain_about)}.")
+    return [holder.checkpoint for holder in held.holders if holder.checkpoint]
 
 
 def _read_held(path: Path) -> str:
@@ -178,6 +207,7 @@ def _report_json(report: VerifyReport) -> dict[str, Any]:
     return {
         "intact": report.ok,
         "entries": report.entries,
+        "verified_from": report.verified_from,
         "checkpoints": report.checkpoints,
         "first_bad": report.first_bad,
         "findings": list(report.findings),
@@ -186,6 +216,8 @@ def _report_json(report: VerifyReport) -> dict[str, Any]:
 
 def _say_report(report: VerifyReport, held: int) -> None:
     against = f" and {held} that others hold" if held else ""
+    if report.verified_from:
+        against += f"; entries below {report.verified_from} were verified by an earlier run"
     if report.ok:
         say(f"intact: {report.entries} entries, {report.checkpoints} signed checkpoints{against}.")
         return

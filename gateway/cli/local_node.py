@@ -6,11 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from creditexchange.v1 import archive_pb2
+from creditexchange.v1 import archive_pb2, operator_pb2
 from gateway.node.assemble import Node, assemble
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import find_running, node_lock
 from gateway.rpc.archive import ArchiveClient, archive_message, archive_of, check_message
+from gateway.rpc.operator import (
+    OperatorClient,
+    erase_message,
+    held_message,
+    note_access,
+    reconcile_message,
+    witness_message,
+)
 
 
 class LocalNode(Protocol):
@@ -24,16 +32,52 @@ class LocalNode(Protocol):
         """Ask one peer for a signed echo."""
         ...
 
+    def reconcile(self, request: operator_pb2.ReconcileRequest) -> operator_pb2.ReconcileResponse:
+        """Compare one page of the audit log with a peer's."""
+        ...
+
+    def witness(self) -> operator_pb2.WitnessResponse:
+        """Run one round of witnessing."""
+        ...
+
+    def held_checkpoints(self) -> operator_pb2.ListHeldCheckpointsResponse:
+        """Ask every peer for what it has cosigned last of this node's log."""
+        ...
+
+    def erase(self, request: operator_pb2.EraseRequest) -> operator_pb2.EraseResponse:
+        """Erase openings."""
+        ...
+
+    def note_access(self, request: operator_pb2.NoteAccessRequest) -> operator_pb2.NoteAccessResponse:
+        """Log that evidence is looked at."""
+        ...
+
 
 class _Running:
-    def __init__(self, client: ArchiveClient) -> None:
+    def __init__(self, client: ArchiveClient, operator: OperatorClient) -> None:
         self._client = client
+        self._operator = operator
 
     def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
         return self._client.search(request)
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return self._client.check(archive_pb2.CheckPeerRequest(node_id=node_id))
+
+    def reconcile(self, request: operator_pb2.ReconcileRequest) -> operator_pb2.ReconcileResponse:
+        return self._operator.reconcile(request)
+
+    def witness(self) -> operator_pb2.WitnessResponse:
+        return self._operator.witness()
+
+    def held_checkpoints(self) -> operator_pb2.ListHeldCheckpointsResponse:
+        return self._operator.held_checkpoints()
+
+    def erase(self, request: operator_pb2.EraseRequest) -> operator_pb2.EraseResponse:
+        return self._operator.erase(request)
+
+    def note_access(self, request: operator_pb2.NoteAccessRequest) -> operator_pb2.NoteAccessResponse:
+        return self._operator.note_access(request)
 
 
 class _InProcess:
@@ -46,6 +90,21 @@ class _InProcess:
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return check_message(node_id, self._node.snapshot, self._node.asking)
 
+    def reconcile(self, request: operator_pb2.ReconcileRequest) -> operator_pb2.ReconcileResponse:
+        return reconcile_message(request, self._node.snapshot, self._node.operating)
+
+    def witness(self) -> operator_pb2.WitnessResponse:
+        return witness_message(self._node.operating)
+
+    def held_checkpoints(self) -> operator_pb2.ListHeldCheckpointsResponse:
+        return held_message(self._node.snapshot, self._node.operating)
+
+    def erase(self, request: operator_pb2.EraseRequest) -> operator_pb2.EraseResponse:
+        return erase_message(request, self._node.snapshot, self._node.operating)
+
+    def note_access(self, request: operator_pb2.NoteAccessRequest) -> operator_pb2.NoteAccessResponse:
+        return note_access(request, self._node.operating)
+
 
 @contextmanager
 def local_node(folder: NodeFolder) -> Iterator[LocalNode]:
@@ -57,11 +116,12 @@ def local_node(folder: NodeFolder) -> Iterator[LocalNode]:
     found = find_running(folder)
     if found is not None:
         running, token = found
-        client = ArchiveClient(running.operator, token)
+        client, operator = ArchiveClient(running.operator, token), OperatorClient(running.operator, token)
         try:
-            yield _Running(client)
+            yield _Running(client, operator)
         finally:
             client.close()
+            operator.close()
         return
     from gateway.telemetry.events import configure
 

@@ -25,12 +25,21 @@ P = TypeVar("P", bound=Message)
 SERVICE = "/creditexchange.v1.RecordExchangeService"
 QUERY_RECORDS = f"{SERVICE}/QueryRecords"
 ECHO = f"{SERVICE}/Echo"
+AUDIT_SERVICE = "/creditexchange.v1.AuditLogService"
+GET_CHECKPOINT = f"{AUDIT_SERVICE}/GetCheckpoint"
+GET_CONSISTENCY_PROOF = f"{AUDIT_SERVICE}/GetConsistencyProof"
+ADD_CHECKPOINT = f"{AUDIT_SERVICE}/AddCheckpoint"
+GET_WITNESSED_CHECKPOINT = f"{AUDIT_SERVICE}/GetWitnessedCheckpoint"
+LIST_SHARED_ENTRIES = f"{AUDIT_SERVICE}/ListSharedEntries"
+NOTIFY_ERASURE = f"{AUDIT_SERVICE}/NotifyErasure"
 
 RECORD_QUERY_TYPE = payload_type("record-query")
 RECORD_ANSWER_TYPE = payload_type("record-answer")
 ECHO_QUERY_TYPE = payload_type("echo-query")
 ECHO_ANSWER_TYPE = payload_type("echo-answer")
 REFUSAL_TYPE = payload_type("refusal")
+ERASURE_NOTICE_TYPE = payload_type("erasure-notice")
+ERASURE_CONFIRMATION_TYPE = payload_type("erasure-confirmation")
 
 ID_BYTES = 16
 DIGEST_BYTES = 32

@@ -11,7 +11,7 @@ from datetime import timedelta
 from cryptography import x509
 
 from creditexchange.v1.reason_pb2 import Reason
-from gateway.audit import AuditLog
+from gateway.audit import AuditLog, Witness
 from gateway.clock import Clock, system_clock
 from gateway.errors import ConfigError, GatewayError
 from gateway.exchange.answering.answer import Answering
@@ -29,13 +29,17 @@ from gateway.policy.grants import Access, load_access
 from gateway.records import Registry
 from gateway.rpc.channels import Channels, TlsLeaf
 from gateway.rpc.methods import METHODS
+from gateway.rpc.operator import Operating
 from gateway.schemes import Scheme, load_scheme
+from gateway.signing.cosignature import CosignatureSigner
 from gateway.signing.key_files import read_secret
 from gateway.storage.engine import open_engine
 from gateway.storage.migrate import require_current
 from gateway.storage.node_tables import Database
 from gateway.telemetry.events import logger
 from gateway.telemetry.metrics import Metrics
+from gateway.upkeep.erasure_notices import ErasureNotices
+from gateway.upkeep.witnessing import Witnessing
 
 _log = logger("node")
 
@@ -73,6 +77,7 @@ class Node:
     card: Card
     registry: Registry
     log: AuditLog
+    witness: Witness
     metrics: Metrics
     channels: Channels
     clock: Clock
@@ -80,6 +85,16 @@ class Node:
     _tls: tuple[TlsLeaf, bytes]
     _closing: ExitStack
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Prepare the rounds of witnessing, which remember what each witness has seen."""
+        self.witnessing = Witnessing(
+            log=self.log,
+            witness=self.witness,
+            roster=lambda: self.snapshot.roster,
+            caller=self.channels,
+            metrics=self.metrics,
+        )
 
     @property
     def snapshot(self) -> Snapshot:
@@ -100,6 +115,19 @@ class Node:
     def asking(self) -> Asking:
         """The asking side."""
         return Asking(self.channels, self.log, self.metrics, self.clock)
+
+    @property
+    def operating(self) -> Operating:
+        """The operator's acts."""
+        return Operating(
+            log=self.log,
+            witness=self.witness,
+            witnessing=self.witnessing,
+            notices=ErasureNotices(self.log, self.channels, self.metrics, self.clock),
+            caller=self.channels,
+            metrics=self.metrics,
+            clock=self.clock,
+        )
 
     def adopt(self, roster: Roster, access: Access, scheme: Scheme) -> None:
         """Swap in changed peers, grants and scheme as one; calls in flight keep what they began with."""
@@ -290,6 +318,7 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         card=card,
         registry=registry,
         log=log,
+        witness=Witness(log, CosignatureSigner(config.audit.witness_name, keys.witness.private), clock),
         metrics=metrics,
         channels=Channels(lambda: node.tls[0], config.limits.message_bytes_max),
         clock=clock,

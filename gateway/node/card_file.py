@@ -16,6 +16,7 @@ from gateway.node.config import NodeConfig
 from gateway.node.folder import NodeFolder, NodeKeys
 from gateway.peers.card import CARD_DAYS, Card, build_card, read_card_file, verify_card
 from gateway.signing import dsse
+from gateway.signing.cosignature import CosignatureSigner
 from gateway.signing.signed_note import NoteSigner
 
 RENEWAL_DAYS = 60
@@ -48,6 +49,8 @@ def present_card(
         cas=[keys.tls_ca],
         log_origin=config.audit.origin,
         log_verifier_key=NoteSigner(config.audit.origin, keys.log.private).verifier.vkey,
+        witness_key=keys.witness,
+        witness_verifier_key=CosignatureSigner(config.audit.witness_name, keys.witness.private).verifier.vkey,
         scheme=scheme,
     )
     fresh = folder.card.with_suffix(".new")
@@ -63,9 +66,10 @@ def _still_says(
         card.node_id == config.node.id
         and card.names == config.node.names
         and card.endpoints == config.card.endpoints
-        and set(card.keys) == {keys.message.key_id, keys.log.key_id}
+        and set(card.keys) == {keys.message.key_id, keys.log.key_id, keys.witness.key_id}
         and [ca.public_bytes(Encoding.DER) for ca in card.cas] == [keys.tls_ca.public_bytes(Encoding.DER)]
         and card.log_origin == config.audit.origin
+        and card.witness_verifier_key.startswith(f"{config.audit.witness_name}+")
         and card.scheme == scheme.scheme_id
         and card.expires - now > timedelta(days=RENEWAL_DAYS)
     )

@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from gateway.errors import ConfigError
 from gateway.peers.card import ENDPOINTS_MAX, NODE_ID_PATTERN, is_endpoint
+from gateway.signing.cosignature import CosignatureVerifier
+from gateway.signing.signed_note import NoteError, NoteVerifier
 
 CONFIG_FILE = "node.toml"
 
@@ -44,6 +46,22 @@ def _loopback(text: str) -> str:
 def _database_url(text: str) -> str:
     if not re.match(r"(sqlite:///.|postgresql(\+psycopg)?://)", text):
         raise ValueError("write sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE")
+    return text
+
+
+def _cosignature_key(text: str) -> str:
+    try:
+        CosignatureVerifier.from_vkey(text)
+    except NoteError as error:
+        raise ValueError(f"{error.message} Copy the witness's vkey, NAME+KEYID+BASE64") from error
+    return text
+
+
+def _log_key(text: str) -> str:
+    try:
+        NoteVerifier.from_vkey(text)
+    except NoteError as error:
+        raise ValueError(f"{error.message} Copy the log's vkey, NAME+KEYID+BASE64") from error
     return text
 
 
@@ -109,12 +127,37 @@ class FederationTable(_Table):
     lies in keys/federation-E.secret. Without one the node can neither ask nor import."""
 
 
+class ForeignWitness(_Table):
+    """``[[audit.witnesses]]``: a witness that is no peer, reached over the C2SP tlog-witness protocol."""
+
+    verifier_key: Annotated[str, AfterValidator(_cosignature_key)]
+    """The witness's verifier key (vkey, type 0x04)."""
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]{1,500}$")]
+    """Its submission prefix; /add-checkpoint is added to it."""
+
+
 class AuditTable(_Table):
     """``[audit]``: the audit log."""
 
     origin: Annotated[str, Field(pattern=r"^[A-Za-z0-9./_-]{3,128}$")]
     """Name of the log in its checkpoints: a URL without scheme that you own, with the year it
     began, for example "audit.zhejiang.example/2026". It cannot be changed later."""
+    witness: Annotated[str, Field(pattern=r"^([A-Za-z0-9./_-]{3,128})?$")] = ""
+    """As whom this node cosigns the logs of others; empty = the origin's host name + "/witness"."""
+    cosign_s: float = Field(default=10.0, ge=0.5, le=3600)
+    """How often a changed log is shown to its witnesses and theirs are looked at, seconds."""
+    listen: Endpoint | None = None
+    """Address and port of an open HTTP page with the log as tiles (C2SP tlog-tiles) and the witness
+    (C2SP tlog-witness); none = not served. It holds nothing personal; a static copy does as well."""
+    witnesses: tuple[ForeignWitness, ...] = Field(default=(), max_length=16)
+    """Witnesses that are no peers. Peers are witnesses by themselves."""
+    witnessed_logs: tuple[Annotated[str, AfterValidator(_log_key)], ...] = Field(default=(), max_length=256)
+    """Verifier keys (vkey) of logs that are no peers' and that this node cosigns over HTTP."""
+
+    @property
+    def witness_name(self) -> str:
+        """As whom this node cosigns."""
+        return self.witness or f"{self.origin.split('/', 1)[0]}/witness"
 
 
 class ExchangeTable(_Table):

@@ -102,6 +102,7 @@ class NodeKeys:
 
     message: SigningKey
     log: SigningKey
+    witness: SigningKey
     evidence: bytes
     tls_ca: x509.Certificate
     tls_ca_key: Any
@@ -130,6 +131,7 @@ def load_keys(folder: NodeFolder, config: NodeConfig) -> NodeKeys:
     return NodeKeys(
         message=read_signing_key(folder.key("message.pem"), passphrase),
         log=read_signing_key(folder.key("log.pem"), passphrase),
+        witness=read_signing_key(folder.key("witness.pem"), passphrase),
         evidence=read_secret(folder.key("evidence.secret")),
         tls_ca=_read_certificate(folder.key("tls-ca.crt")),
         tls_ca_key=read_private_key(folder.key("tls-ca.pem"), passphrase),
@@ -232,7 +234,7 @@ def _make_keys(folder: NodeFolder, config: NodeConfig, now: datetime) -> list[st
     """Make each key that is missing. An existing file is never touched."""
     passphrase = passphrase_of(folder, config)
     created = []
-    for name in ("message.pem", "log.pem"):
+    for name in ("message.pem", "log.pem", "witness.pem"):
         if not folder.key(name).exists():
             write_private_key(folder.key(name), SigningKey.generate().private, passphrase)
             created.append(f"keys/{name}")

@@ -14,17 +14,28 @@ from prometheus_client import start_http_server
 from gateway import __version__
 from gateway.clock import Clock, system_clock
 from gateway.errors import AlreadyRunningError
-from gateway.exchange.answering.answer import answer_query
-from gateway.exchange.answering.echo import answer_echo
-from gateway.exchange.messages import ECHO, QUERY_RECORDS, IncomingCall, Snapshot
+from gateway.exchange.answering.handlers import peer_handlers
 from gateway.node.assemble import Node, assemble
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
 from gateway.node.reload import Reloader
 from gateway.rpc.archive import ArchiveServicer
-from gateway.rpc.guard import Guard, Handler
-from gateway.rpc.server import Health, ServerLimits, add_peer_port, drain, operator_server, peer_server
+from gateway.rpc.guard import Guard
+from gateway.rpc.local_calls import LocalCalls
+from gateway.rpc.operator import OperatorServicer
+from gateway.rpc.server import (
+    ARCHIVE_SERVICE,
+    OPERATOR_SERVICE,
+    Health,
+    ServerLimits,
+    add_peer_port,
+    drain,
+    operator_server,
+    peer_server,
+)
 from gateway.telemetry.events import configure, logger
+from gateway.upkeep.own_log import ask_witnesses
+from gateway.upkeep.witnessing import WitnessingLoop
 
 UPKEEP_S = 60.0
 ANNOUNCE_S = 1.0
@@ -76,9 +87,10 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     """Start listening and return; the caller holds the node's lock. Raises as :func:`serve`."""
     node = assemble(folder, clock)
     configure(node.config.log.level)
+    _require_not_rolled_back(node)
     limits, health = _limits(node), Health()
     guard = Guard(lambda: node.snapshot, node.metrics, clock, node.config.limits.threads)
-    peers = peer_server(guard, _handlers(node), limits, health)
+    peers = peer_server(guard, peer_handlers(node.answering, node.witness), limits, health)
     listen = node.config.listen
     try:
         port = add_peer_port(peers, listen.peers, lambda: node.tls)
@@ -88,19 +100,26 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
         raise
     running = RunningNode(_pid(), _with_port(listen.peers, port), listen.operator, listen.metrics)
     token = announce(folder, running)
-    archive = ArchiveServicer(lambda: node.snapshot, node.asking, token)
-    operator, _ = operator_server(archive.rpcs(), listen.operator, health)
+    calls = LocalCalls(token)
+    services = {
+        ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, node.asking, calls).rpcs(),
+        OPERATOR_SERVICE: OperatorServicer(lambda: node.snapshot, node.operating, calls).rpcs(),
+    }
+    operator, _ = operator_server(services, listen.operator, health)
     reloader = Reloader(node)
+    witnessing = WitnessingLoop(node.witnessing, node.config.audit.cosign_s)
     keep_up(node)
     peers.start()
     operator.start()
     reloader.start()
+    witnessing.start()
     health.set_serving(True)
     _log.info("serving", node=node.config.node.id, peers=running.peers, card_serial=node.card.serial)
 
     def stop() -> None:
         _log.info("draining", node=node.config.node.id)
         reloader.stop()
+        witnessing.stop()
         health.set_serving(False)
         guard.drain(ANNOUNCE_S, node.config.limits.drain_s)
         drain(peers, health, GRACE_S).wait()
@@ -115,26 +134,29 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     return Serving(node, running, reloader, stop)
 
 
+def _require_not_rolled_back(node: Node) -> None:
+    """Ask the peers whether they hold a head of this log that the store does not continue.
+
+    Raises:
+        AuditLogError: one does.
+    """
+    found, answered = ask_witnesses(list(node.snapshot.roster.peers.values()), node.channels, node.log)
+    if found:
+        node.close()
+        raise found[0].error
+    if node.snapshot.roster.peers and not answered:
+        _log.warning("no peer could be asked whether this log was rolled back; they are asked again later")
+
+
 def keep_up(node: Node) -> None:
     """Refresh the gauges that follow from databases, forget expired message ids, renew the TLS leaf."""
     node.metrics.build.labels(__version__).set(1)
     node.metrics.log_entries.set_function(lambda: node.log.size)
     node.metrics.records_held.set(node.registry.count())
     node.log.purge_seen()
+    node.operating.notices.deliver(node.snapshot)
     if node.renew_leaf_if_due():
         _log.info("TLS leaf renewed", node=node.config.node.id)
-
-
-def _handlers(node: Node) -> dict[str, Handler]:
-    answering = node.answering
-
-    def query(request: bytes, call: IncomingCall, snapshot: Snapshot) -> bytes:
-        return answer_query(request, call, snapshot, answering)
-
-    def echo(request: bytes, call: IncomingCall, snapshot: Snapshot) -> bytes:
-        return answer_echo(request, call, snapshot, answering)
-
-    return {QUERY_RECORDS: query, ECHO: echo}
 
 
 def _limits(node: Node) -> ServerLimits:

@@ -15,14 +15,17 @@ from creditexchange.v1.envelope_pb2 import SignedMessage
 from creditexchange.v1.node_pb2 import (
     KEY_ROLE_LOG,
     KEY_ROLE_MESSAGE,
+    KEY_ROLE_WITNESS,
     KeyRole,
     LogDescription,
     NodeCard,
     NodeKey,
+    WitnessDescription,
 )
 from creditexchange.v1.record_pb2 import LocalizedText, SchemeReference
 from gateway.errors import CardError, EnvelopeError
 from gateway.signing import dsse
+from gateway.signing.cosignature import CosignatureVerifier
 from gateway.signing.envelope import open_envelope, parse_strictly, payload_type, seal
 from gateway.signing.signed_note import NoteError, NoteVerifier
 from gateway.signing.suites import SigningKey, VerifyingKey
@@ -69,6 +72,8 @@ class Card:
     cas: tuple[x509.Certificate, ...]
     log_origin: str
     log_verifier_key: str
+    witness_verifier_key: str
+    """C2SP verifier key under which the node cosigns other logs; empty when it is no witness."""
     scheme: str
     protocol_version: int
     oldest_version_accepted: int
@@ -79,6 +84,17 @@ class Card:
     def live_keys(self, role: KeyRole.ValueType, now: datetime) -> dict[str, VerifyingKey]:
         """Return the keys that may be used in ``role`` at ``now``, by key id."""
         return {i: k.key for i, k in self.keys.items() if k.role == role and k.is_live(now)}
+
+    @property
+    def log_verifier(self) -> NoteVerifier:
+        """What verifies the node's checkpoints."""
+        return NoteVerifier.from_vkey(self.log_verifier_key)
+
+    @property
+    def witness_verifier(self) -> CosignatureVerifier | None:
+        """What verifies the node's cosignatures, if it is a witness."""
+        key = self.witness_verifier_key
+        return CosignatureVerifier.from_vkey(key) if key else None
 
     @property
     def ca_pem(self) -> bytes:
@@ -99,9 +115,13 @@ def build_card(
     cas: Sequence[x509.Certificate],
     log_origin: str,
     log_verifier_key: str,
+    witness_key: SigningKey,
+    witness_verifier_key: str,
     scheme: SchemeReference | None,
 ) -> SignedMessage:
     """Return this node's card, signed by its message key."""
+    roles = ((message_key, KEY_ROLE_MESSAGE), (log_key, KEY_ROLE_LOG), (witness_key, KEY_ROLE_WITNESS))
+    witness_name = witness_verifier_key.split("+", 1)[0]
     card = NodeCard(
         protocol_version=PROTOCOL_VERSION,
         oldest_version_accepted=PROTOCOL_VERSION,
@@ -109,13 +129,11 @@ def build_card(
         names=[LocalizedText(language=k, text=v) for k, v in sorted(names.items())],
         serial=serial,
         endpoints=list(endpoints),
-        keys=[
-            NodeKey(key_id=message_key.key_id, spki=message_key.verifying.spki, role=KEY_ROLE_MESSAGE),
-            NodeKey(key_id=log_key.key_id, spki=log_key.verifying.spki, role=KEY_ROLE_LOG),
-        ],
+        keys=[NodeKey(key_id=key.key_id, spki=key.verifying.spki, role=role) for key, role in roles],
         tls_ca_certificates=[ca.public_bytes(Encoding.DER) for ca in cas],
         log=LogDescription(origin=log_origin, verifier_key=log_verifier_key),
         scheme=scheme,
+        witness=WitnessDescription(name=witness_name, verifier_key=witness_verifier_key),
     )
     card.issue_time.FromDatetime(issued)
     card.expire_time.FromDatetime(expires)
@@ -175,6 +193,7 @@ def verify_card(message: SignedMessage) -> Card:
         cas=_read_cas(draft),
         log_origin=draft.log.origin,
         log_verifier_key=draft.log.verifier_key,
+        witness_verifier_key=draft.witness.verifier_key,
         scheme=draft.scheme.scheme_id,
         protocol_version=draft.protocol_version,
         oldest_version_accepted=draft.oldest_version_accepted,
@@ -268,6 +287,8 @@ def _require_form(draft: NodeCard) -> None:
     if len(draft.maintenance) > MAINTENANCE_MAX:
         raise CardError(f"maintenance: at most {MAINTENANCE_MAX} windows.")
     _require_log_key(draft)
+    if draft.HasField("witness"):
+        _require_witness_key(draft)
 
 
 def _require_log_key(draft: NodeCard) -> None:
@@ -280,6 +301,18 @@ def _require_log_key(draft: NodeCard) -> None:
     log_keys = {entry.spki for entry in draft.keys if entry.role == KEY_ROLE_LOG}
     if verifier.name != draft.log.origin or spki not in log_keys:
         raise CardError("log: the verifier key is not a log key of this card under the log's name.")
+
+
+def _require_witness_key(draft: NodeCard) -> None:
+    """The witness's verifier key must be one of the card's own witness keys, under the witness's name."""
+    try:
+        verifier = CosignatureVerifier.from_vkey(draft.witness.verifier_key)
+    except NoteError as error:
+        raise CardError(f"witness: {error.message}") from error
+    spki = verifier.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    witness_keys = {entry.spki for entry in draft.keys if entry.role == KEY_ROLE_WITNESS}
+    if verifier.name != draft.witness.name or spki not in witness_keys:
+        raise CardError("witness: the verifier key is not a witness key of this card under its name.")
 
 
 def is_endpoint(text: str) -> bool:

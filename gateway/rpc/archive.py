@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import grpc
-from google.protobuf.message import Message
-from grpc_status import rpc_status
 
 from creditexchange.v1 import archive_pb2
-from gateway.errors import CallerError, EnvelopeError, GatewayError, PeerFaultError
+from gateway.errors import CallerError, PeerFaultError
 from gateway.exchange.asking.ask import Asking, ask
 from gateway.exchange.asking.check import check_peer
 from gateway.exchange.asking.question import Archive, ArchiveEntry, Question
@@ -20,14 +14,9 @@ from gateway.exchange.messages import Snapshot
 from gateway.learners.identifier import RESIDENT_ID
 from gateway.peers.roster import Peer
 from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
-from gateway.rpc.guard import incident_of
+from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
+from gateway.rpc.methods import DEADLINE_S_MAX
 from gateway.rpc.server import ARCHIVE_SERVICE
-from gateway.signing.envelope import parse
-
-Q = TypeVar("Q", bound=Message)
-
-DEADLINE_S_MAX = 30.0
-TOKEN_METADATA = "authorization"  # noqa: S105 - the name of a header
 
 
 def archive_of(request: archive_pb2.SearchRecordsRequest, snapshot: Snapshot, node: Asking) -> Archive:
@@ -49,7 +38,7 @@ def archive_of(request: archive_pb2.SearchRecordsRequest, snapshot: Snapshot, no
         learner_identifier=request.learner_identifier,
         purpose=request.purpose,
         kinds=kinds,
-        peers=_peers_of(list(request.peers), snapshot),
+        peers=peers_of(list(request.peers), snapshot),
         legal_basis=request.legal_basis,
         deadline_s=min(request.deadline_ms / 1000 or snapshot.settings.deadline_s, DEADLINE_S_MAX),
     )
@@ -82,7 +71,7 @@ def check_message(node_id: str, snapshot: Snapshot, node: Asking) -> archive_pb2
     Raises:
         CallerError: the peer is unknown.
     """
-    (peer,) = _peers_of([node_id], snapshot)
+    (peer,) = peers_of([node_id], snapshot)
     try:
         check = check_peer(peer, snapshot, node, snapshot.settings.deadline_s)
     except PeerFaultError as fault:
@@ -99,17 +88,17 @@ def check_message(node_id: str, snapshot: Snapshot, node: Asking) -> archive_pb2
 
 @dataclass(frozen=True)
 class ArchiveServicer:
-    """The handlers of ArchiveService; ``token`` is what a caller must present."""
+    """The handlers of ArchiveService."""
 
     snapshot: Callable[[], Snapshot]
     node: Asking
-    token: str
+    calls: LocalCalls
 
-    def rpcs(self) -> dict[str, Callable[[bytes, grpc.ServicerContext], bytes]]:
+    def rpcs(self) -> LocalRpcs:
         """Return the handlers by method name."""
         return {
-            "SearchRecords": self._guarded(archive_pb2.SearchRecordsRequest, self._search),
-            "CheckPeer": self._guarded(archive_pb2.CheckPeerRequest, self._check),
+            "SearchRecords": self.calls.guarded(archive_pb2.SearchRecordsRequest, self._search),
+            "CheckPeer": self.calls.guarded(archive_pb2.CheckPeerRequest, self._check),
         }
 
     def _search(self, request: archive_pb2.SearchRecordsRequest) -> bytes:
@@ -118,73 +107,22 @@ class ArchiveServicer:
     def _check(self, request: archive_pb2.CheckPeerRequest) -> bytes:
         return check_message(request.node_id, self.snapshot(), self.node).SerializeToString()
 
-    def _guarded(
-        self, kind: type[Q], handler: Callable[[Q], bytes]
-    ) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-        def handle(request: bytes, context: grpc.ServicerContext) -> bytes:
-            try:
-                self._require_token(context)
-                return handler(parse(kind, request, "request"))
-            except (CallerError, EnvelopeError) as error:
-                code, text = grpc.StatusCode.INVALID_ARGUMENT, str(error)
-            except PermissionError as error:
-                code, text = grpc.StatusCode.UNAUTHENTICATED, str(error)
-            except GatewayError as error:
-                code, text = grpc.StatusCode.FAILED_PRECONDITION, str(error)
-            except Exception as defect:  # noqa: BLE001 - what is not ours must not reach the caller
-                refused = incident_of(defect, f"/{ARCHIVE_SERVICE}")
-                code, text = grpc.StatusCode.INTERNAL, f"incident {refused.details['incident']}"
-            context.abort(code, text)
-            raise AssertionError("abort returned")
 
-        return handle
-
-    def _require_token(self, context: grpc.ServicerContext) -> None:
-        presented = dict(context.invocation_metadata()).get(TOKEN_METADATA, b"")
-        text = presented.decode("ascii", "replace") if isinstance(presented, bytes) else presented
-        if not hmac.compare_digest(text.encode(), f"Bearer {self.token}".encode()):
-            raise PermissionError("the operator token is needed; it stands in the node's run/ folder.")
-
-
-class ArchiveClient:
+class ArchiveClient(LocalClient):
     """Calls the ArchiveService of a running node."""
 
-    def __init__(self, address: str, token: str) -> None:
-        self._channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
-        self._metadata = ((TOKEN_METADATA, f"Bearer {token}"),)
+    service = ARCHIVE_SERVICE
 
     def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
-        """See ``ArchiveService.SearchRecords``; raises as :meth:`_call`."""
-        return self._call("SearchRecords", request, archive_pb2.SearchRecordsResponse)
+        """See ``ArchiveService.SearchRecords``; raises as :meth:`LocalClient.call`."""
+        return self.call("SearchRecords", request, archive_pb2.SearchRecordsResponse)
 
     def check(self, request: archive_pb2.CheckPeerRequest) -> archive_pb2.CheckPeerResponse:
-        """See ``ArchiveService.CheckPeer``; raises as :meth:`_call`."""
-        return self._call("CheckPeer", request, archive_pb2.CheckPeerResponse)
-
-    def close(self) -> None:
-        """Close the channel."""
-        self._channel.close()
-
-    def _call(self, name: str, request: Message, kind: type[Q]) -> Q:
-        """Call one method.
-
-        Raises:
-            CallerError: an argument is wrong.
-            GatewayError: the node cannot be reached or cannot do it.
-        """
-        call: Any = self._channel.unary_unary(f"/{ARCHIVE_SERVICE}/{name}")
-        try:
-            response = call(request.SerializeToString(), timeout=DEADLINE_S_MAX + 15, metadata=self._metadata)
-        except grpc.RpcError as error:
-            status = rpc_status.from_call(error)
-            text = status.message if status is not None else error.details() or error.code().name
-            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
-                raise CallerError(text) from error
-            raise GatewayError(f"the node did not do it: {text}") from error
-        return parse(kind, response, "response")
+        """See ``ArchiveService.CheckPeer``; raises as :meth:`LocalClient.call`."""
+        return self.call("CheckPeer", request, archive_pb2.CheckPeerResponse)
 
 
-def _peers_of(names: list[str], snapshot: Snapshot) -> tuple[Peer, ...]:
+def peers_of(names: list[str], snapshot: Snapshot) -> tuple[Peer, ...]:
     """Return the named peers, all active ones when none is named."""
     known = snapshot.roster.peers
     if not names:

@@ -15,6 +15,7 @@ import grpc
 
 from gateway.clock import Clock, monotonic_s
 from gateway.errors import RefusedError
+from gateway.exchange.answering.handlers import Handler
 from gateway.exchange.messages import IncomingCall, Snapshot
 from gateway.peers.roster import Peer
 from gateway.peers.tls_identity import TlsIdentities
@@ -23,9 +24,6 @@ from gateway.rpc.methods import DEADLINE_S_MAX, DEADLINE_S_MIN, Method
 from gateway.rpc.status import status_of
 from gateway.telemetry.events import logger
 from gateway.telemetry.metrics import ANSWERING, UNKNOWN, Metrics
-
-Handler = Callable[[bytes, IncomingCall, Snapshot], bytes]
-"""Takes the request's bytes, the call and one snapshot; returns the response's bytes."""
 
 UNVERIFIED = frozenset({"INVALID_SIGNATURE", "UNKNOWN_KEY", "PEER_IDENTITY_MISMATCH"})
 

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from creditexchange.v1 import exchange_pb2
-from gateway.exchange.messages import ECHO, QUERY_RECORDS
+from creditexchange.v1 import audit_pb2, exchange_pb2
+from gateway.exchange.messages import (
+    ADD_CHECKPOINT,
+    ECHO,
+    GET_CHECKPOINT,
+    GET_CONSISTENCY_PROOF,
+    GET_WITNESSED_CHECKPOINT,
+    LIST_SHARED_ENTRIES,
+    NOTIFY_ERASURE,
+    QUERY_RECORDS,
+)
 
 DEADLINE_S_MAX = 30
 DEADLINE_S_MIN = 0.02
@@ -25,11 +34,22 @@ class Method:
 METHODS = (
     Method(QUERY_RECORDS, is_logged=True),
     Method(ECHO, is_logged=False),
+    Method(GET_CHECKPOINT, is_logged=False),
+    Method(GET_CONSISTENCY_PROOF, is_logged=False),
+    Method(ADD_CHECKPOINT, is_logged=False),
+    Method(GET_WITNESSED_CHECKPOINT, is_logged=False),
+    Method(LIST_SHARED_ENTRIES, is_logged=False),
+    Method(NOTIFY_ERASURE, is_logged=True),
 )
-"""Every RPC of RecordExchangeService."""
+"""Every RPC of the peer port."""
 
 
 def declared_methods() -> frozenset[str]:
     """Return the full names of all RPCs that the contract declares for peers."""
-    service = exchange_pb2.DESCRIPTOR.services_by_name["RecordExchangeService"]
-    return frozenset(f"/{service.full_name}/{method.name}" for method in service.methods)
+    services = (
+        exchange_pb2.DESCRIPTOR.services_by_name["RecordExchangeService"],
+        audit_pb2.DESCRIPTOR.services_by_name["AuditLogService"],
+    )
+    return frozenset(
+        f"/{service.full_name}/{method.name}" for service in services for method in service.methods
+    )

@@ -13,12 +13,15 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gateway.errors import AlreadyRunningError
+from gateway.exchange.answering.handlers import Handler
 from gateway.rpc.channels import TlsLeaf
-from gateway.rpc.guard import Guard, Handler
+from gateway.rpc.guard import Guard
 from gateway.rpc.methods import METHODS, declared_methods
 
 EXCHANGE_SERVICE = "creditexchange.v1.RecordExchangeService"
+AUDIT_SERVICE = "creditexchange.v1.AuditLogService"
 ARCHIVE_SERVICE = "creditexchange.v1.ArchiveService"
+OPERATOR_SERVICE = "creditexchange.v1.OperatorService"
 OPERATOR_THREADS = 8
 SPARE_THREADS = 4
 """Threads beyond the calls that are answered at once: they refuse the rest without delay."""
@@ -52,7 +55,7 @@ class Health:
         status = (
             health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         )
-        for service in ("", EXCHANGE_SERVICE, ARCHIVE_SERVICE):
+        for service in ("", EXCHANGE_SERVICE, AUDIT_SERVICE, ARCHIVE_SERVICE, OPERATOR_SERVICE):
             self.servicer.set(service, status)
 
 
@@ -70,13 +73,15 @@ def peer_server(
         maximum_concurrent_rpcs=(limits.threads + SPARE_THREADS) * 4,
         options=_limit_options(limits),
     )
-    rpcs: dict[str, Any] = {
-        method.name.rsplit("/", 1)[1]: grpc.unary_unary_rpc_method_handler(
-            guard.wrap(method, handlers[method.name])
-        )
-        for method in METHODS
-    }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(EXCHANGE_SERVICE, rpcs),))
+    for service in (EXCHANGE_SERVICE, AUDIT_SERVICE):
+        rpcs: dict[str, Any] = {
+            method.name.rsplit("/", 1)[1]: grpc.unary_unary_rpc_method_handler(
+                guard.wrap(method, handlers[method.name])
+            )
+            for method in METHODS
+            if method.name.startswith(f"/{service}/")
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, rpcs),))
     health_pb2_grpc.add_HealthServicer_to_server(health_state.servicer, server)
     return server
 
@@ -94,9 +99,11 @@ def add_peer_port(server: grpc.Server, address: str, tls: Callable[[], tuple[Tls
 
 
 def operator_server(
-    rpcs: Mapping[str, Callable[[bytes, grpc.ServicerContext], bytes]], address: str, health_state: Health
+    services: Mapping[str, Mapping[str, Callable[[bytes, grpc.ServicerContext], bytes]]],
+    address: str,
+    health_state: Health,
 ) -> tuple[grpc.Server, int]:
-    """Build and bind the loopback server for local applications: archive, health, reflection.
+    """Build and bind the loopback server: ``services`` by name, health, reflection.
 
     Raises:
         AlreadyRunningError: the port is taken.
@@ -106,10 +113,13 @@ def operator_server(
         maximum_concurrent_rpcs=OPERATOR_THREADS * 4,
         options=[("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", 32)],
     )
-    handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(rpc) for name, rpc in rpcs.items()}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(ARCHIVE_SERVICE, handlers),))
+    for service, rpcs in services.items():
+        handlers: dict[str, Any] = {
+            name: grpc.unary_unary_rpc_method_handler(rpc) for name, rpc in rpcs.items()
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     health_pb2_grpc.add_HealthServicer_to_server(health_state.servicer, server)
-    names = (ARCHIVE_SERVICE, EXCHANGE_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    names = (*services, EXCHANGE_SERVICE, AUDIT_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     return server, _bind(address, lambda: server.add_insecure_port(address))
 

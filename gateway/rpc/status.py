@@ -59,6 +59,11 @@ CODES: dict[str, grpc.StatusCode] = {
     "ANSWER_TOO_LARGE": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "TLS_TOO_OLD": grpc.StatusCode.UNAUTHENTICATED,
     "INTERNAL": grpc.StatusCode.INTERNAL,
+    "UNKNOWN_LOG": grpc.StatusCode.NOT_FOUND,
+    "CHECKPOINT_UNSIGNED": grpc.StatusCode.PERMISSION_DENIED,
+    "CHECKPOINT_OUTDATED": grpc.StatusCode.ABORTED,
+    "CHECKPOINT_INCONSISTENT": grpc.StatusCode.FAILED_PRECONDITION,
+    "SIZE_OUT_OF_RANGE": grpc.StatusCode.OUT_OF_RANGE,
 }
 """The gRPC code of every reason. A test proves this, the enum and docs/protocol.md equal."""
 

@@ -43,6 +43,11 @@ class NoteSignature:
     key_id: bytes
     signature: bytes
 
+    @property
+    def line(self) -> str:
+        """The line itself, ending in a line feed."""
+        return f"{_LINE_START}{self.name} {b64encode(self.key_id + self.signature).decode()}\n"
+
 
 @dataclass(frozen=True, slots=True)
 class SignedNote:

@@ -37,6 +37,7 @@ class EntryRow:
     leaf: bytes
     leaf_hash: bytes
     exchange_id: bytes
+    peer: str
     logged_at: int
 
 
@@ -78,11 +79,14 @@ def update_tree(transaction: Transaction, origin: str, tree: TreeRow) -> None:
     )
 
 
-def insert_entries(transaction: Transaction, rows: Sequence[tuple[int, bytes, bytes, bytes, int]]) -> None:
-    """Insert (idx, leaf, leaf_hash, exchange_id, logged_at)."""
+def insert_entries(
+    transaction: Transaction, rows: Sequence[tuple[int, bytes, bytes, bytes, str, int]]
+) -> None:
+    """Insert (idx, leaf, leaf_hash, exchange_id, peer, logged_at)."""
     execute_many(
         transaction,
-        "INSERT INTO audit_entry (idx, leaf, leaf_hash, exchange_id, logged_at) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO audit_entry (idx, leaf, leaf_hash, exchange_id, peer, logged_at) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
         rows,
     )
 
@@ -139,7 +143,7 @@ def read_last_index(transaction: Transaction) -> int:
     return -1 if row is None or row[0] is None else int(row[0])
 
 
-_ENTRY = "SELECT idx, leaf, leaf_hash, exchange_id, logged_at FROM audit_entry"
+_ENTRY = "SELECT idx, leaf, leaf_hash, exchange_id, peer, logged_at FROM audit_entry"
 
 
 def read_entries_of_exchange(transaction: Transaction, exchange_id: bytes) -> list[EntryRow]:
@@ -171,51 +175,77 @@ def read_entries_before(transaction: Transaction, idx: int, count: int) -> list[
 
 
 def stream_entries(transaction: Transaction, start: int, end: int) -> Iterator[Row]:
-    """Yield (idx, leaf, leaf_hash, exchange_id, logged_at) for start <= idx < end, in order."""
+    """Yield (idx, leaf, leaf_hash, exchange_id, peer, logged_at) for start <= idx < end, in order."""
     statement = f"{_ENTRY} WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?"
     while rows := fetch_all(transaction, statement, (start, end, PAGE_ROWS)):
         yield from rows
         start = rows[-1][0] + 1
 
 
-def stream_nodes(transaction: Transaction, end: int) -> Iterator[Row]:
-    """Yield (position, hash) of the nodes below position ``end``, in order."""
+def stream_nodes(transaction: Transaction, start: int, end: int) -> Iterator[Row]:
+    """Yield (position, hash) of the nodes with start <= position < end, in order."""
     statement = (
         "SELECT position, hash FROM audit_node WHERE position > ? AND position < ? ORDER BY position LIMIT ?"
     )
-    last = -1
+    last = start - 1
     while rows := fetch_all(transaction, statement, (last, end, PAGE_ROWS)):
         yield from rows
         last = rows[-1][0]
 
 
-def stream_checkpoints(transaction: Transaction) -> Iterator[tuple[int, str]]:
-    """Yield (size, note) of every checkpoint, the smallest first."""
+def stream_checkpoints(transaction: Transaction, after: int) -> Iterator[tuple[int, str]]:
+    """Yield (size, note) of every checkpoint of more than ``after`` entries, the smallest first."""
     statement = "SELECT size, note FROM audit_checkpoint WHERE size > ? ORDER BY size LIMIT ?"
-    last = -1
+    last = after
     while rows := fetch_all(transaction, statement, (last, PAGE_ROWS)):
         yield from ((int(row[0]), str(row[1])) for row in rows)
         last = rows[-1][0]
 
 
-def keep_peer_checkpoint(
-    transaction: Transaction, key: tuple[str, int, bytes], note: str, source: str, seen_at: int
-) -> tuple[str, ...]:
-    """Keep a peer's head (origin, size, root); return the notes with another root for that size."""
-    execute(
-        transaction,
-        "INSERT INTO peer_checkpoint (origin, size, root, note, source, seen_at) VALUES (?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT DO NOTHING",
-        (*key, note, source, seen_at),
-    )
-    rows = fetch_all(
-        transaction, "SELECT note FROM peer_checkpoint WHERE origin = ? AND size = ? AND root <> ?", key
-    )
-    return tuple(row[0] for row in rows)
+def rename_log(transaction: Transaction, origin: str, new_origin: str, size: int) -> None:
+    """Close the log's name ``origin`` at ``size`` entries and go on as ``new_origin``."""
+    execute(transaction, "INSERT INTO audit_origin (since_size, origin) VALUES (?, ?)", (size, origin))
+    execute(transaction, "UPDATE audit_tree SET origin = ? WHERE origin = ?", (new_origin, origin))
+
+
+def read_closed_origins(transaction: Transaction) -> list[tuple[int, str]]:
+    """Return (size, origin) of each name under which the log was closed, the earliest first."""
+    rows = fetch_all(transaction, "SELECT since_size, origin FROM audit_origin ORDER BY since_size")
+    return [(int(row[0]), str(row[1])) for row in rows]
+
+
+def read_entry(transaction: Transaction, idx: int) -> EntryRow | None:
+    """Return one entry."""
+    row = fetch_one(transaction, f"{_ENTRY} WHERE idx = ?", (idx,))
+    return None if row is None else _entry(row)
+
+
+def read_entries_with(
+    transaction: Transaction, peer: str, start: int, end: int, count: int
+) -> list[EntryRow]:
+    """Return up to ``count`` entries of exchanges with ``peer``, start <= index < end, the oldest first."""
+    statement = f"{_ENTRY} WHERE peer = ? AND idx >= ? AND idx < ? ORDER BY idx LIMIT ?"
+    return [_entry(row) for row in fetch_all(transaction, statement, (peer, start, end, count))]
+
+
+def read_index_since(transaction: Transaction, logged_at: int, size: int) -> int:
+    """Return the first index below ``size`` of an entry logged at ``logged_at`` or later, else ``size``.
+
+    The times of entries never fall, so this halves the range until one is left.
+    """
+    low, high = 0, size
+    while low < high:
+        middle = (low + high) // 2
+        row = fetch_one(transaction, "SELECT logged_at FROM audit_entry WHERE idx = ?", (middle,))
+        if row is not None and _integer(row[0]) < logged_at:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def _entry(row: Row) -> EntryRow:
-    return EntryRow(row[0], _bytes(row[1]), _bytes(row[2]), _bytes(row[3]), _integer(row[4]))
+    return EntryRow(row[0], _bytes(row[1]), _bytes(row[2]), _bytes(row[3]), str(row[4]), _integer(row[5]))
 
 
 def _bytes(value: object) -> bytes:

@@ -97,6 +97,25 @@ def reading(engine: Engine) -> Iterator[Connection]:
         raise StorageError(*_explained(error, engine)) from error
 
 
+def scrub(engine: Engine) -> bool:
+    """Remove what was deleted from the database's files; return whether nothing of it is left there.
+
+    SQLite overwrites deleted rows (``secure_delete``) and empties its write-ahead log, unless somebody
+    is reading from it just now. PostgreSQL writes the tables of keys and learners anew; its own
+    write-ahead log holds the old bytes until it is recycled.
+
+    Raises:
+        StorageError: the database cannot be written.
+    """
+    with reading(engine) as connection:
+        if engine.url.get_backend_name() == "sqlite":
+            busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            return not busy
+        for table in ("evidence_key", "evidence", "subject_index"):
+            connection.exec_driver_sql(f"VACUUM (FULL) {table}")
+    return True
+
+
 def database_name(engine: Engine) -> str:
     """What to call the database in a message: the file, or host and database, never a password."""
     url = engine.url

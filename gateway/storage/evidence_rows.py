@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.storage.driver_sql import Row, execute_many, fetch_all, fetch_one
+from gateway.storage.driver_sql import Row, execute, execute_many, fetch_all, fetch_one
 from gateway.storage.node_tables import Transaction
 
 
@@ -34,6 +34,25 @@ class SealedPart:
     wrapped_key: bytes
     wrapped_by: bytes
     expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartRow:
+    """One part of an entry's openings, and the exchange that it belongs to."""
+
+    idx: int
+    part: int
+    peer: str
+    exchange_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRow:
+    """An erasure of which a peer is to be told."""
+
+    notice_id: bytes
+    peer: str
+    body: bytes
 
 
 def insert_evidence(
@@ -104,27 +123,66 @@ def read_indexes_of_subject(transaction: Transaction, subject_ref: bytes) -> lis
     return [row[0] for row in rows]
 
 
-def delete_subject(transaction: Transaction, subject_ref: bytes) -> int:
-    """Erase every opening about one learner: keys, ciphertext and index. Returns how many parts."""
-    parts = fetch_all(
-        transaction, "SELECT idx, part FROM subject_index WHERE subject_ref = ?", (subject_ref,)
+def read_parts_of_subjects(transaction: Transaction, subject_refs: Sequence[bytes]) -> list[PartRow]:
+    """Return every part of openings about learners, by any of their references."""
+    marks = ", ".join("?" * len(subject_refs))
+    statement = f"{_PART} WHERE s.subject_ref IN ({marks}) ORDER BY s.idx, s.part"
+    return [_part(row) for row in fetch_all(transaction, statement, tuple(subject_refs))]
+
+
+def read_expired_parts(transaction: Transaction, now_ms: int, count: int) -> list[PartRow]:
+    """Return up to ``count`` parts of openings whose time is over."""
+    rows = fetch_all(
+        transaction,
+        "SELECT k.idx, k.part, e.peer, e.exchange_id FROM evidence_key k JOIN audit_entry e ON e.idx = k.idx "
+        "WHERE k.expires_at < ? ORDER BY k.idx, k.part LIMIT ?",
+        (now_ms, count),
     )
-    _delete_parts(transaction, parts)
-    return len(parts)
+    return [_part(row) for row in rows]
 
 
-def delete_expired(transaction: Transaction, now_ms: int) -> int:
-    """Erase the openings whose time is over. Returns how many parts."""
-    parts = fetch_all(transaction, "SELECT idx, part FROM evidence_key WHERE expires_at < ?", (now_ms,))
-    _delete_parts(transaction, parts)
-    return len(parts)
-
-
-def _delete_parts(transaction: Transaction, parts: Sequence[Row]) -> None:
-    keys = [(row[0], row[1]) for row in parts]
+def delete_parts(transaction: Transaction, parts: Sequence[PartRow]) -> None:
+    """Erase parts of openings: keys, ciphertext, and the index of whom they are about."""
+    keys = [(part.idx, part.part) for part in parts]
     for statement in (
         "DELETE FROM evidence_key WHERE idx = ? AND part = ?",
         "DELETE FROM evidence WHERE idx = ? AND part = ?",
         "DELETE FROM subject_index WHERE idx = ? AND part = ?",
     ):
         execute_many(transaction, statement, keys)
+
+
+def insert_notice(transaction: Transaction, notice_id: bytes, peer: str, body: bytes, now_ms: int) -> None:
+    """Queue an erasure notice for a peer."""
+    execute(
+        transaction,
+        "INSERT INTO erasure_notice (notice_id, peer, body, created_at, delivered_at) VALUES (?, ?, ?, ?, 0)",
+        (notice_id, peer, body, now_ms),
+    )
+
+
+def read_pending_notices(transaction: Transaction) -> list[NoticeRow]:
+    """Return the notices that no peer has confirmed, the oldest first."""
+    rows = fetch_all(
+        transaction,
+        "SELECT notice_id, peer, body FROM erasure_notice WHERE delivered_at = 0 "
+        "ORDER BY created_at, notice_id",
+    )
+    return [NoticeRow(bytes(row[0]), row[1], bytes(row[2])) for row in rows]
+
+
+def mark_delivered(transaction: Transaction, notice_id: bytes, now_ms: int) -> None:
+    """Note that the peer has confirmed a notice."""
+    execute(
+        transaction, "UPDATE erasure_notice SET delivered_at = ? WHERE notice_id = ?", (now_ms, notice_id)
+    )
+
+
+_PART = (
+    "SELECT DISTINCT s.idx, s.part, e.peer, e.exchange_id FROM subject_index s "
+    "JOIN audit_entry e ON e.idx = s.idx"
+)
+
+
+def _part(row: Row) -> PartRow:
+    return PartRow(row[0], row[1], str(row[2]), bytes(row[3]))

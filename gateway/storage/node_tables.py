@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -49,9 +50,12 @@ AUDIT_ENTRY = Table(
     Column("leaf", LargeBinary, nullable=False),
     Column("leaf_hash", LargeBinary, nullable=False),
     Column("exchange_id", LargeBinary, nullable=False, index=True),
+    Column("peer", Text, nullable=False),
     Column("logged_at", BigInteger, nullable=False),
+    Index("audit_entry_peer", "peer", "idx"),
 )
-"""Insert-only. ``leaf`` is what was hashed, byte for byte."""
+"""Insert-only. ``leaf`` is what was hashed, byte for byte; the columns after ``leaf_hash`` repeat
+members of it, so that entries are found. ``peer`` is the other node of an exchange."""
 
 AUDIT_NODE = Table(
     "audit_node",
@@ -69,6 +73,114 @@ AUDIT_CHECKPOINT = Table(
     Column("note", Text, nullable=False),
 )
 """Insert-only. Every checkpoint that was ever signed, one for each group of entries."""
+
+AUDIT_ORIGIN = Table(
+    "audit_origin",
+    NODE_METADATA,
+    Column("since_size", _INDEX, primary_key=True, autoincrement=False),
+    Column("origin", Text, nullable=False),
+)
+"""Insert-only. Names under which the log was closed: checkpoints of at most ``since_size`` entries
+that were signed before that bear ``origin``."""
+
+AUDIT_COSIGNATURE = Table(
+    "audit_cosignature",
+    NODE_METADATA,
+    Column("witness", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("time_s", BigInteger, nullable=False),
+    Column("line", Text, nullable=False),
+    PrimaryKeyConstraint("witness", "size"),
+)
+"""What witnesses signed under this log's checkpoints: the newest line of each hour and witness."""
+
+WITNESSED_LOG = Table(
+    "witnessed_log",
+    NODE_METADATA,
+    Column("origin", Text, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+"""The largest consistent head of each log for which this node is a witness, with its cosignature."""
+
+PEER_CONFLICT = Table(
+    "peer_conflict",
+    NODE_METADATA,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("other_note", Text, nullable=False),
+    Column("proof", LargeBinary, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("found_at", BigInteger, nullable=False),
+)
+"""Insert-only. Two signed heads of one log of which one does not continue the other, with the proof
+that failed (32-byte hashes one after another) and from whom the other head came."""
+
+RECONCILIATION = Table(
+    "reconciliation",
+    NODE_METADATA,
+    Column("peer", Text, primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("their_next", BigInteger, nullable=False),
+    Column("our_next", BigInteger, nullable=False),
+    Column("checkpoint", Text, nullable=False),
+    Column("matched", BigInteger, nullable=False),
+    Column("sequence_max", BigInteger, nullable=False),
+    Column("sequence_count", BigInteger, nullable=False),
+    Column("done_at", BigInteger, nullable=False),
+)
+"""How far this node's log was compared with each peer's."""
+
+RECONCILED_ENTRY = Table(
+    "reconciled_entry",
+    NODE_METADATA,
+    Column("peer", Text, nullable=False),
+    Column("idx", BigInteger, nullable=False),
+    PrimaryKeyConstraint("peer", "idx"),
+    sqlite_with_rowid=False,
+)
+"""Own entries at or after ``our_next`` whose counterpart was found."""
+
+RECONCILE_FINDING = Table(
+    "reconcile_finding",
+    NODE_METADATA,
+    Column("peer", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("exchange_id", LargeBinary, nullable=False),
+    Column("our_idx", BigInteger, nullable=False),
+    Column("their_idx", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("found_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("peer", "kind", "our_idx", "their_idx"),
+)
+"""Differences between two logs; an index of -1 stands for an entry that is not there."""
+
+ERASURE_NOTICE = Table(
+    "erasure_notice",
+    NODE_METADATA,
+    Column("notice_id", LargeBinary, primary_key=True),
+    Column("peer", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("delivered_at", BigInteger, nullable=False),
+)
+"""Erasures of which a peer is told; ``delivered_at`` is 0 until it has confirmed."""
+
+KNOWN_CARD = Table(
+    "known_card",
+    NODE_METADATA,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("node_id", Text, nullable=False),
+    Column("serial", BigInteger, nullable=False),
+    Column("card", Text, nullable=False),
+)
+"""Every card, of this node and of its peers, under which entries were logged: what verifies old
+signatures after the keys have changed."""
 
 SEEN_MESSAGE = Table(
     "seen_message",
@@ -124,19 +236,6 @@ SUBJECT_INDEX = Table(
     sqlite_with_rowid=False,
 )
 """Which entries are about whom. ``subject_ref`` is an HMAC of the subject token under a node key."""
-
-PEER_CHECKPOINT = Table(
-    "peer_checkpoint",
-    NODE_METADATA,
-    Column("origin", Text, nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("root", LargeBinary, nullable=False),
-    Column("note", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("seen_at", BigInteger, nullable=False),
-    PrimaryKeyConstraint("origin", "size", "root"),
-)
-"""Heads that peers showed; two roots for one size of one log are both kept."""
 
 PAIR_SEQUENCE = Table(
     "pair_sequence",

@@ -92,6 +92,34 @@ class Metrics:
             "Times that the audit log could not be written or read; nothing was answered then.",
             registry=registry,
         )
+        self.log_conflicts = Gauge(
+            "credit_gateway_log_conflicts",
+            "Pairs of signed heads that contradict one another, of any log; above 0 somebody must look.",
+            registry=registry,
+        )
+        self.cosigned = Gauge(
+            "credit_gateway_cosigned_timestamp_seconds",
+            "When each witness last cosigned this node's log, seconds since 1970.",
+            ("witness",),
+            registry=registry,
+        )
+        self.cosigned_size = Gauge(
+            "credit_gateway_cosigned_entries",
+            "Entries of this node's log that each witness has cosigned.",
+            ("witness",),
+            registry=registry,
+        )
+        self.reconcile_findings = Gauge(
+            "credit_gateway_reconcile_findings",
+            "Differences between this node's log and a peer's.",
+            ("peer",),
+            registry=registry,
+        )
+        self.erasure_notices = Gauge(
+            "credit_gateway_erasure_notices_pending",
+            "Erasures of which a peer has not been told yet.",
+            registry=registry,
+        )
         self.records_held = Gauge(
             "credit_gateway_registry_records", "Records in the registry.", registry=registry
         )

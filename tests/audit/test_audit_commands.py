@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 from gateway.audit import management_entry
 from gateway.cli import audit_commands
 from gateway.cli.audit_commands import audit_app
+from gateway.cli.audit_store import AuditStore
 from gateway.errors import AuditLogError, CallerError
-from gateway.storage.node_tables import Database
+from gateway.node.folder import NodeFolder
 from tests.audit.drafts import answered, as_attacker, new_log, sqlite_at
 
 RUNNER = CliRunner()
@@ -35,14 +36,13 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     log.append(management_entry("erasure", reason="request-of-learner", count=3))
     (tmp_path / "held.note").write_text(log.latest_checkpoint())
     log.close()
-    vkey = log.verifier.vkey
 
     @contextmanager
-    def open_store(_node: Path) -> Iterator[tuple[Database, str]]:
-        yield engine, vkey
+    def open_store(_node: Path) -> Iterator[AuditStore]:
+        yield AuditStore(NodeFolder(tmp_path), None, engine, log.verifier)
         engine.dispose()
 
-    monkeypatch.setattr(audit_commands, "_open_store", open_store)
+    monkeypatch.setattr(audit_commands, "audit_store", open_store)
     monkeypatch.setenv("COLUMNS", "200")
     yield path
     engine.dispose()
@@ -96,7 +96,14 @@ def test_an_intact_log(store: Path) -> None:
     assert result.exit_code == 0
     assert "intact: 4 entries, 4 signed checkpoints and 1 that others hold." in result.output
     report = json.loads(RUNNER.invoke(audit_app, ["verify", "--output", "json"]).output)
-    assert report == {"intact": True, "entries": 4, "checkpoints": 4, "first_bad": None, "findings": []}
+    assert report == {
+        "intact": True,
+        "entries": 4,
+        "verified_from": 0,
+        "checkpoints": 4,
+        "first_bad": None,
+        "findings": [],
+    }
 
 
 def test_an_altered_log(store: Path) -> None:

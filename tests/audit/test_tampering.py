@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.audit import AuditLog, Checkpoint, VerifyReport, leaf_hash, verify_log
+from gateway.audit.group import PendingEntry
 from gateway.audit.merkle import append, root_from_edge
 from gateway.errors import AuditLogError
 from gateway.signing.signed_note import NoteSigner
@@ -130,7 +131,7 @@ def insert(index: int) -> Tamper:
         for later in range(ENTRIES - 1, index - 1, -1):
             connection.execute("UPDATE audit_entry SET idx = ? WHERE idx = ?", (later + 1, later))
         connection.execute(
-            "INSERT INTO audit_entry SELECT ?, ?, ?, exchange_id, logged_at FROM audit_entry WHERE idx = 1",
+            "INSERT INTO audit_entry SELECT ?, ?, ?, exchange_id, peer, logged_at FROM audit_entry WHERE idx = 1",
             (index, leaf, leaf_hash(leaf)),
         )
         rebuild(connection)
@@ -292,7 +293,7 @@ def test_columns_beside_the_leaf_count(victim: Victim, change: str) -> None:
 
 
 def test_entries_outside_the_tree_are_named(victim: Victim) -> None:
-    copy = "INSERT INTO audit_entry SELECT {}, leaf, leaf_hash, exchange_id, logged_at FROM audit_entry WHERE idx = 0"
+    copy = "INSERT INTO audit_entry SELECT {}, leaf, leaf_hash, exchange_id, peer, logged_at FROM audit_entry WHERE idx = 0"
     assert victim.verified(sql(copy.format(30))).first_bad == 30
     assert victim.verified(sql(copy.format(-7))).first_bad == -7
 
@@ -306,7 +307,7 @@ def test_held_checkpoints_are_checked_themselves(victim: Victim) -> None:
 
 def test_progress_is_told(victim: Victim) -> None:
     told: list[tuple[int, int]] = []
-    verify_log(victim.engine, VKEY, progress=lambda done, total: told.append((done, total)))
+    verify_log(victim.engine, VKEY, progress=lambda done, total, _verified: told.append((done, total)))
     assert told[-1] == (ENTRIES, ENTRIES)
 
 
@@ -327,7 +328,7 @@ def test_progress_is_told(victim: Victim) -> None:
         sql("DELETE FROM audit_tree"),
         sql("DELETE FROM audit_checkpoint"),
         sql("DELETE FROM audit_checkpoint WHERE size = 21"),
-        sql("INSERT INTO audit_entry SELECT 21, leaf, leaf_hash, x'', 0 FROM audit_entry WHERE idx = 0"),
+        sql("INSERT INTO audit_entry SELECT 21, leaf, leaf_hash, x'', '', 0 FROM audit_entry WHERE idx = 0"),
         sql("UPDATE audit_entry SET leaf = 'text' WHERE idx = 5"),
     ],
 )
@@ -359,6 +360,4 @@ def test_only_the_tail_is_hashed_at_a_start(tmp_path: Path) -> None:
 
 
 def log_item():
-    from gateway.audit.log import _Append
-
-    return _Append(answered(), None, None, None, ())
+    return PendingEntry(answered(), None, None, None, ())

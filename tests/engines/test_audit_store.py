@@ -13,7 +13,6 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway.audit import (
     AuditLog,
-    Checkpoint,
     EvidenceError,
     PeerReceipt,
     leaf_hash,
@@ -25,7 +24,8 @@ from gateway.audit import (
     verify_log,
     verify_receipt,
 )
-from gateway.audit.log import _Append
+from gateway.audit.erasure import Erased, erase_expired, erase_learner
+from gateway.audit.group import PendingEntry
 from gateway.audit.merkle import consistency_proof
 from gateway.errors import AuditLogError, RefusedError, StorageError
 from gateway.signing.signed_note import parse_note
@@ -211,10 +211,11 @@ def test_an_erased_answer_is_not_given_again(engine: Database) -> None:
     log.append(draft, evidence=evidence(b"a" * 32))
     log.append(other, evidence=evidence(b"b" * 32))
     ref = log._vault.subject_ref(b"a" * 32)
-    with writing(engine) as transaction:
-        assert evidence_rows.read_indexes_of_subject(transaction, ref) == [0]
-        assert evidence_rows.delete_subject(transaction, ref) == 1
-        assert evidence_rows.read_indexes_of_subject(transaction, ref) == []
+    with reading(engine) as connection:
+        assert evidence_rows.read_indexes_of_subject(connection, ref) == [0]
+    assert erase_learner(log, at_noon, [b"a" * 32], "learner-request") == Erased(1, 1, is_gone=True)
+    with reading(engine) as connection:
+        assert evidence_rows.read_indexes_of_subject(connection, ref) == []
     with pytest.raises(RefusedError) as refused:
         log.find_exchange("zhejiang", draft.exchange_id)
     assert refused.value.reason == "EXCHANGE_CONFLICT"
@@ -227,11 +228,12 @@ def test_expired_openings_are_erased(engine: Database) -> None:
     log = new_log(engine)
     draft = answered()
     log.append(draft, evidence=evidence())
-    with writing(engine) as transaction:
-        assert evidence_rows.delete_expired(transaction, 0) == 0
-        assert evidence_rows.delete_expired(transaction, 2**60) == 1
-        assert evidence_rows.read_parts(transaction, 0) == []
-        assert evidence_rows.read_signed(transaction, 0) is not None
+    assert erase_expired(log, at_noon, 0) == Erased(0, 0, is_gone=True)
+    assert erase_expired(log, at_noon, 2**60) == Erased(1, 0, is_gone=True)
+    with reading(engine) as connection:
+        assert evidence_rows.read_parts(connection, 0) == []
+        assert evidence_rows.read_signed(connection, 0) is not None
+    assert verify_log(engine, log.verifier.vkey).entries == 2
     log.close()
 
 
@@ -259,16 +261,6 @@ def test_nothing_personal_stands_in_the_clear(engine: Database) -> None:
                 stored = b"".join(bytes(v) if isinstance(v, bytes) else str(v).encode() for v in row)
                 assert token not in stored, table.name
                 assert secret not in stored, table.name
-
-
-def test_heads_of_peers_are_kept_and_conflicts_told(engine: Database) -> None:
-    log = new_log(engine)
-    one, other = Checkpoint("audit.z.example", 5, b"1" * 32), Checkpoint("audit.z.example", 5, b"2" * 32)
-    assert log.keep_peer_checkpoint(one, "note one", "zhejiang") == ()
-    assert log.keep_peer_checkpoint(one, "note one again", "anhui") == ()
-    assert log.keep_peer_checkpoint(other, "note two", "anhui") == ("note one",)
-    assert log.keep_peer_checkpoint(Checkpoint("audit.z.example", 6, b"2" * 32), "n", "anhui") == ()
-    log.close()
 
 
 def test_a_store_born_with_its_keys_has_no_fence(engine: Database) -> None:
@@ -498,7 +490,7 @@ def test_of_two_racing_answers_the_first_is_logged(engine: Database) -> None:
     first = answered()
     second = replace(first, answer_digest=b"x" * 32)
     outcomes = log._commit(
-        [_Append(draft, None, None, None, ()) for draft in (first, second, first, answered())]
+        [PendingEntry(draft, None, None, None, ()) for draft in (first, second, first, answered())]
     )
     assert [isinstance(outcome, RefusedError) for outcome in outcomes] == [False, True, False, False]
     assert log.size == 3

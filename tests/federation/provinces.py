@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from gateway.peers.card import Card, build_card, verify_card
 from gateway.peers.node_ca import generate_tls_key, issue_leaf, make_ca
 from gateway.peers.roster import ACTIVE, Peer
+from gateway.signing.cosignature import CosignatureSigner
 from gateway.signing.signed_note import NoteSigner
 from gateway.signing.suites import SigningKey
 
@@ -25,6 +26,7 @@ class Province:
     node_id: str
     message_key: SigningKey = field(default_factory=SigningKey.generate)
     log_key: SigningKey = field(default_factory=SigningKey.generate)
+    witness_key: SigningKey = field(default_factory=SigningKey.generate)
     ca_key: Any = field(default_factory=generate_tls_key)
     born: datetime = NOW
     endpoints: tuple[str, ...] = ("127.0.0.1:17000",)
@@ -35,6 +37,10 @@ class Province:
     @property
     def log_origin(self) -> str:
         return f"audit.{self.node_id}.example/2026"
+
+    @property
+    def witness(self) -> CosignatureSigner:
+        return CosignatureSigner(f"audit.{self.node_id}.example/witness", self.witness_key.private)
 
     def card(self, **changes: Any) -> Card:
         return verify_card(self.card_message(**changes))
@@ -52,6 +58,8 @@ class Province:
             "cas": [self.ca],
             "log_origin": self.log_origin,
             "log_verifier_key": NoteSigner(self.log_origin, self.log_key.private).verifier.vkey,
+            "witness_key": self.witness_key,
+            "witness_verifier_key": self.witness.verifier.vkey,
             "scheme": None,
         }
         return build_card(**(facts | changes))

@@ -12,13 +12,15 @@ from pathlib import Path
 
 from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, RecordQuery, RecordQueryBody
 from creditexchange.v1.record_pb2 import LearningRecord
-from gateway.audit import AuditLog
+from gateway.audit import AuditLog, Witness
 from gateway.audit.commitment import SUBJECT_TOKEN, commitments_root, open_items
 from gateway.clock import monotonic_s, new_id
-from gateway.errors import PeerFaultError
-from gateway.exchange.answering.answer import Answering, SignedRefusalError, answer_query
-from gateway.exchange.asking.ask import Asking
-from gateway.exchange.asking.question import Question
+from gateway.errors import PeerFaultError, RefusedError
+from gateway.exchange.answering.answer import Answering, SignedRefusalError
+from gateway.exchange.answering.handlers import peer_handlers
+from gateway.exchange.asking.ask import Asking, ask
+from gateway.exchange.asking.audit_log import PeerAudit
+from gateway.exchange.asking.question import Archive, Question
 from gateway.exchange.messages import (
     QUERY_RECORDS,
     RECORD_QUERY_TYPE,
@@ -38,6 +40,8 @@ from gateway.schemes import load_scheme
 from gateway.signing.envelope import seal
 from gateway.storage.engine import open_engine
 from gateway.telemetry.metrics import Metrics
+from gateway.upkeep.reconciling import Reconciling, Step
+from gateway.upkeep.witnessing import Witnessing
 from tests.federation.provinces import NOW, Province
 
 EXAMPLES = Path(__file__).parents[2] / "node_config"
@@ -85,6 +89,28 @@ class SimulatedNode:
     @property
     def asking(self) -> Asking:
         return Asking(self.wire, self.log, self.metrics, self.clock)
+
+    @property
+    def witness(self) -> Witness:
+        return Witness(self.log, self.province.witness, self.clock)
+
+    @property
+    def witnessing(self) -> Witnessing:
+        return Witnessing(self.log, self.witness, lambda: self.snapshot.roster, self.wire, self.metrics)
+
+    def audit_of(self, peer: str) -> PeerAudit:
+        return PeerAudit(self.snapshot.roster.peers[peer], self.wire, 5.0)
+
+    def reconcile(self, peer: str, since_ms: int | None = None) -> Step:
+        """Compare until both ends are reached."""
+        reconciling = Reconciling(self.log, self.witness, self.node_id, self.clock)
+        step = reconciling.step(self.audit_of(peer), since_ms=since_ms)
+        while not step.done:
+            step = reconciling.step(self.audit_of(peer))
+        return step
+
+    def ask(self, *peers: str, **changes: object) -> Archive:
+        return ask(self.question(*peers, **changes), self.snapshot, self.asking)
 
     def put(self, identifier: str, *titles: str, kind: int = KINDS["course"]) -> None:
         token = subject_token(SECRET, "resident-id", identifier)
@@ -137,14 +163,15 @@ class Wire:
         node = self.nodes[peer.node_id]
         call = incoming(node, self.sender, method=method)
         try:
-            return self.response_tampering(answer_query(request, call, node.snapshot, node.answering))
-        except SignedRefusalError as refused:
+            handler = peer_handlers(node.answering, node.witness)[method]
+            return self.response_tampering(handler(request, call, node.snapshot))
+        except RefusedError as refused:
             raise RefusedByPeerError(
                 RefusalDetails(
                     refused.reason,
                     refused.message,
                     tuple(refused.details.items()),
-                    refused.signed,
+                    refused.signed if isinstance(refused, SignedRefusalError) else None,
                     refused.retry_after_s,
                 )
             ) from refused

@@ -30,7 +30,7 @@ def resigned(change) -> object:
 def test_a_card_tells_who_where_and_by_which_keys() -> None:
     card = ANHUI.card()
     assert (card.node_id, card.endpoints, card.serial) == ("anhui", ("127.0.0.1:17000",), 1)
-    assert set(card.keys) == {ANHUI.message_key.key_id, ANHUI.log_key.key_id}
+    assert set(card.keys) == {ANHUI.message_key.key_id, ANHUI.log_key.key_id, ANHUI.witness_key.key_id}
     assert card.expires == NOW + timedelta(days=365)
 
 

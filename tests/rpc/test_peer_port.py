@@ -20,7 +20,7 @@ from grpc_status import rpc_status
 
 from gateway.errors import AlreadyRunningError, RefusedError
 from gateway.exchange.answering.answer import SignedRefusalError
-from gateway.exchange.messages import ECHO, QUERY_RECORDS, ExchangeSettings, IncomingCall, Snapshot
+from gateway.exchange.messages import ECHO, ExchangeSettings, IncomingCall, Snapshot
 from gateway.node.assemble import OUTCOMES
 from gateway.peers.caller import RefusedByPeerError
 from gateway.peers.node_ca import tls_name
@@ -96,7 +96,7 @@ def port() -> Iterator[Port]:
     made = Port("", shanghai, snapshot, tls, health, None, metrics, guard)
     run = lambda request, call, _snapshot: made.handler[0](request, call)  # noqa: E731
     limits = ServerLimits(threads=4)
-    made.server = peer_server(guard, {QUERY_RECORDS: run, ECHO: run}, limits, health)
+    made.server = peer_server(guard, {method.name: run for method in METHODS}, limits, health)
     made.address = f"127.0.0.1:{add_peer_port(made.server, f'127.0.0.1:{free_port()}', lambda: tls[0])}"
     made.adopt(ZHEJIANG)
     made.server.start()
@@ -380,7 +380,7 @@ def test_a_taken_port_is_named(port: Port) -> None:
     limits = ServerLimits()
     guard = Guard(lambda: port.snapshot[0], port.metrics, now, 4)
     run = lambda request, _call, _snapshot: request  # noqa: E731
-    second = peer_server(guard, {QUERY_RECORDS: run, ECHO: run}, limits, Health())
+    second = peer_server(guard, {method.name: run for method in METHODS}, limits, Health())
     with pytest.raises(AlreadyRunningError, match=port.address):
         add_peer_port(second, port.address, lambda: port.tls[0])
 

@@ -53,6 +53,7 @@ def admit(opened: Opened[P], snapshot: Snapshot, log: AuditLog) -> Admitted[P]:
         )
     if log.has_seen(header.message_id):
         raise RefusedError("REPLAYED_MESSAGE", "this message id was seen before.")
+    log.heard.hear(opened.signer.node_id, header.checkpoint)
     return Admitted(opened, expires_at)
 
 

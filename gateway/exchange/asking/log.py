@@ -15,6 +15,7 @@ def log_answer(composed: Composed, answer: VerifiedAnswer, log: AuditLog) -> Non
     Raises:
         RefusedError: ``AUDIT_UNAVAILABLE``; the answer must not be shown then.
     """
+    log.heard.hear(composed.peer.node_id, answer.receipt.checkpoint)
     log.append(
         composed.entry(
             "exchange",

@@ -11,7 +11,14 @@ branch_labels = None
 depends_on = None
 
 INDEX = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-APPEND_ONLY = ("audit_entry", "audit_node", "audit_checkpoint")
+APPEND_ONLY = (
+    "audit_entry",
+    "audit_node",
+    "audit_checkpoint",
+    "audit_origin",
+    "peer_conflict",
+    "known_card",
+)
 
 
 def upgrade() -> None:
@@ -19,6 +26,8 @@ def upgrade() -> None:
     _create_log()
     _create_guard_and_facts()
     _create_evidence()
+    _create_witnessing()
+    _create_reconciliation()
     for table in APPEND_ONLY:
         _refuse_changes(table)
 
@@ -47,8 +56,10 @@ def _create_log() -> None:
         sa.Column("leaf", sa.LargeBinary, nullable=False),
         sa.Column("leaf_hash", sa.LargeBinary, nullable=False),
         sa.Column("exchange_id", sa.LargeBinary, nullable=False, index=True),
+        sa.Column("peer", sa.Text, nullable=False),
         sa.Column("logged_at", sa.BigInteger, nullable=False),
     )
+    op.create_index("audit_entry_peer", "audit_entry", ["peer", "idx"])
     op.create_table(
         "audit_node",
         sa.Column("position", INDEX, primary_key=True, autoincrement=False),
@@ -61,22 +72,96 @@ def _create_log() -> None:
     )
 
 
+def _create_witnessing() -> None:
+    op.create_table(
+        "audit_origin",
+        sa.Column("since_size", INDEX, primary_key=True, autoincrement=False),
+        sa.Column("origin", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "audit_cosignature",
+        sa.Column("witness", sa.Text, nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("time_s", sa.BigInteger, nullable=False),
+        sa.Column("line", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("witness", "size"),
+    )
+    op.create_table(
+        "witnessed_log",
+        sa.Column("origin", sa.Text, primary_key=True),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("root", sa.LargeBinary, nullable=False),
+        sa.Column("note", sa.Text, nullable=False),
+        sa.Column("line", sa.Text, nullable=False),
+        sa.Column("seen_at", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "peer_conflict",
+        sa.Column("digest", sa.LargeBinary, primary_key=True),
+        sa.Column("origin", sa.Text, nullable=False),
+        sa.Column("note", sa.Text, nullable=False),
+        sa.Column("other_note", sa.Text, nullable=False),
+        sa.Column("proof", sa.LargeBinary, nullable=False),
+        sa.Column("what", sa.Text, nullable=False),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("found_at", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "known_card",
+        sa.Column("fingerprint", sa.LargeBinary, primary_key=True),
+        sa.Column("node_id", sa.Text, nullable=False),
+        sa.Column("serial", sa.BigInteger, nullable=False),
+        sa.Column("card", sa.Text, nullable=False),
+    )
+
+
+def _create_reconciliation() -> None:
+    op.create_table(
+        "reconciliation",
+        sa.Column("peer", sa.Text, primary_key=True),
+        sa.Column("origin", sa.Text, nullable=False),
+        sa.Column("their_next", sa.BigInteger, nullable=False),
+        sa.Column("our_next", sa.BigInteger, nullable=False),
+        sa.Column("checkpoint", sa.Text, nullable=False),
+        sa.Column("matched", sa.BigInteger, nullable=False),
+        sa.Column("sequence_max", sa.BigInteger, nullable=False),
+        sa.Column("sequence_count", sa.BigInteger, nullable=False),
+        sa.Column("done_at", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "reconciled_entry",
+        sa.Column("peer", sa.Text, nullable=False),
+        sa.Column("idx", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("peer", "idx"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "reconcile_finding",
+        sa.Column("peer", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("exchange_id", sa.LargeBinary, nullable=False),
+        sa.Column("our_idx", sa.BigInteger, nullable=False),
+        sa.Column("their_idx", sa.BigInteger, nullable=False),
+        sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("found_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("peer", "kind", "our_idx", "their_idx"),
+    )
+    op.create_table(
+        "erasure_notice",
+        sa.Column("notice_id", sa.LargeBinary, primary_key=True),
+        sa.Column("peer", sa.Text, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("delivered_at", sa.BigInteger, nullable=False),
+    )
+
+
 def _create_guard_and_facts() -> None:
     op.create_table(
         "seen_message",
         sa.Column("message_id", sa.LargeBinary, primary_key=True),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "peer_checkpoint",
-        sa.Column("origin", sa.Text, nullable=False),
-        sa.Column("size", sa.BigInteger, nullable=False),
-        sa.Column("root", sa.LargeBinary, nullable=False),
-        sa.Column("note", sa.Text, nullable=False),
-        sa.Column("source", sa.Text, nullable=False),
-        sa.Column("seen_at", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("origin", "size", "root"),
     )
     op.create_table(
         "pair_sequence",

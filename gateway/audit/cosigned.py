@@ -1,0 +1,48 @@
+"""This node's own checkpoints together with what witnesses have signed under them."""
+
+from __future__ import annotations
+
+from gateway.audit.checkpoint import size_of
+from gateway.audit.log import AuditLog
+from gateway.errors import AuditLogError
+from gateway.signing.cosignature import CosignatureVerifier, cosignatures_of
+from gateway.signing.signed_note import NoteError
+from gateway.storage import audit_rows, witness_rows
+from gateway.storage.node_tables import Transaction
+from gateway.storage.witness_rows import CosignatureRow
+
+
+def cosigned_checkpoint(transaction: Transaction, note: str) -> str:
+    """Return the own checkpoint ``note`` with the cosignatures that are stored for its size."""
+    if not note:
+        return ""
+    return note + "".join(row.line for row in witness_rows.read_cosignatures(transaction, size_of(note)))
+
+
+def best_cosigned_checkpoint(transaction: Transaction, size_min: int) -> str:
+    """Return the checkpoint of at least ``size_min`` entries that most witnesses cosigned.
+
+    While none has, it is the newest.
+
+    Raises:
+        AuditLogError: there is no checkpoint of that size or larger.
+    """
+    size = witness_rows.read_best_cosigned_size(transaction, size_min)
+    found = audit_rows.read_checkpoint(transaction, size)
+    if found is None or found[0] < size_min:
+        raise AuditLogError("the log has no checkpoint that covers this entry.")
+    return cosigned_checkpoint(transaction, found[1])
+
+
+def keep_cosignatures(log: AuditLog, note: str, lines: str, witness: CosignatureVerifier) -> int:
+    """Store what ``witness`` signed under the own checkpoint ``note``; return the time it states, seconds.
+
+    Raises:
+        NoteError: no line is the witness's, or it does not verify.
+    """
+    found = cosignatures_of(note + lines, [witness])
+    if not found:
+        raise NoteError("the witness's answer holds no line of its own.")
+    row = CosignatureRow(witness.name, size_of(note), found[0].time_s, found[0].line)
+    log.transact(lambda transaction: witness_rows.put_cosignature(transaction, row))
+    return row.time_s

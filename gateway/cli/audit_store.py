@@ -1,0 +1,45 @@
+"""The audit log of a node as commands read it: beside the running node, or without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.cli.output import folder_at
+from gateway.node.config import NodeConfig, load_config
+from gateway.node.folder import NodeFolder, passphrase_of
+from gateway.signing.key_files import read_signing_key
+from gateway.signing.signed_note import NoteSigner, NoteVerifier
+from gateway.storage.engine import open_engine
+from gateway.storage.migrate import require_current
+from gateway.storage.node_tables import Database
+
+
+@dataclass(frozen=True)
+class AuditStore:
+    """The database of a node and what verifies its log."""
+
+    folder: NodeFolder
+    config: NodeConfig
+    engine: Database
+    verifier: NoteVerifier
+
+
+@contextmanager
+def audit_store(node: Path) -> Iterator[AuditStore]:
+    """Yield the node's audit log for reading.
+
+    Raises:
+        OperatorError: the folder, its keys or its database cannot be used.
+    """
+    folder = folder_at(node)
+    config = load_config(folder.root)
+    key = read_signing_key(folder.key("log.pem"), passphrase_of(folder, config))
+    engine = open_engine(folder.database_url(config.database.url))
+    try:
+        require_current(engine, "node")
+        yield AuditStore(folder, config, engine, NoteSigner(config.audit.origin, key.private).verifier)
+    finally:
+        engine.dispose()

@@ -1,0 +1,43 @@
+"""One handler for each RPC of the peer port: bytes in, bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.audit import Witness
+from gateway.exchange.answering.answer import Answering, answer_query
+from gateway.exchange.answering.audit_log import AuditAnswering
+from gateway.exchange.answering.echo import answer_echo
+from gateway.exchange.answering.erasure_notice import answer_erasure_notice
+from gateway.exchange.messages import (
+    ADD_CHECKPOINT,
+    ECHO,
+    GET_CHECKPOINT,
+    GET_CONSISTENCY_PROOF,
+    GET_WITNESSED_CHECKPOINT,
+    LIST_SHARED_ENTRIES,
+    NOTIFY_ERASURE,
+    QUERY_RECORDS,
+    IncomingCall,
+    Snapshot,
+)
+
+Handler = Callable[[bytes, IncomingCall, Snapshot], bytes]
+"""Takes the request's bytes, the call and one snapshot; returns the response's bytes."""
+
+
+def peer_handlers(answering: Answering, witness: Witness) -> dict[str, Handler]:
+    """Return the handlers by full method name."""
+    audit = AuditAnswering(answering.log, witness)
+    return {
+        QUERY_RECORDS: lambda request, call, snapshot: answer_query(request, call, snapshot, answering),
+        ECHO: lambda request, call, snapshot: answer_echo(request, call, snapshot, answering),
+        GET_CHECKPOINT: lambda request, _call, _snapshot: audit.get_checkpoint(request),
+        GET_CONSISTENCY_PROOF: lambda request, _call, _snapshot: audit.get_consistency_proof(request),
+        ADD_CHECKPOINT: lambda request, call, _snapshot: audit.add_checkpoint(request, call.peer),
+        GET_WITNESSED_CHECKPOINT: lambda request, _call, _snapshot: audit.get_witnessed_checkpoint(request),
+        LIST_SHARED_ENTRIES: lambda request, call, _snapshot: audit.list_shared_entries(request, call.peer),
+        NOTIFY_ERASURE: lambda request, call, snapshot: answer_erasure_notice(
+            request, call, snapshot, answering
+        ),
+    }

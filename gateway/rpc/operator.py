@@ -1,0 +1,215 @@
+"""OperatorService on the operator port: acts of the operator that write into the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from creditexchange.v1 import operator_pb2
+from gateway.audit import AuditLog, EntryError, Witness, management_entry
+from gateway.audit.entry import Action
+from gateway.audit.erasure import LEARNER_REQUEST, Erased, erase_expired, erase_learner
+from gateway.clock import Clock
+from gateway.errors import CallerError, OperatorError, PeerFaultError
+from gateway.exchange.asking.audit_log import PeerAudit
+from gateway.exchange.messages import Snapshot
+from gateway.learners.identifier import RESIDENT_ID
+from gateway.learners.subject_token import subject_token
+from gateway.peers.caller import PeerCaller
+from gateway.rpc.archive import peers_of
+from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
+from gateway.rpc.server import OPERATOR_SERVICE
+from gateway.telemetry.metrics import Metrics
+from gateway.upkeep.erasure_notices import ErasureNotices
+from gateway.upkeep.reconciling import SETTLE_S, Reconciling
+from gateway.upkeep.witnessing import Witnessing
+
+ACCESS_ACTIONS = ("evidence-opened", "subject-access")
+
+
+@dataclass(frozen=True)
+class Operating:
+    """What the operator's acts work with, beside the snapshot that each call gets."""
+
+    log: AuditLog
+    witness: Witness
+    witnessing: Witnessing
+    notices: ErasureNotices
+    caller: PeerCaller
+    metrics: Metrics
+    clock: Clock
+
+
+def reconcile_message(
+    request: operator_pb2.ReconcileRequest, snapshot: Snapshot, node: Operating
+) -> operator_pb2.ReconcileResponse:
+    """Compare one page of the log with a peer's; what the peer did wrong is the response's outcome.
+
+    Raises:
+        CallerError: the peer is unknown.
+        RefusedError: ``AUDIT_UNAVAILABLE``.
+    """
+    (peer,) = peers_of([request.node_id], snapshot)
+    settle_s = request.settle_ms / 1000 or SETTLE_S
+    reconciling = Reconciling(node.log, node.witness, snapshot.node_id, node.clock, settle_s)
+    since_ms = request.since_ms if request.begin else None
+    try:
+        audit = PeerAudit(peer, node.caller, snapshot.settings.deadline_s)
+        step = reconciling.step(audit, since_ms=since_ms)
+    except PeerFaultError as fault:
+        return operator_pb2.ReconcileResponse(outcome=fault.outcome, explanation=str(fault))
+    node.metrics.reconcile_findings.labels(peer.node_id).set(step.findings)
+    return operator_pb2.ReconcileResponse(
+        their_index=step.their_index,
+        their_size=step.their_size,
+        matched=step.matched,
+        findings=step.findings,
+        done=step.done,
+        outcome="OK",
+    )
+
+
+def witness_message(node: Operating) -> operator_pb2.WitnessResponse:
+    """Run one round of witnessing now."""
+    node.witnessing.round()
+    return operator_pb2.WitnessResponse(conflicts=len(node.witness.conflicts()))
+
+
+def held_message(snapshot: Snapshot, node: Operating) -> operator_pb2.ListHeldCheckpointsResponse:
+    """Ask every active peer for what it has cosigned last of this log."""
+    response = operator_pb2.ListHeldCheckpointsResponse()
+    for peer in snapshot.roster.peers.values():
+        holder = response.holders.add(node_id=peer.node_id, outcome="OK")
+        try:
+            audit = PeerAudit(peer, node.caller, snapshot.settings.deadline_s)
+            holder.checkpoint = audit.witnessed_checkpoint(node.log.origin)
+        except PeerFaultError as fault:
+            holder.outcome = fault.outcome
+    return response
+
+
+def erase_message(
+    request: operator_pb2.EraseRequest, snapshot: Snapshot, node: Operating
+) -> operator_pb2.EraseResponse:
+    """Erase openings and tell the peers.
+
+    Raises:
+        CallerError: neither a learner nor a time, or both; a malformed identifier or reason.
+        RefusedError: ``AUDIT_UNAVAILABLE``; nothing was erased.
+    """
+    if bool(request.learner_identifier) == bool(request.expired_before_ms):
+        raise CallerError("name a learner, or a time before which retention ended; not both.")
+    erased = _erase(request, snapshot, node)
+    if erased.notices:
+        node.notices.deliver(snapshot)
+    return operator_pb2.EraseResponse(parts=erased.parts, notices=erased.notices, is_gone=erased.is_gone)
+
+
+def note_access(request: operator_pb2.NoteAccessRequest, node: Operating) -> operator_pb2.NoteAccessResponse:
+    """Log that evidence was looked at.
+
+    Raises:
+        CallerError: the action or reason is malformed.
+        RefusedError: ``AUDIT_UNAVAILABLE``.
+    """
+    if request.action not in ACCESS_ACTIONS:
+        raise CallerError(
+            "action: it is not on the list.", remedy=f"Use one of: {', '.join(ACCESS_ACTIONS)}."
+        )
+    try:
+        entry = management_entry(
+            cast("Action", request.action),
+            reason=request.reason,
+            count=request.count,
+            exchange_id=request.exchange_id,
+        )
+    except EntryError as error:
+        raise CallerError(f"reason: {error.message}") from error
+    return operator_pb2.NoteAccessResponse(index=node.log.append(entry).index)
+
+
+def subject_tokens(identifier_type: str, identifier: str, snapshot: Snapshot) -> list[bytes]:
+    """Return the learner's subject token under each live federation secret.
+
+    Raises:
+        IdentifierError: the identifier is malformed.
+        OperatorError: there is no secret.
+    """
+    if not snapshot.secrets:
+        raise OperatorError(
+            "this node has no federation secret, so it cannot tell who is meant.",
+            remedy="Get it from your federation and name it in node.toml, [federation].",
+        )
+    kind = identifier_type or RESIDENT_ID
+    return [subject_token(secret, kind, identifier) for secret in snapshot.secrets.values()]
+
+
+@dataclass(frozen=True)
+class OperatorServicer:
+    """The handlers of OperatorService."""
+
+    snapshot: Callable[[], Snapshot]
+    node: Operating
+    calls: LocalCalls
+
+    def rpcs(self) -> LocalRpcs:
+        """Return the handlers by method name."""
+        return {
+            "Reconcile": self.calls.guarded(
+                operator_pb2.ReconcileRequest,
+                lambda request: reconcile_message(request, self.snapshot(), self.node).SerializeToString(),
+            ),
+            "Witness": self.calls.guarded(
+                operator_pb2.WitnessRequest, lambda _request: witness_message(self.node).SerializeToString()
+            ),
+            "ListHeldCheckpoints": self.calls.guarded(
+                operator_pb2.ListHeldCheckpointsRequest,
+                lambda _request: held_message(self.snapshot(), self.node).SerializeToString(),
+            ),
+            "Erase": self.calls.guarded(
+                operator_pb2.EraseRequest,
+                lambda request: erase_message(request, self.snapshot(), self.node).SerializeToString(),
+            ),
+            "NoteAccess": self.calls.guarded(
+                operator_pb2.NoteAccessRequest,
+                lambda request: note_access(request, self.node).SerializeToString(),
+            ),
+        }
+
+
+class OperatorClient(LocalClient):
+    """Calls the OperatorService of a running node; every method raises as :meth:`LocalClient.call`."""
+
+    service = OPERATOR_SERVICE
+
+    def reconcile(self, request: operator_pb2.ReconcileRequest) -> operator_pb2.ReconcileResponse:
+        """See ``OperatorService.Reconcile``."""
+        return self.call("Reconcile", request, operator_pb2.ReconcileResponse)
+
+    def witness(self) -> operator_pb2.WitnessResponse:
+        """See ``OperatorService.Witness``."""
+        return self.call("Witness", operator_pb2.WitnessRequest(), operator_pb2.WitnessResponse)
+
+    def held_checkpoints(self) -> operator_pb2.ListHeldCheckpointsResponse:
+        """See ``OperatorService.ListHeldCheckpoints``."""
+        request = operator_pb2.ListHeldCheckpointsRequest()
+        return self.call("ListHeldCheckpoints", request, operator_pb2.ListHeldCheckpointsResponse)
+
+    def erase(self, request: operator_pb2.EraseRequest) -> operator_pb2.EraseResponse:
+        """See ``OperatorService.Erase``."""
+        return self.call("Erase", request, operator_pb2.EraseResponse)
+
+    def note_access(self, request: operator_pb2.NoteAccessRequest) -> operator_pb2.NoteAccessResponse:
+        """See ``OperatorService.NoteAccess``."""
+        return self.call("NoteAccess", request, operator_pb2.NoteAccessResponse)
+
+
+def _erase(request: operator_pb2.EraseRequest, snapshot: Snapshot, node: Operating) -> Erased:
+    if request.expired_before_ms:
+        return erase_expired(node.log, node.clock, request.expired_before_ms)
+    tokens = subject_tokens(request.identifier_type, request.learner_identifier, snapshot)
+    try:
+        return erase_learner(node.log, node.clock, tokens, request.reason or LEARNER_REQUEST)
+    except EntryError as error:
+        raise CallerError(f"reason: {error.message}") from error

@@ -1,0 +1,143 @@
+"""C2SP cosignatures (tlog-cosignature v1.0.1, ``cosignature/v1``): a witness's line under a checkpoint.
+
+A cosignature says: "at this time this was the largest consistent head of the log that I had seen".
+Only Ed25519 (type 0x04) is made and verified; lines of other types and unknown keys are kept and
+ignored.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from gateway.signing.signed_note import (
+    NoteError,
+    NoteSignature,
+    decode_base64,
+    note_key_id,
+    parse_note,
+    require_name,
+)
+
+ED25519_COSIGNATURE = 0x04
+TIME_BYTES = 8
+SIGNATURE_BYTES = 64
+TIME_S_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CosignatureVerifier:
+    """A witness's public key under the name that its lines carry."""
+
+    name: str
+    public: Ed25519PublicKey
+    key_id: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Compute the key id.
+
+        Raises:
+            NoteError: the name is malformed.
+        """
+        require_name(self.name)
+        key_id = note_key_id(self.name, ED25519_COSIGNATURE, self.public.public_bytes_raw())
+        object.__setattr__(self, "key_id", key_id)
+
+    @property
+    def vkey(self) -> str:
+        """The verifier key as text: ``name+hex key id+base64(0x04 || key)``."""
+        content = bytes([ED25519_COSIGNATURE]) + self.public.public_bytes_raw()
+        return f"{self.name}+{self.key_id.hex()}+{b64encode(content).decode()}"
+
+    @classmethod
+    def from_vkey(cls, vkey: str) -> CosignatureVerifier:
+        """Read a verifier key.
+
+        Raises:
+            NoteError: it is malformed, its key id is not that of its key, or it is not of type 0x04.
+        """
+        parts = vkey.split("+", 2)
+        if len(parts) != 3:
+            raise NoteError("a verifier key is NAME+KEYID+BASE64.")
+        name, hex_id, encoded = parts
+        content = decode_base64(encoded, "verifier key")
+        if content[:1] != bytes([ED25519_COSIGNATURE]) or len(content) != 33:
+            raise NoteError("the verifier key is not of type Ed25519 cosignature.")
+        verifier = cls(name, Ed25519PublicKey.from_public_bytes(content[1:]))
+        if verifier.key_id.hex() != hex_id:
+            raise NoteError("the verifier key's id does not belong to its key.")
+        return verifier
+
+    def verify(self, signature: bytes, text: str) -> int:
+        """Return the time, seconds since 1970, at which this witness signed the checkpoint ``text``.
+
+        ``signature`` is what follows the key id in the line: eight bytes of time, big-endian, and 64
+        of Ed25519.
+
+        Raises:
+            NoteError: it is not this witness's over ``text``.
+        """
+        time_s, content = int.from_bytes(signature[:TIME_BYTES], "big"), signature[TIME_BYTES:]
+        if len(content) != SIGNATURE_BYTES or time_s > TIME_S_MAX:
+            raise NoteError(f"the cosignature of {self.name} is malformed.")
+        try:
+            self.public.verify(content, _signed(text, time_s))
+        except InvalidSignature as error:
+            raise NoteError(f"the cosignature of {self.name} does not verify.") from error
+        return time_s
+
+
+@dataclass(frozen=True, slots=True)
+class CosignatureSigner:
+    """A witness's private key under its name."""
+
+    name: str
+    private: Ed25519PrivateKey = field(repr=False)
+    verifier: CosignatureVerifier = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Compute the public half.
+
+        Raises:
+            NoteError: the name is malformed.
+        """
+        object.__setattr__(self, "verifier", CosignatureVerifier(self.name, self.private.public_key()))
+
+    def signature_line(self, text: str, time_s: int) -> str:
+        """Return the line under the checkpoint ``text`` (ending in a line feed), signed at ``time_s``."""
+        content = time_s.to_bytes(TIME_BYTES, "big") + self.private.sign(_signed(text, time_s))
+        return NoteSignature(self.name, self.verifier.key_id, content).line
+
+
+@dataclass(frozen=True, slots=True)
+class Cosignature:
+    """A line that verified."""
+
+    name: str
+    time_s: int
+    line: str
+
+
+def cosignatures_of(note: str, verifiers: Sequence[CosignatureVerifier]) -> list[Cosignature]:
+    """Return the lines of ``note`` that are by ``verifiers``, in the note's order.
+
+    Raises:
+        NoteError: the note is malformed, or a known key's line does not verify.
+    """
+    parsed = parse_note(note)
+    found = []
+    for signature in parsed.signatures:
+        for verifier in verifiers:
+            if signature.name == verifier.name and hmac.compare_digest(signature.key_id, verifier.key_id):
+                time_s = verifier.verify(signature.signature, parsed.text)
+                found.append(Cosignature(verifier.name, time_s, signature.line))
+    return found
+
+
+def _signed(text: str, time_s: int) -> bytes:
+    return f"cosignature/v1\ntime {time_s}\n{text}".encode()

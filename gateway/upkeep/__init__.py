@@ -1,0 +1,1 @@
+"""Loops that bring state to rest: witnessing, comparing logs, telling of erasures."""
