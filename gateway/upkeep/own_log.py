@@ -66,7 +66,7 @@ def ask_witnesses(
         for peer, note in zip(asked, notes, strict=True)
         if note and (contradiction := contradicts(log, note, peer.node_id)) is not None
     ]
-    return sorted(found, key=lambda c: -c.checkpoint.size), answered
+    return sorted(found, key=lambda c: (-c.checkpoint.size, c.holder)), sorted(answered)
 
 
 def contradicts(log: AuditLog, note: str, holder: str) -> Contradiction | None:

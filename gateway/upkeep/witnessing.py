@@ -172,10 +172,14 @@ class Witnessing:
             _log.warning("a witness refuses our checkpoint without showing why", witness=submission.label)
 
     def _hear(self, audit: PeerAudit, notes: Sequence[str]) -> None:
-        """Hold the heads that a peer showed in its messages against what we have cosigned."""
-        for note in notes:
+        """Hold the heads that a peer showed in its messages against what we have cosigned.
+
+        The largest first: where that one contradicts, the smaller ones add nothing.
+        """
+        for note in sorted(notes, key=_claimed_size, reverse=True):
             try:
-                self._hold(audit, note, audit.peer.node_id)
+                if not self._hold(audit, note, audit.peer.node_id):
+                    return
             except PeerFaultError:
                 self.log.heard.hear(audit.peer.node_id, note)  # next time
 
@@ -194,8 +198,10 @@ class Witnessing:
             except PeerFaultError as fault:
                 _log.info("not compared", log=other.peer.node_id, problem=fault.outcome)
 
-    def _hold(self, owner: PeerAudit, note: str, source: str) -> None:
+    def _hold(self, owner: PeerAudit, note: str, source: str) -> bool:
         """Hold one head of ``owner``'s log, shown by ``source``, against what we have cosigned.
+
+        Returns whether they do not contradict one another.
 
         Raises:
             PeerFaultError: the owner could not be asked; nothing is known yet.
@@ -204,29 +210,30 @@ class Witnessing:
         try:
             head, note = read_head(note, verifier)
         except RefusedError:
-            return  # not signed by the log's key: whoever shows it proves nothing
+            return True  # not signed by the log's key: whoever shows it proves nothing
         last = self.witness.latest(head.origin)
         if last is None:
             self._cosign(owner, 0, [], note, source)
-            return
+            return True
         if head.size == last.size:
             if head.root != last.root:
                 self._accuse(last, note, "two heads of one size have different roots", source)
-            return
+            return head.root == last.root
         try:
             proof = owner.consistency_proof(min(head.size, last.size), max(head.size, last.size))
             older, newer = sorted(((head.size, head.root), (last.size, last.root)))
             verify_growth(older, newer, proof)
         except ProofError:
             self._accuse(last, note, "the log proves no way from one head to the other", source, proof)
-            return
+            return False
         except RefusedByPeerError as refused:
             if refused.outcome not in ("SIZE_OUT_OF_RANGE", "MALFORMED_MESSAGE"):
                 raise
             self._accuse(last, note, "the log has fewer entries than its key has signed for", source)
-            return
+            return False
         if head.size > last.size:
             self._cosign(owner, last.size, proof, note, source)
+        return True
 
     def _cosign(self, owner: PeerAudit, old_size: int, proof: list[bytes], note: str, source: str) -> None:
         try:
@@ -264,6 +271,12 @@ class WitnessingLoop(threading.Thread):
         self._stopped.set()
         if self.is_alive():
             self.join(timeout=2 * CALL_S)
+
+
+def _claimed_size(note: str) -> int:
+    """Return the size that an unverified note claims, to sort by."""
+    lines = note.split("\n", 2)
+    return int(lines[1]) if len(lines) == 3 and lines[1].isdecimal() and len(lines[1]) < 20 else 0
 
 
 def _stated_size(refused: RefusedByPeerError) -> int:

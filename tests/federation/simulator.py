@@ -5,7 +5,9 @@ A test changes one thing and looks at the reason that comes back.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -77,6 +79,23 @@ class SimulatedNode:
     metrics: Metrics
     clock: Callable[[], datetime]
     wire: Wire
+    database: Path
+
+    def open_log(self, database: Path) -> AuditLog:
+        """Go on with the log in ``database``: this node's own, or a copy of it."""
+        engine = open_engine(f"sqlite:///{database}")
+        self.database = database
+        self.log = AuditLog.open(
+            engine, self.province.log_origin, self.province.log_key.private, self.clock, bytes(32)
+        )
+        return self.log
+
+    def copy_log(self, name: str) -> Path:
+        """Return a copy of the log as it stands now, as a backup would make it."""
+        copy = self.database.with_name(name)
+        with closing(sqlite3.connect(self.database)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+        return copy
 
     @property
     def node_id(self) -> str:
@@ -240,7 +259,8 @@ def make_federation(folder: Path, *ids: str) -> Federation:
             card_serial=1,
         )
         wire = Wire(nodes, sender=i)
-        nodes[i] = SimulatedNode(province, log, Shelf(), snapshot, metrics, lambda: now[0], wire)
+        database = folder / f"{i}.db"
+        nodes[i] = SimulatedNode(province, log, Shelf(), snapshot, metrics, lambda: now[0], wire, database)
     return Federation(nodes, now)
 
 
