@@ -5,8 +5,9 @@
     GatewayError
     ├── RefusedError          the calling peer: its request is refused for a stated reason
     ├── EnvelopeError         whoever signed: a signed message is malformed or does not verify
-    ├── NoteError, ProofError, EntryError, EvidenceError
-    │                         signed notes, Merkle proofs, audit leaves, evidence (beside their code)
+    ├── NoteError, ProofError, EntryError, EvidenceError, TileError, BundleError
+    │                         signed notes, Merkle proofs, audit leaves, evidence, exports (beside
+    │                         their code)
     ├── PeerFaultError        the other peer: what it sent back cannot be accepted
     ├── CallerError           the local caller: an argument is wrong
     └── OperatorError         the operator: something on this machine is wrong

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 from creditexchange.v1.envelope_pb2 import Opening
-from gateway.audit.merkle import tree_root
+from gateway.audit.merkle import append, inclusion_proof, leaf_hash, root_from_edge, tree_root
 from gateway.errors import EnvelopeError
 
 CONTEXT = b"credit-exchange/item/v1\n"
@@ -44,6 +44,24 @@ def open_items(item_type: str, items: Iterable[bytes]) -> list[Opening]:
 def commitments_root(openings: Sequence[Opening]) -> bytes:
     """Return the RFC 6962 root over the commitments of ``openings``; SHA-256 of nothing when empty."""
     return tree_root([commitment(opening) for opening in openings])
+
+
+def commitment_path(openings: Sequence[Opening], index: int) -> list[bytes]:
+    """Return the inclusion proof of one commitment under :func:`commitments_root`.
+
+    Raises:
+        ProofError: there is no such opening.
+    """
+    hashes = [leaf_hash(commitment(opening)) for opening in openings]
+
+    def node_at(level: int, at: int) -> bytes:
+        start = at << level
+        edge: list[bytes] = []
+        for position, hashed in enumerate(hashes[start : start + (1 << level)]):
+            append(edge, position, hashed)
+        return root_from_edge(edge)
+
+    return inclusion_proof(index, len(openings), node_at)
 
 
 def require_root(openings: Sequence[Opening], item_type: str, root: bytes) -> None:

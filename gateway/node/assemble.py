@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,7 +13,7 @@ from cryptography import x509
 from creditexchange.v1.reason_pb2 import Reason
 from gateway.audit import AuditLog, Witness
 from gateway.clock import Clock, system_clock
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import ConfigError, GatewayError, RefusedError
 from gateway.exchange.answering.answer import Answering
 from gateway.exchange.asking.ask import Asking
 from gateway.exchange.asking.question import OK
@@ -31,15 +31,18 @@ from gateway.rpc.channels import Channels, TlsLeaf
 from gateway.rpc.methods import METHODS
 from gateway.rpc.operator import Operating
 from gateway.schemes import Scheme, load_scheme
-from gateway.signing.cosignature import CosignatureSigner
+from gateway.signing import dsse
+from gateway.signing.cosignature import CosignatureSigner, CosignatureVerifier
 from gateway.signing.key_files import read_secret
 from gateway.storage.engine import open_engine
 from gateway.storage.migrate import require_current
-from gateway.storage.node_tables import Database
+from gateway.storage.node_tables import Database, Transaction
+from gateway.storage.witness_rows import put_card
 from gateway.telemetry.events import logger
 from gateway.telemetry.metrics import Metrics
 from gateway.upkeep.erasure_notices import ErasureNotices
 from gateway.upkeep.witnessing import Witnessing
+from gateway.web.http_witness import HttpWitness
 
 _log = logger("node")
 
@@ -94,6 +97,10 @@ class Node:
             roster=lambda: self.snapshot.roster,
             caller=self.channels,
             metrics=self.metrics,
+            foreign=[
+                HttpWitness(CosignatureVerifier.from_vkey(witness.verifier_key), witness.url)
+                for witness in self.config.audit.witnesses
+            ],
         )
 
     @property
@@ -147,6 +154,7 @@ class Node:
                 self._tls = (self._tls[0], roster.ca_pem)
             self.channels.forget(list(roster.peers.values()))
             self._describe()
+        self._keep_cards([self.card, *(peer.card for peer in roster.peers.values())])
 
     def renew_leaf_if_due(self) -> bool:
         """Swap in a new TLS leaf when the present one has fewer than 30 days left.
@@ -169,6 +177,19 @@ class Node:
         """Close channels and databases."""
         self.channels.close()
         self._closing.close()
+
+    def _keep_cards(self, cards: Sequence[Card]) -> None:
+        """Keep every card for good: what verifies old signatures after keys have changed."""
+
+        def keep(transaction: Transaction) -> None:
+            for card in cards:
+                text = dsse.to_json(card.message)
+                put_card(transaction, bytes.fromhex(card.fingerprint), card.node_id, card.serial, text)
+
+        try:
+            self.log.transact(keep)
+        except RefusedError as error:
+            _log.error("the peers' cards could not be kept", problem=str(error.__cause__ or error))
 
     def _describe(self) -> None:
         """Set the gauges that follow from the snapshot."""

@@ -33,9 +33,11 @@ from gateway.rpc.server import (
     operator_server,
     peer_server,
 )
+from gateway.signing.signed_note import NoteVerifier
 from gateway.telemetry.events import configure, logger
 from gateway.upkeep.own_log import ask_witnesses
 from gateway.upkeep.witnessing import WitnessingLoop
+from gateway.web.log_page import LogPage, LogServer
 
 UPKEEP_S = 60.0
 ANNOUNCE_S = 1.0
@@ -108,11 +110,14 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     operator, _ = operator_server(services, listen.operator, health)
     reloader = Reloader(node)
     witnessing = WitnessingLoop(node.witnessing, node.config.audit.cosign_s)
+    page = _log_server(node)
     keep_up(node)
     peers.start()
     operator.start()
     reloader.start()
     witnessing.start()
+    if page is not None:
+        page.start()
     health.set_serving(True)
     _log.info("serving", node=node.config.node.id, peers=running.peers, card_serial=node.card.serial)
 
@@ -120,6 +125,8 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
         _log.info("draining", node=node.config.node.id)
         reloader.stop()
         witnessing.stop()
+        if page is not None:
+            page.stop()
         health.set_serving(False)
         guard.drain(ANNOUNCE_S, node.config.limits.drain_s)
         drain(peers, health, GRACE_S).wait()
@@ -146,6 +153,20 @@ def _require_not_rolled_back(node: Node) -> None:
         raise found[0].error
     if node.snapshot.roster.peers and not answered:
         _log.warning("no peer could be asked whether this log was rolled back; they are asked again later")
+
+
+def _log_server(node: Node) -> LogServer | None:
+    """Return the open page with the log and the witness, if there is to be one."""
+    address = node.config.audit.listen
+    if address is None:
+        return None
+    foreign = [NoteVerifier.from_vkey(vkey) for vkey in node.config.audit.witnessed_logs]
+
+    def verifiers() -> dict[str, NoteVerifier]:
+        peers = [peer.card.log_verifier for peer in node.snapshot.roster.peers.values()]
+        return {verifier.name: verifier for verifier in (*foreign, *peers)}
+
+    return LogServer(LogPage(node.log, node.witness, verifiers), address)
 
 
 def keep_up(node: Node) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from gateway.storage.driver_sql import execute, fetch_all, fetch_one, is_sqlite
 from gateway.storage.node_tables import Transaction
@@ -21,6 +22,11 @@ class WitnessedRow:
     note: str
     line: str
     seen_at: int
+
+    @property
+    def origin_digest(self) -> str:
+        """SHA-256 of the origin, hexadecimal: how the witness's HTTP page names the log."""
+        return sha256(self.origin.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

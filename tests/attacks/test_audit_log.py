@@ -64,7 +64,9 @@ def truncate(node: SimulatedNode, size: int) -> None:
 
         edge = leaves[0][0] if size == 1 else b64decode(root)
         assert size in (1, 2)
-        connection.execute("UPDATE audit_tree SET size = ?, root = ?, edge = ?", (size, b64decode(root), edge))
+        connection.execute(
+            "UPDATE audit_tree SET size = ?, root = ?, edge = ?", (size, b64decode(root), edge)
+        )
     connection.close()
 
 
@@ -131,9 +133,7 @@ def test_history_rewritten_with_the_logs_key_is_caught_by_every_witness(federati
         assert zhejiang.ask("shanghai").peers[0].outcome == "OK"
     assert report_on(shanghai).ok
     assert not report_on(shanghai, held).ok
-    found, _ = ask_witnesses(
-        list(shanghai.snapshot.roster.peers.values()), shanghai.wire, shanghai.log
-    )
+    found, _ = ask_witnesses(list(shanghai.snapshot.roster.peers.values()), shanghai.wire, shanghai.log)
     assert "another history" in str(found[0].error)
     rounds(federation, "zhejiang")
     assert conflicts(zhejiang) >= 1

@@ -1,0 +1,1 @@
+"""Plain HTTP for those who speak no gRPC: the log as tiles, the witness, and witnesses elsewhere."""

@@ -1,0 +1,178 @@
+"""The open HTTP page of a node: its log (C2SP tlog-tiles) and its witness (C2SP tlog-witness).
+
+Everything on it is public by design: leaves say nothing about persons. It has no sign-in and reads
+nothing but proofs; writing is only what a witness writes.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from waitress.server import create_server
+
+from gateway.audit import AuditLog, Witness
+from gateway.audit.checkpoint import size_of
+from gateway.audit.cosigned import cosigned_checkpoint
+from gateway.audit.tiles import StoredTiles, TileError
+from gateway.errors import AlreadyRunningError, GatewayError, RefusedError
+from gateway.signing.signed_note import NoteVerifier
+from gateway.storage import witness_rows
+from gateway.web.add_checkpoint import BODY_BYTES_MAX, parse_body
+
+THREADS = 4
+CONNECTIONS_MAX = 200
+SOURCE = "http"
+IMMUTABLE = ("Cache-Control", "public, max-age=31536000, immutable")
+FRESH = ("Cache-Control", "no-cache")
+
+STATUS = {
+    "MALFORMED_MESSAGE": "400 Bad Request",
+    "CHECKPOINT_UNSIGNED": "403 Forbidden",
+    "UNKNOWN_LOG": "404 Not Found",
+    "CHECKPOINT_OUTDATED": "409 Conflict",
+    "CHECKPOINT_INCONSISTENT": "422 Unprocessable Content",
+    "AUDIT_UNAVAILABLE": "503 Service Unavailable",
+}
+"""The status of every refusal (tlog-witness, "add-checkpoint")."""
+
+_WITNESSED = re.compile(r"/([0-9a-f]{64})/checkpoint")
+
+
+@dataclass(frozen=True)
+class Page:
+    """What one request is answered."""
+
+    body: bytes
+    status: str = "200 OK"
+    kind: str = "text/plain; charset=utf-8"
+    cache: tuple[str, str] = FRESH
+
+
+NOT_FOUND = Page(b"not found\n", "404 Not Found")
+
+
+@dataclass(frozen=True)
+class LogPage:
+    """The WSGI application."""
+
+    log: AuditLog
+    witness: Witness
+    verifiers: Callable[[], dict[str, NoteVerifier]]
+    """The logs that are cosigned, by origin."""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        try:
+            page = self._answer(environ)
+        except RefusedError as refused:
+            page = _refused(refused)
+        except GatewayError:
+            page = Page(b"the log cannot be read just now\n", "503 Service Unavailable")
+        headers = [
+            ("Content-Type", page.kind),
+            ("Content-Length", str(len(page.body))),
+            ("X-Content-Type-Options", "nosniff"),
+            page.cache,
+        ]
+        start_response(page.status, headers)
+        return [page.body]
+
+    def _answer(self, environ: WSGIEnvironment) -> Page:
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+        if method == "POST" and path == "/add-checkpoint":
+            body: Any = environ["wsgi.input"]
+            return self._add_checkpoint(body.read(BODY_BYTES_MAX + 1))
+        if method not in ("GET", "HEAD"):
+            return Page(b"only GET, and POST of add-checkpoint\n", "405 Method Not Allowed")
+        if path == "/checkpoint":
+            return self._checkpoint()
+        if path.startswith("/tile/"):
+            return self._tile(path[1:])
+        found = _WITNESSED.fullmatch(path)
+        return self._witnessed(found.group(1)) if found else NOT_FOUND
+
+    def _checkpoint(self) -> Page:
+        with self.log.reading() as connection:
+            note = cosigned_checkpoint(connection, self.log.latest_checkpoint())
+        return Page(note.encode()) if note else NOT_FOUND
+
+    def _tile(self, path: str) -> Page:
+        with self.log.reading() as connection:
+            tiles = StoredTiles(connection, size_of(self.log.latest_checkpoint()))
+            try:
+                content = tiles.read(path)
+            except TileError:
+                return NOT_FOUND
+        return Page(content, kind="application/octet-stream", cache=IMMUTABLE)
+
+    def _witnessed(self, digest: str) -> Page:
+        with self.log.reading() as connection:
+            rows = witness_rows.list_witnessed(connection)
+        for row in rows:
+            if row.origin_digest == digest:
+                return Page((row.note + row.line).encode())
+        return NOT_FOUND
+
+    def _add_checkpoint(self, body: bytes) -> Page:
+        if len(body) > BODY_BYTES_MAX:
+            return Page(b"the body is too large\n", "413 Content Too Large")
+        submitted = parse_body(body)
+        verifier = self.verifiers().get(submitted.origin)
+        if verifier is None:
+            raise RefusedError("UNKNOWN_LOG", "this witness does not cosign that log.")
+        line = self.witness.add_checkpoint(
+            verifier, submitted.old_size, submitted.proof, submitted.note, source=SOURCE
+        )
+        return Page(line.encode())
+
+
+class LogServer:
+    """Serves a :class:`LogPage` on an address of its own."""
+
+    def __init__(self, page: LogPage, address: str) -> None:
+        """Bind ``address``.
+
+        Raises:
+            AlreadyRunningError: it cannot be listened on.
+        """
+        host, port = address.rsplit(":", 1)
+        try:
+            self._server = create_server(
+                page,
+                host=host.strip("[]"),
+                port=int(port),
+                threads=THREADS,
+                connection_limit=CONNECTIONS_MAX,
+                max_request_body_size=BODY_BYTES_MAX + 1,
+                max_request_header_size=8 * 1024,
+                channel_timeout=30,
+                ident=None,
+                clear_untrusted_proxy_headers=True,
+            )
+        except OSError as error:
+            raise AlreadyRunningError(
+                f"the audit page's address {address} cannot be listened on.",
+                remedy="Another program has the port. Stop it, or change audit.listen in node.toml.",
+            ) from error
+        self._thread = threading.Thread(target=self._server.run, name="log-page", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop answering and give the port back."""
+        self._server.close()
+        self._thread.join(timeout=5)
+
+
+def _refused(refused: RefusedError) -> Page:
+    status = STATUS.get(refused.reason, "500 Internal Server Error")
+    if refused.reason == "CHECKPOINT_OUTDATED":
+        return Page(f"{refused.details['size']}\n".encode(), status, "text/x.tlog.size")
+    return Page(f"{refused.message}\n".encode(), status)
