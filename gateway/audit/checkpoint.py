@@ -74,6 +74,11 @@ def open_checkpoint(note: str | bytes, origin: str, verifier: NoteVerifier) -> C
     return checkpoint
 
 
+def origin_of(note: str) -> str:
+    """Return the origin that an own, well-formed checkpoint states."""
+    return note.split("\n", 1)[0]
+
+
 def size_of(note: str) -> int:
     """Return the size that an own, well-formed checkpoint states; 0 for the empty text of an empty log."""
     return int(note.split("\n", 2)[1]) if note else 0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.audit.checkpoint import Checkpoint, open_checkpoint, size_of
+from gateway.audit.checkpoint import Checkpoint, open_checkpoint, origin_of, size_of
 from gateway.audit.merkle import append, leaf_hash, node_hash, root_from_edge
 from gateway.audit.tiles import (
     LEVEL_STEP,
@@ -44,7 +44,8 @@ class TileReport:
 
 
 def policy_text(log: NoteVerifier, witnesses: Sequence[CosignatureVerifier], quorum: int) -> str:
-    """Return a C2SP tlog-policy: the log, its witnesses, and how many of them must have signed."""
+    """Return a C2SP tlog-policy: the log, its witnesses by name, and how many of them must have signed."""
+    witnesses = sorted(witnesses, key=lambda witness: witness.name)
     names = [f"w{number}" for number in range(1, len(witnesses) + 1)]
     lines = [f"log {log.vkey}"]
     lines += [f"witness {name} {witness.vkey}" for name, witness in zip(names, witnesses, strict=True)]
@@ -64,7 +65,7 @@ def export_tiles(
         CallerError: the directory holds a larger log, another one, or cannot be written.
         TileError: the stored log lacks something.
     """
-    old_size = _published_size(directory, note)
+    old_size = published_size(directory, origin_of(note), size_of(note))
     wanted = list(tiles_of(size_of(note)))
     written = 0
     try:
@@ -100,7 +101,8 @@ def verify_tiles(
     cosigned = cosignatures_of(note, witnesses)
     if len(parse_note(note).signatures) != len(cosigned) + 1:
         raise TileError("checkpoint: a signature line is by a key that was not named.")
-    policies = [policy_text(log, witnesses, quorum) for quorum in range(len(witnesses) + 1)]
+    signed = [witness for witness in witnesses if witness.name in {c.name for c in cosigned}]
+    policies = [policy_text(log, signed, quorum) for quorum in range(len(signed) + 1)]
     if _read(directory, POLICY, NOTE_BYTES_MAX).decode("utf-8", "replace") not in policies:
         raise TileError("policy: it is not about the keys that were named.")
     _require_files(directory, {tile.path for tile in tiles_of(checkpoint.size)})
@@ -200,8 +202,12 @@ def _read(directory: Path, path: str, bytes_max: int) -> bytes:
     return content
 
 
-def _published_size(directory: Path, note: str) -> int:
-    """Return the size that is published there already; 0 for none."""
+def published_size(directory: Path, log_origin: str, log_size: int) -> int:
+    """Return the size that is published there already; 0 for none.
+
+    Raises:
+        CallerError: the directory holds another log, a larger one, or other files.
+    """
     try:
         published = (directory / CHECKPOINT).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -213,11 +219,11 @@ def _published_size(directory: Path, note: str) -> int:
     except (OSError, UnicodeDecodeError) as error:
         raise CallerError(f"{directory / CHECKPOINT} cannot be read.") from error
     origin, size, *_ = [*published.split("\n", 2), "", ""]
-    if origin != note.split("\n", 1)[0] or not size.isdecimal():
+    if origin != log_origin or not size.isdecimal():
         raise CallerError(f"{directory} holds another log, {origin!r}.", remedy="Name another directory.")
-    if int(size) > size_of(note):
+    if int(size) > log_size:
         raise CallerError(
-            f"{directory} holds {size} entries, this log has {size_of(note)}.",
+            f"{directory} holds {size} entries, this log has {log_size}.",
             remedy="Was the database restored from a backup? Run `credit-gateway audit verify --ask-peers`.",
         )
     return int(size)

@@ -10,9 +10,11 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gateway.audit import VerifyReport, verify_log
+from gateway.audit import ProofError, VerifyReport, verify_log
 from gateway.audit.entry import EntryDraft
 from gateway.audit.listing import ListedEntry, list_entries
+from gateway.audit.tiles import TileError
+from gateway.cli.audit_offline import say_offline, verify_offline
 from gateway.cli.audit_store import AuditStore, audit_store
 from gateway.cli.local_node import local_node
 from gateway.cli.output import (
@@ -30,6 +32,8 @@ from gateway.cli.output import (
 )
 from gateway.clock import from_unix_ms
 from gateway.errors import CallerError
+from gateway.exchange.evidence_bundle import BundleError
+from gateway.signing.signed_note import NoteError
 from gateway.storage.node_tables import Database
 
 HELD_BYTES_MAX = 1024 * 1024
@@ -76,6 +80,17 @@ def show(
 
 @audit_app.command("verify")
 def verify(
+    what: Annotated[
+        Path | None,
+        typer.Argument(help="An evidence bundle or a folder of tiles, verified offline; no node is needed."),
+    ] = None,
+    card: Annotated[
+        list[Path] | None,
+        typer.Option("--card", metavar="FILE", help="A card that you trust; repeatable."),
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option("--key", help="Verifier key of a witness that is no node. Repeatable.")
+    ] = None,
     held: Annotated[
         list[Path] | None,
         typer.Option(
@@ -98,7 +113,12 @@ def verify(
 
     Exit status 0: intact. 1: not intact; the first entry that is altered, missing, inserted or out
     of place is named. The node may run meanwhile. Ctrl-C keeps what was verified for --resume.
+
+    With WHAT, verify what somebody handed out: `audit verify evidence.json --card shanghai.json`.
     """
+    if what is not None:
+        _verify_what(what, card or [], key or [], output)
+        return
     notes = [_read_held(path) for path in held or ()]
     if ask_peers:
         notes += _held_by_peers(node)
@@ -110,6 +130,21 @@ def verify(
         _say_report(report, len(notes))
     if not report.ok:
         raise typer.Exit(EXIT_NO)
+
+
+def _verify_what(what: Path, cards: list[Path], keys: list[str], output: Output) -> None:
+    try:
+        facts = verify_offline(what, cards, keys)
+    except (BundleError, TileError, NoteError, ProofError) as error:
+        if output is Output.json:
+            print_json({"verified": False, "problem": error.message})
+        else:
+            say(f"NOT VERIFIED: {error}")
+        raise typer.Exit(EXIT_NO) from error
+    if output is Output.json:
+        print_json({"verified": True, **facts})
+    else:
+        say_offline(facts)
 
 
 def show_entries(engine: Database, *, last: int, peer: str = "", exchange: str = "") -> list[ListedEntry]:

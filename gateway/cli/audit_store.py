@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.cli.output import folder_at
+from gateway.errors import AuditLogError
 from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder, passphrase_of
 from gateway.signing.key_files import read_signing_key
 from gateway.signing.signed_note import NoteSigner, NoteVerifier
+from gateway.storage import audit_rows
 from gateway.storage.engine import open_engine
 from gateway.storage.migrate import require_current
-from gateway.storage.node_tables import Database
+from gateway.storage.node_tables import Database, Transaction
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,20 @@ class AuditStore:
     config: NodeConfig
     engine: Database
     verifier: NoteVerifier
+
+    def log_size(self, connection: Transaction) -> int:
+        """Return the number of entries.
+
+        Raises:
+            AuditLogError: the database holds no log of the name that node.toml states.
+        """
+        tree = audit_rows.read_tree(connection, self.config.audit.origin)
+        if tree is None:
+            raise AuditLogError(
+                f"the database holds no audit log {self.config.audit.origin!r}.",
+                remedy="Check [audit] origin in node.toml.",
+            )
+        return tree.size
 
 
 @contextmanager

@@ -8,7 +8,14 @@ import traceback
 
 import typer
 
-from gateway.cli import config_commands, node_commands, peers_commands, query_commands
+from gateway.cli import (
+    audit_evidence_commands,
+    audit_trust_commands,
+    config_commands,
+    node_commands,
+    peers_commands,
+    query_commands,
+)
 from gateway.cli.audit_commands import audit_app
 from gateway.cli.demo_commands import demo
 from gateway.cli.output import EXIT_DEFECT, EXIT_WRONG, complain
@@ -31,6 +38,14 @@ app.command()(node_commands.serve)
 app.command()(node_commands.card)
 app.command()(query_commands.query)
 app.command()(demo)
+audit_app.command("export")(audit_evidence_commands.export)
+audit_app.command("prove")(audit_evidence_commands.prove)
+audit_app.command("disclose")(audit_evidence_commands.disclose)
+audit_app.command("subject")(audit_evidence_commands.subject)
+audit_app.command("erase")(audit_evidence_commands.erase)
+audit_app.command("reconcile")(audit_trust_commands.reconcile)
+audit_app.command("witness")(audit_trust_commands.witness)
+audit_app.command("accept-rollback")(audit_trust_commands.accept_rollback_command)
 app.add_typer(peers_commands.peers_app, name="peers")
 app.add_typer(records_app, name="records")
 app.add_typer(scheme_app, name="scheme")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,18 +9,18 @@ import typer
 
 from creditexchange.v1 import archive_pb2
 from gateway.cli.archive_view import archive_json, archive_table
+from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption, learner_of
 from gateway.cli.local_node import local_node
 from gateway.cli.output import EXIT_NO, NodeOption, Output, OutputOption, folder_at, print_json
-from gateway.errors import CallerError
-from gateway.learners.identifier import RESIDENT_ID, mask, normalise
+from gateway.learners.identifier import RESIDENT_ID, mask
 from gateway.node.config import load_config
 from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES, parse_kind, parse_legal_basis, parse_purpose
 
 
 def query(
-    learner: Annotated[str, typer.Option(help="The learner's identifier; `-` reads it from standard input.")],
+    learner: LearnerOption,
     purpose: Annotated[str, typer.Option(help=f"Why: {', '.join(PURPOSES)}.")],
-    identifier_type: Annotated[str, typer.Option(help="Type of the identifier.")] = RESIDENT_ID,
+    identifier_type: IdentifierTypeOption = RESIDENT_ID,
     kind: Annotated[
         list[str] | None, typer.Option(help=f"Which kinds; default: all. {', '.join(KINDS)}.")
     ] = None,
@@ -43,10 +42,7 @@ def query(
 
     Example: credit-gateway query --learner 990001199001011239 --purpose employment
     """
-    identifier = (sys.stdin.readline().strip() if learner == "-" else learner).strip()
-    if not identifier:
-        raise CallerError("--learner is empty.", remedy="Give the identifier, or - to read it.")
-    normalise(identifier_type, identifier)
+    identifier = learner_of(learner, identifier_type)
     request = archive_pb2.SearchRecordsRequest(
         learner_identifier=identifier,
         identifier_type=identifier_type,

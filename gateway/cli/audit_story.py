@@ -1,0 +1,91 @@
+"""Entries of the audit log as sentences for the person whom they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from gateway.audit.entry import EntryDraft, parse_leaf
+from gateway.clock import from_unix_ms
+from gateway.storage.audit_rows import EntryRow
+
+Names = Mapping[str, Mapping[str, str]]
+"""Names for people by node id and language tag."""
+
+
+class Language(str, Enum):  # noqa: UP042 - typer shows the values of str enums
+    """Languages of sentences."""
+
+    en = "en"
+    zh = "zh"
+
+
+PURPOSES: dict[str, dict[str, str]] = {
+    "en": {
+        "employment": "a job application",
+        "admission": "admission to a programme of study",
+        "credit-transfer": "transfer of credits",
+        "personal-archive": "the person's own archive",
+        "qualification-check": "a check of a qualification",
+        "public-service": "a public service",
+    },
+    "zh": {
+        "employment": "求职",
+        "admission": "入学",
+        "credit-transfer": "学分转换",
+        "personal-archive": "个人档案",
+        "qualification-check": "资格核验",
+        "public-service": "公共服务",
+    },
+}
+"""What each purpose is called; the words of the closed list."""
+
+
+def sentence(row: EntryRow, names: Names, language: Language) -> str:
+    """Return who asked whom, when, for what, and what was given."""
+    entry = parse_leaf(row.leaf)
+    draft = entry.draft
+    time = from_unix_ms(entry.logged_at_ms).strftime("%Y-%m-%d %H:%M")
+    asker, answerer = _name(draft.asker, names, language), _name(draft.answerer, names, language)
+    purpose = PURPOSES[language.value].get(draft.purpose, draft.purpose)
+    what = _what(draft, language)
+    if language is Language.zh:
+        return f"{time}（UTC）：{asker}向{answerer}查询了此人的学习记录，用途：{purpose}。{what}"
+    return f"{time} UTC: {asker} asked {answerer} about this person, for {purpose}. {what}"
+
+
+def story_json(row: EntryRow, names: Names, language: Language) -> dict[str, Any]:
+    """Return the same as members of a JSON object."""
+    entry = parse_leaf(row.leaf)
+    draft = entry.draft
+    return {
+        "index": row.idx,
+        "time": from_unix_ms(entry.logged_at_ms).isoformat(timespec="seconds"),
+        "asker": draft.asker,
+        "answerer": draft.answerer,
+        "purpose": draft.purpose,
+        "outcome": draft.outcome,
+        "records": draft.count,
+        "exchange": draft.exchange_id.hex(),
+        "text": sentence(row, names, language),
+    }
+
+
+def _what(draft: EntryDraft, language: Language) -> str:
+    zh = language is Language.zh
+    if draft.outcome == "OK":
+        if not draft.count:
+            return "没有查到记录。" if zh else "No records were found."
+        return f"提供了 {draft.count} 条记录。" if zh else f"{draft.count} records were given."
+    if draft.kind == "no-answer":
+        return "没有得到答复，未提供任何记录。" if zh else "No answer came; nothing was given."
+    if zh:
+        return f"查询被拒绝（{draft.outcome}），未提供任何记录。"
+    return f"It was refused ({draft.outcome}); nothing was given."
+
+
+def _name(node_id: str, names: Names, language: Language) -> str:
+    known = names.get(node_id, {})
+    tags = [tag for tag in known if tag.split("-")[0] == language.value]
+    return known[tags[0]] if tags else node_id
