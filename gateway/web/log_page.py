@@ -159,7 +159,8 @@ class LogServer:
                 f"the audit page's address {address} cannot be listened on.",
                 remedy="Another program has the port. Stop it, or change audit.listen in node.toml.",
             ) from error
-        self._thread = threading.Thread(target=self._server.run, name="log-page", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="log-page", daemon=True)
+        self._stopped = False
 
     def start(self) -> None:
         """Begin to answer."""
@@ -167,8 +168,17 @@ class LogServer:
 
     def stop(self) -> None:
         """Stop answering and give the port back."""
+        self._stopped = True
+        self._server.task_dispatcher.shutdown(timeout=5)
         self._server.close()
         self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        try:
+            self._server.run()
+        except OSError:
+            if not self._stopped:  # the socket is closed under the loop: waitress knows no other way
+                raise
 
 
 def _refused(refused: RefusedError) -> Page:
