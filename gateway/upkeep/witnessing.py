@@ -165,10 +165,10 @@ class Witnessing:
         except GatewayError:
             note = ""
         found = contradicts(self.log, note, submission.label) if note else None
-        if found is not None:
+        if found is not None and self.log.halted is None:
             self.log.halt(found.error)
             _log.error("the log was rolled back or forked: nothing is appended", problem=str(found.error))
-        else:
+        elif found is None:
             _log.warning("a witness refuses our checkpoint without showing why", witness=submission.label)
 
     def _hear(self, audit: PeerAudit, notes: Sequence[str]) -> None:
