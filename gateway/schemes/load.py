@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -25,14 +23,16 @@ from gateway.schemes.declared import (
 )
 from gateway.schemes.scheme import Scheme
 from gateway.schemes.source_lines import Location, SourceLines
-
-SCHEME_BYTES_MAX = 1024 * 1024
+from gateway.schemes.toml_text import read_text, read_toml
 
 Table = TypeVar("Table", bound=BaseModel)
 
-_TWICE = "Cannot overwrite a value"
-"""How tomllib begins when a key stands twice in one table."""
-_TOML_LINE = re.compile(r"\(at line (\d+),")
+NUMBER_CHARACTERS_SHOWN = 20
+
+_PATTERNS = {
+    "id": "write lower-case letters, digits and hyphens, a letter first, at most 41 characters",
+    "version": "write letters, digits, points, hyphens and underscores, at most 32 characters",
+}
 
 
 def load_scheme(path: Path) -> Scheme:
@@ -42,27 +42,14 @@ def load_scheme(path: Path) -> Scheme:
         SchemeError: it cannot be read or is wrong; lists every problem with table, key and line.
             A file that is no TOML has one problem: nothing after it can be read.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise _failed(path, 1, "the file is missing.") from error
-    except OSError as error:
-        raise _failed(path, 1, f"the file cannot be read: {error.strerror}.") from error
-    if len(content) > SCHEME_BYTES_MAX:
-        raise _failed(path, 1, "the file is larger than 1 MiB: this is no scheme.")
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise _failed(path, line, "the file is not UTF-8 text here; save it as UTF-8.") from error
-    return parse_scheme(text, str(path))
+    return parse_scheme(read_text(path), str(path))
 
 
 def parse_scheme(text: str, place: str) -> Scheme:
     """Check and compile the text of a scheme; ``place`` names it in errors. Raises ``SchemeError``."""
     body = text.removeprefix("\ufeff")  # some editors put a byte order mark before UTF-8
     lines = SourceLines(body)
-    data, problems = _read_toml(body, lines, place)
+    data, problems = read_toml(body, lines, place)
     found_problems: list[tuple[Location, str]] = []
     declared: SchemeFile | None = None
     try:
@@ -81,31 +68,6 @@ def parse_scheme(text: str, place: str) -> Scheme:
 def scheme_json_schema() -> dict[str, Any]:
     """Return the JSON Schema of ``scheme.toml``, for editors."""
     return SchemeFile.model_json_schema()
-
-
-def _read_toml(text: str, lines: SourceLines, place: str) -> tuple[Mapping[str, Any], set[SchemeProblem]]:
-    """Return what ``text`` holds, and the words that are mapped twice: only their first line counts.
-
-    Raises:
-        SchemeError: it is no TOML.
-    """
-    problems: set[SchemeProblem] = set()
-    rows = text.split("\n")
-    while True:
-        try:
-            return tomllib.loads("\n".join(rows)), problems
-        except tomllib.TOMLDecodeError as error:
-            found = _TOML_LINE.search(str(error))
-            line = min(int(found[1]) if found else len(rows), len(rows))
-            where = lines.at(line)
-            first = lines.find(where) if where else line
-            if str(error).startswith(_TWICE) and first < line and rows[line - 1]:
-                problems.add(SchemeProblem(*_named(where, {}), line, f"stands twice; first at line {first}"))
-                rows[line - 1] = ""  # so that one run finds the rest as well
-            elif problems:
-                raise SchemeError(place, sorted(problems, key=lambda p: p.line)) from error
-            else:
-                raise SchemeError(place, [SchemeProblem("file", "toml", line, str(error))]) from error
 
 
 def _sound_tables(data: Mapping[str, Any]) -> SoundTables:
@@ -168,8 +130,13 @@ def _explained(entry: Any) -> str:
         return f"{what}{f'; did you mean {near[0]!r}?' if near else ''}"
     if kind == "missing":
         return "this key is needed" if len(location) > 1 else "this table is needed"
-    if kind == "string_type" and isinstance(entry["input"], int | float):
-        return f'write the number as text, "{entry["input"]}", so that it stays exact'
+    if kind == "string_type" and type(entry["input"]) in (int, float):
+        number = str(entry["input"])
+        if number.strip("-") in ("nan", "inf") or len(number) > NUMBER_CHARACTERS_SHOWN:
+            return 'write a plain number as text, such as "16"'
+        return f'write the number as text, "{number}", so that it stays exact'
+    if kind == "string_pattern_mismatch":
+        return _PATTERNS.get(str(location[-1]), "it holds characters that are not allowed here")
     text = str(entry["msg"]).removeprefix("Value error, ")
     return text[:1].lower() + text[1:]
 
@@ -215,7 +182,3 @@ def _named(where: Location, data: Any) -> tuple[str, str]:
         else:
             names.append(part)
     return ".".join(names[:-1]) or "file", names[-1] if names else ""
-
-
-def _failed(path: Path, line: int, text: str) -> SchemeError:
-    return SchemeError(str(path), [SchemeProblem("file", "path", line, text)])

@@ -98,7 +98,7 @@ def test_ties_to_even_and_up() -> None:
 
 def test_no_binary_floating_point_anywhere() -> None:
     folder = Path(gateway.schemes.__file__).parent
-    for path in folder.glob("*.py"):
+    for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant):
                 assert not isinstance(node.value, float), f"{path.name}:{node.lineno}"
