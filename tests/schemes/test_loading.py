@@ -170,12 +170,16 @@ def test_json_schema_names_every_key_and_the_page_explains_it() -> None:
 
 def test_public_names() -> None:
     assert set(gateway.schemes.__all__) == {
+        "Difference",
         "LocalRecord",
+        "Moved",
         "Scheme",
         "Step",
         "UntranslatableError",
         "explain",
+        "find_differences",
         "load_scheme",
+        "move",
         "parse_scheme",
         "present_record",
         "scheme_json_schema",
