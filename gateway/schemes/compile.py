@@ -7,11 +7,19 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from creditexchange.v1.record_pb2 import SchemeReference
-from gateway.schemes.declared import BandEntry, CreditUnitTable, GradeScaleTable, LabelEntry, SchemeFile
+from gateway.schemes.declared import (
+    BandEntry,
+    CodeListTable,
+    CreditUnitTable,
+    GradeScaleTable,
+    LabelEntry,
+    SchemeFile,
+)
 from gateway.schemes.ratio import NumberFormat, Rounding, parse_amount, parse_ratio
-from gateway.schemes.scheme import CreditUnit, GradeBandRule, GradeScale, LevelRules, Scheme
+from gateway.schemes.scheme import CodeListRules, CreditUnit, GradeBandRule, GradeScale, LevelRules, Scheme
 from gateway.schemes.shared_words import (
     BANDS,
+    CODE_LISTS,
     CONVERTIBILITIES,
     FRAMEWORKS,
     GRADE_STATUSES,
@@ -37,6 +45,7 @@ def compile_scheme(file: SchemeFile, digest: bytes) -> Scheme:
     }
     levels = _compile_levels(file)
     grade_marks, status = _values(file.grade_marks, GRADE_STATUSES), _values(file.status, STATES)
+    code_lists = [_compile_code_list(table) for table in file.code_list]
     number_format = file.number_format
     return Scheme(
         reference=reference,
@@ -61,6 +70,10 @@ def compile_scheme(file: SchemeFile, digest: bytes) -> Scheme:
         kind_words=_first_words({word: kind for word, (kind, _) in kinds.items()}),
         levels=levels,
         levels_by_framework=MappingProxyType({rules.framework: rules for rules in levels.values()}),
+        code_lists=MappingProxyType({(rules.of, rules.local): rules for rules in code_lists}),
+        code_lists_by_shared=MappingProxyType(
+            {(rules.of, rules.shared): rules for rules in reversed(code_lists)}
+        ),
         status=status,
         status_words=_first_words(status),
         hour_kinds=_values(file.hour_kinds, HOUR_KINDS),
@@ -114,6 +127,17 @@ def _compile_levels(file: SchemeFile) -> Mapping[str, LevelRules]:
             )
             for name, codes in declared.items()
         }
+    )
+
+
+def _compile_code_list(table: CodeListTable) -> CodeListRules:
+    return CodeListRules(
+        of=CODE_LISTS.value(table.of),
+        local=table.local or "",
+        shared=table.shared,
+        codes=MappingProxyType(table.codes),
+        words=MappingProxyType({code: word for word, code in reversed(table.codes.items())}),
+        successors=MappingProxyType(table.successors),
     )
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 from gateway.schemes.ratio import AmountError, Mode, parse_amount, parse_ratio
 from gateway.schemes.shared_words import (
     BANDS,
+    CODE_LISTS,
     CONVERTIBILITIES,
     GRADE_STATUSES,
     HOUR_KINDS,
@@ -232,6 +233,21 @@ class LevelsTable(_Table):
     """Levels of 1+X certificates."""
 
 
+class CodeListTable(_Table):
+    """``[[code_list]]``: the province's codes and the same in a list that other provinces know."""
+
+    of: Annotated[str, _one_of(CODE_LISTS.words)]
+    """institution, discipline or certificate."""
+    local: Id | None = None
+    """How records name it (issuer_code_scheme, field_scheme). Certificates have one list, without name."""
+    shared: Id
+    """The list in which the codes on the right stand, for example moe-school. Views pair lists by it."""
+    codes: Annotated[dict[str, Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    """The province's code = the shared code. Several may mean the same; the first is shown."""
+    successors: dict[str, str] = {}
+    """The province's code = its code of today, after a renaming or merger. Old records keep theirs."""
+
+
 class SchemeFile(_Table):
     """``scheme.toml``: a province's own way to count credits, to grade, and to name levels."""
 
@@ -241,6 +257,7 @@ class SchemeFile(_Table):
     credit_unit: tuple[CreditUnitTable, ...] = ()
     credit_from_hours: tuple[CreditFromHoursTable, ...] = ()
     grade_scale: tuple[GradeScaleTable, ...] = ()
+    code_list: tuple[CodeListTable, ...] = ()
     grade_marks: dict[str, GradeStatus] = {}
     """Words that stand in place of a grade."""
     value_marks: dict[str, ValueMark] = {}

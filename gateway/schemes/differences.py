@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from gateway.schemes.ratio import exact_text
-from gateway.schemes.scheme import CreditUnit, GradeScale, Scheme
+from gateway.schemes.scheme import CodeListRules, CreditUnit, GradeScale, Scheme
 from gateway.schemes.shared_words import GRADE_STATUSES, HOUR_KINDS, KINDS, STATES, SharedWords
 
 NOTHING = "–"
 """What stands where one scheme has no such rule."""
+DIGEST_CHARACTERS = 8
+"""Long lists are compared by their digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ def _rules(scheme: Scheme) -> list[tuple[str, Mapping[str, str]]]:
         ("grade_marks", _named(scheme.grade_marks, GRADE_STATUSES)),
         ("kinds", _named({word: kind for word, (kind, _) in scheme.kinds.items()}, KINDS)),
         *((f"levels.{name}", _by_meaning(rules.codes)) for name, rules in sorted(scheme.levels.items())),
+        ("code_list", {rules.table: _codes(rules) for rules in scheme.code_lists.values()}),
         ("status", _named(scheme.status, STATES)),
     ]
 
@@ -92,6 +96,11 @@ def _scale(scale: GradeScale) -> str:
 
 def _starts(scale: GradeScale) -> Iterable[str]:
     return (exact_text(band.low) for band in scale.bands)
+
+
+def _codes(rules: CodeListRules) -> str:
+    digest = sha256(repr(sorted(rules.codes.items())).encode()).hexdigest()[:DIGEST_CHARACTERS]
+    return f"{len(rules.codes)} codes of {rules.shared} ({digest})"
 
 
 def _by_meaning(words: Mapping[str, str]) -> dict[str, str]:

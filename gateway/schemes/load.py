@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from gateway.schemes.compile import compile_scheme
 from gateway.schemes.consistency import WORD_TABLES, SoundTables, find_contradictions
 from gateway.schemes.declared import (
     LEVEL_CODES,
+    CodeListTable,
     CreditFromHoursTable,
     CreditUnitTable,
     GradeScaleTable,
@@ -24,15 +24,12 @@ from gateway.schemes.declared import (
 from gateway.schemes.scheme import Scheme
 from gateway.schemes.source_lines import Location, SourceLines
 from gateway.schemes.toml_text import read_text, read_toml
+from gateway.schemes.typed_problems import typed_problems
 
 Table = TypeVar("Table", bound=BaseModel)
 
-NUMBER_CHARACTERS_SHOWN = 20
-
-_PATTERNS = {
-    "id": "write lower-case letters, digits and hyphens, a letter first, at most 41 characters",
-    "version": "write letters, digits, points, hyphens and underscores, at most 32 characters",
-}
+_NAMING = ("id", "word", "local", "of")
+"""Keys by which a person knows an entry of a list."""
 
 
 def load_scheme(path: Path) -> Scheme:
@@ -49,15 +46,15 @@ def parse_scheme(text: str, place: str) -> Scheme:
     """Check and compile the text of a scheme; ``place`` names it in errors. Raises ``SchemeError``."""
     body = text.removeprefix("\ufeff")  # some editors put a byte order mark before UTF-8
     lines = SourceLines(body)
-    data, problems = read_toml(body, lines, place)
+    data, repeats = read_toml(body, lines, place)
     found_problems: list[tuple[Location, str]] = []
     declared: SchemeFile | None = None
     try:
         declared = SchemeFile.model_validate(data)
     except ValidationError as error:
-        found_problems += _typed_problems(error)
+        found_problems += typed_problems(error)
     found_problems += find_contradictions(_sound_tables(data))
-    problems |= {
+    problems = {SchemeProblem(*_named(where, data), line, what) for where, line, what in repeats} | {
         SchemeProblem(*_named(where, data), lines.find(where), what) for where, what in found_problems
     }
     if declared is None or problems:
@@ -84,6 +81,7 @@ def _sound_tables(data: Mapping[str, Any]) -> SoundTables:
         ),
         hour_rules=_sound_items(CreditFromHoursTable, _items(data, "credit_from_hours")),
         scales=_sound_items(GradeScaleTable, _items(data, "grade_scale")),
+        code_lists=_sound_items(CodeListTable, _items(data, "code_list")),
         kinds={word: entry for word, entry in sound_kinds.items() if entry is not None},
         words=words,
     )
@@ -116,57 +114,6 @@ def _words(table: Any) -> dict[str, str]:
     return {word: value for word, value in entries if isinstance(value, str)}
 
 
-def _typed_problems(error: ValidationError) -> Iterator[tuple[Location, str]]:
-    for entry in error.errors():
-        where = tuple(part for part in entry["loc"] if part != "[key]")
-        yield where, _explained(entry)
-
-
-def _explained(entry: Any) -> str:
-    kind, location = entry["type"], entry["loc"]
-    if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(location[-1]), _keys_beside(location), n=1)
-        what = "unknown key" if len(location) > 1 else "unknown table"
-        return f"{what}{f'; did you mean {near[0]!r}?' if near else ''}"
-    if kind == "missing":
-        return "this key is needed" if len(location) > 1 else "this table is needed"
-    if kind == "string_type" and type(entry["input"]) in (int, float):
-        number = str(entry["input"])
-        if number.strip("-") in ("nan", "inf") or len(number) > NUMBER_CHARACTERS_SHOWN:
-            return 'write a plain number as text, such as "16"'
-        return f'write the number as text, "{number}", so that it stays exact'
-    if kind == "string_pattern_mismatch":
-        return _PATTERNS.get(str(location[-1]), "it holds characters that are not allowed here")
-    text = str(entry["msg"]).removeprefix("Value error, ")
-    return text[:1].lower() + text[1:]
-
-
-def _keys_beside(location: Location) -> list[str]:
-    """Return the keys that are known where ``location`` ends."""
-    current: Any = SchemeFile
-    for part in location[:-1]:
-        if isinstance(part, int):
-            continue
-        fields = {field.alias or name: field for name, field in current.model_fields.items()}
-        if part in fields:
-            found = _model_in(fields[part].annotation)
-            if found is None:
-                return []
-            current = found
-    return [field.alias or name for name, field in current.model_fields.items()]
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the table type in ``annotation``, inside a tuple or dict if need be."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found is not None:
-            return found
-    return None
-
-
 def _named(where: Location, data: Any) -> tuple[str, str]:
     """Return table and key of a place as a person names them: an entry by its id or word, else by number."""
     names: list[str] = []
@@ -177,7 +124,8 @@ def _named(where: Location, data: Any) -> tuple[str, str]:
         except (KeyError, IndexError, TypeError):
             current = None
         if isinstance(part, int):
-            own = current.get("id") or current.get("word") if isinstance(current, dict) else None
+            entry = current if isinstance(current, dict) else {}
+            own = next((entry[key] for key in _NAMING if isinstance(entry.get(key), str)), None)
             names.append(str(own or f"#{part + 1}"))
         else:
             names.append(part)

@@ -5,10 +5,13 @@ The samples are made of the issuing scheme itself: every unit, band, word and le
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from creditexchange.v1.record_pb2 import (
+    CODE_LIST_CERTIFICATE,
+    CODE_LIST_DISCIPLINE,
+    CODE_LIST_INSTITUTION,
     VALUE_STATE_TRANSLATED,
     LocalValue,
     LocalView,
@@ -23,6 +26,15 @@ from gateway.schemes.translate import translate_record
 
 SAMPLE_CREDITS = ("0.5", "1", "2", "3", "4.5")
 """Amounts that courses usually have."""
+SAMPLE_CODES_MAX = 50
+"""Codes of one list that are tried: lists are long."""
+
+_CODE_COLUMNS: Mapping[int, tuple[str, str]] = {
+    CODE_LIST_INSTITUTION: ("issuer_code_scheme", "issuer_code"),
+    CODE_LIST_DISCIPLINE: ("field_scheme", "field_code"),
+    CODE_LIST_CERTIFICATE: ("", "certificate_code"),
+}
+"""Columns of a record that name a list and hold a code of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +125,12 @@ def _words(source: Scheme, target: Scheme) -> Iterator[Moved]:
         for word in source.levels[framework].words.values():
             view = _view(source, target, _record(source, **{column: word}))
             yield _moved(f"level, {framework}", word, view.levels[0], view.trace, "levels[0]")
+    for rules in source.code_lists.values():
+        for code in list(rules.codes)[:SAMPLE_CODES_MAX]:
+            name, column = _CODE_COLUMNS[rules.of]
+            values = {column: code} | ({name: rules.local} if name else {})
+            view = _view(source, target, _record(source, **values))
+            yield _moved(rules.table, code, view.codes[0], view.trace, "codes[0]")
     for word in source.status_words.values():
         view = _view(source, target, _record(source, status=word))
         yield _moved("status", word, view.status, view.trace, "status")

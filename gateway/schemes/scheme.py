@@ -10,7 +10,8 @@ from fractions import Fraction
 from creditexchange.v1.record_pb2 import LearningRecord, LocalView, RuleApplication, SchemeReference
 from gateway.schemes.dates import Days, days_of
 from gateway.schemes.parts import Parts
-from gateway.schemes.ratio import NumberFormat, Rounding
+from gateway.schemes.ratio import AmountError, NumberFormat, Rounding, parse_amount
+from gateway.schemes.shared_words import CODE_LISTS
 
 Names = Mapping[str, str]
 
@@ -75,6 +76,15 @@ class GradeScale:
         """Whether ``value`` is a grade of this numeric scale: within its ends and on its step."""
         return self.low <= value <= self.high and ((value - self.low) / self.step).denominator == 1
 
+    def holds(self, word: str) -> bool:
+        """Whether ``word`` is a grade of this scale."""
+        if not self.is_numeric:
+            return word in self.labels
+        try:
+            return self.holds_number(parse_amount(word))
+        except AmountError:
+            return False
+
     def band_of(self, value: Fraction) -> GradeBandRule:
         """Return the band of a value that the scale holds. Bands cover the scale once."""
         return next(
@@ -93,6 +103,25 @@ class LevelRules:
     codes: Mapping[str, str]
     words: Mapping[str, str]
     """First declared word of each code."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeListRules:
+    """One list of codes, both ways."""
+
+    of: int
+    local: str
+    """How records name the list; the key of its table when they do not."""
+    shared: str
+    codes: Mapping[str, str]
+    words: Mapping[str, str]
+    """First declared code of each shared one."""
+    successors: Mapping[str, str]
+
+    @property
+    def table(self) -> str:
+        """Name of the table in a rule, for example ``code_list.institution.bank``."""
+        return f"code_list.{CODE_LISTS.word(self.of)}{'.' if self.local else ''}{self.local}"
 
 
 @dataclass(frozen=True)
@@ -122,6 +151,10 @@ class Scheme:
     levels: Mapping[str, LevelRules]
     """By the name of the framework: education, degree, skill, x-certificate."""
     levels_by_framework: Mapping[int, LevelRules]
+    code_lists: Mapping[tuple[int, str], CodeListRules]
+    """By what the codes stand for and the name that records give the list."""
+    code_lists_by_shared: Mapping[tuple[int, str], CodeListRules]
+    """By what the codes stand for and the shared list; the first that is declared."""
     status: Mapping[str, int]
     status_words: Mapping[int, str]
     hour_kinds: Mapping[str, int]

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import SchemeError, SchemeProblem
-from gateway.schemes.source_lines import SourceLines
+from gateway.schemes.source_lines import Location, SourceLines
 
 SCHEME_BYTES_MAX = 1024 * 1024
 REPEATS_MAX = 100
 """Keys that stand twice and are looked for; each costs another reading of the file."""
+
+Repeat = tuple[Location, int, str]
+"""A key that stands twice: where, on which line, and what to say."""
 
 _KEY_TWICE = "Cannot overwrite a value"
 _TABLE_TWICE = "Cannot declare"
@@ -47,27 +50,30 @@ def read_text(path: Path) -> str:
         raise _failed(path, line, "the file is not UTF-8 text here; save it as UTF-8.") from error
 
 
-def read_toml(text: str, lines: SourceLines, place: str) -> tuple[Mapping[str, Any], set[SchemeProblem]]:
+def read_toml(text: str, lines: SourceLines, place: str) -> tuple[Mapping[str, Any], list[Repeat]]:
     """Return what ``text`` holds, and the keys that stand twice: only their first line counts.
 
     Raises:
         SchemeError: it is no TOML. What stands after the fault cannot be read.
     """
-    problems: set[SchemeProblem] = set()
+    repeats: list[Repeat] = []
     rows = text.split("\n")
     while True:
         try:
-            return tomllib.loads("\n".join(rows)), problems
+            return tomllib.loads("\n".join(rows)), repeats
         except tomllib.TOMLDecodeError as error:
             line = _line_of(error, rows)
             where = lines.at(line)
             first = lines.find(where) if where else line
             is_repeat = str(error).startswith(_KEY_TWICE) and first < line and rows[line - 1]
-            if not is_repeat or len(problems) >= REPEATS_MAX:
-                fault = SchemeProblem("file", "toml", line, _in_words(str(error)))
-                raise SchemeError(place, sorted(problems | {fault}, key=lambda p: p.line)) from error
-            table = ".".join(str(part) for part in where[:-1]) or "file"
-            problems.add(SchemeProblem(table, str(where[-1]), line, f"stands twice; first at line {first}"))
+            if not is_repeat or len(repeats) >= REPEATS_MAX:
+                faults = [
+                    SchemeProblem(".".join(map(str, at[:-1])) or "file", str(at[-1]), number, what)
+                    for at, number, what in repeats
+                ]
+                faults.append(SchemeProblem("file", "toml", line, _in_words(str(error))))
+                raise SchemeError(place, sorted(faults, key=lambda p: p.line)) from error
+            repeats.append((where, line, f"stands twice; first at line {first}"))
             rows[line - 1] = ""  # so that one run finds the rest as well
         except RecursionError as error:
             raise _no_toml(place, "values are nested too deeply") from error

@@ -17,6 +17,7 @@ from creditexchange.v1.record_pb2 import (
     LearningRecord,
 )
 from gateway.schemes.certificate_number import describe_number, find_number_conflicts
+from gateway.schemes.codes import add_codes
 from gateway.schemes.credit import merge_credits, merge_derived_credits, workload_part
 from gateway.schemes.dates import days_of, parse_date
 from gateway.schemes.grade import grade_part
@@ -54,6 +55,8 @@ def translate_record(record: LocalRecord, scheme: Scheme, source_node: str) -> L
         _keep(shared, "grade_scale", record.grade_scale)
     _add_levels(record, scheme, shared)
     _add_certificate(record, shared)
+    if scheme.code_lists:
+        add_codes(record, scheme, shared)
     shared.MergeFrom(scheme.shared_parts.get(_status_part, scheme, record.status, record.status_since))
     if record.superseded_by:
         shared.status.superseded_by = record.superseded_by

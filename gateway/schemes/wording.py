@@ -80,6 +80,7 @@ _NOTES: tuple[tuple[str, str], ...] = (
     (r"the source's own rules gave no shared code", "来源方自己的规则没有给出共享代码"),
     (r"the list has no such code", "代码表中无此代码"),
     (r"the scheme has no list for (\S+)", r"本制度没有对应 \1 的代码表"),
+    (r"it is a shared code already", "已是共享代码"),
     (r"continued by (\S+)", r"由 \1 承继"),
     (r"no word for this level", "没有对应该等级的用语"),
     (r"no word for it", "没有对应的用语"),

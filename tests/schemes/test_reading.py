@@ -96,6 +96,27 @@ def test_a_peer_that_claims_our_scheme_gets_no_word_of_its_own_into_the_view() -
     assert view.grade.value == "合格"
 
 
+def test_a_peer_that_claims_our_scheme_and_its_scales_gets_no_word_of_its_own_into_the_view() -> None:
+    ours = shipped("zhejiang")
+    claimed = LearningRecord(kind=RECORD_KIND_COURSE, scheme=ours.reference)
+    claimed.grade.as_issued, claimed.grade.scale = "100 (recognised)", "zhejiang/percentage"
+    claimed.grade.state, claimed.grade.status = VALUE_STATE_TRANSLATED, GRADE_STATUS_PASSED
+    claimed.credits.add(state=VALUE_STATE_TRANSLATED, amount="99 (recognised)", unit="zhejiang/credit")
+    claimed.levels.add(
+        state=VALUE_STATE_TRANSLATED, framework=1, code="bachelor", as_issued="doctor (recognised)"
+    )  # type: ignore[arg-type]
+    claimed.codes.add(
+        state=VALUE_STATE_TRANSLATED,
+        list=3,
+        shared_list="example-certificates",
+        code="X-WEB",
+        as_issued="recognised",
+    )  # type: ignore[arg-type]
+    view = present_record(claimed, ours)
+    assert "recognised" not in str([view.credits, view.grade, view.levels, view.codes])
+    assert (view.grade.value, view.levels[0].value, view.codes[0].value) == ("合格", "本科", "ZJE-502")
+
+
 def test_values_of_a_newer_version_are_kept_as_numbers() -> None:
     newer = LearningRecord.FromString(
         LearningRecord(record_id="R", kind=99, convertibility=9).SerializeToString()  # type: ignore[arg-type]
