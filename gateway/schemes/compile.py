@@ -7,6 +7,7 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from creditexchange.v1.record_pb2 import SchemeReference
+from gateway.schemes.counting_rules import compile_counting
 from gateway.schemes.declared import (
     BandEntry,
     CodeListTable,
@@ -78,6 +79,8 @@ def compile_scheme(file: SchemeFile, digest: bytes) -> Scheme:
         status_words=_first_words(status),
         hour_kinds=_values(file.hour_kinds, HOUR_KINDS),
         issuer_roles=_values(file.issuer_roles, ROLES),
+        rounds_items=file.rounding.stage == "item",
+        counting=compile_counting(file.counting, file.cap, file.replacement),
         short_reference=SchemeReference(scheme_id=table.id, version=table.version, official=table.official),
     )
 

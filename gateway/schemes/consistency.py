@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from gateway.schemes.counting_consistency import CountingTables, find_counting_contradictions
 from gateway.schemes.declared import CodeListTable, CreditFromHoursTable, CreditUnitTable, KindEntry
 from gateway.schemes.scale_consistency import ScalesByPlace, find_scale_contradictions
 from gateway.schemes.source_lines import Location
@@ -36,6 +37,7 @@ class SoundTables:
     kinds: Mapping[str, KindEntry]
     words: Mapping[Location, Mapping[str, str]]
     """Words of each table: the WORD_TABLES and ``("levels", framework)``."""
+    counting: CountingTables
 
 
 def find_contradictions(tables: SoundTables) -> Iterator[Problem]:
@@ -45,6 +47,7 @@ def find_contradictions(tables: SoundTables) -> Iterator[Problem]:
     yield from _hour_rules(tables)
     yield from find_scale_contradictions(tables.scales)
     yield from _code_lists(tables)
+    yield from find_counting_contradictions(tables.counting)
     yield from _marks(tables)
     yield from _blanks(tables)
     for word, entry in tables.kinds.items():

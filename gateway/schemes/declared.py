@@ -108,8 +108,8 @@ class RoundingTable(_Table):
     """Results are multiples of this, for example "0.5"."""
     mode: Mode
     """floor, half_up or half_even. There is no default: the three differ."""
-    stage: Literal["item"]
-    """item: each value by itself."""
+    stage: Literal["item", "sum"]
+    """item: each value by itself. sum: values are shown exact, and only a sum is rounded."""
 
 
 class NumberFormatTable(_Table):
@@ -248,6 +248,58 @@ class CodeListTable(_Table):
     """The province's code = its code of today, after a renaming or merger. Old records keep theirs."""
 
 
+class CountingTable(_Table):
+    """``[counting]``: how the records of one learner count together. Without it repeats stay undecided."""
+
+    repeats: Literal["best", "latest", "first"]
+    """Which passed attempt at a course counts."""
+    term_starts: tuple[Annotated[int, Field(strict=True, ge=1, le=12)], ...] = ()
+    """Months in which a term begins, for caps by term, for example [2, 9]."""
+
+
+class CapTable(_Table):
+    """``[[cap]]``: at most so many credits count within a scope."""
+
+    id: Id
+    """Id of the cap, for example "one-certificate"."""
+    names: Names
+    """Names for people, by language tag."""
+    unit: Id
+    """The unit whose credits it limits; it must have study_hours."""
+    kinds: tuple[Kind, ...]
+    """Kinds of record that it limits together; empty = all."""
+    scope: Literal["record", "issuer", "term", "year", "all"]
+    """Within what: one record, one institution, one term, one calendar year, everything."""
+    amount: Amount | None = None
+    """Credits at most."""
+    share: Ratio | None = None
+    """Instead of amount: the share of ``of``, for example "1/2"."""
+    of: Amount | None = None
+    """Credits of the whole programme."""
+
+
+class ReplacedCourseEntry(_Table):
+    """One course for which a certificate may stand."""
+
+    code: str = Field(min_length=1)
+    """The course's code."""
+    credits: Amount
+    """What the course counts."""
+    levels: tuple[Annotated[str, _one_of(LEVEL_CODES["x-certificate"])], ...] = ()
+    """Levels of the certificate that may replace it; empty = every level."""
+
+
+class ReplacementTable(_Table):
+    """``[[replacement]]``: the courses for which a certificate may stand. It then counts as these only."""
+
+    certificate: str = Field(min_length=1)
+    """The certificate's code in the province's code_list of certificates."""
+    unit: Id
+    """The unit in which the courses count."""
+    courses: Annotated[tuple[ReplacedCourseEntry, ...], Field(min_length=1)]
+    """The courses."""
+
+
 class SchemeFile(_Table):
     """``scheme.toml``: a province's own way to count credits, to grade, and to name levels."""
 
@@ -258,6 +310,9 @@ class SchemeFile(_Table):
     credit_from_hours: tuple[CreditFromHoursTable, ...] = ()
     grade_scale: tuple[GradeScaleTable, ...] = ()
     code_list: tuple[CodeListTable, ...] = ()
+    counting: CountingTable | None = None
+    cap: tuple[CapTable, ...] = ()
+    replacement: tuple[ReplacementTable, ...] = ()
     grade_marks: dict[str, GradeStatus] = {}
     """Words that stand in place of a grade."""
     value_marks: dict[str, ValueMark] = {}

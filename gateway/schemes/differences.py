@@ -60,6 +60,7 @@ def _rules(scheme: Scheme) -> list[tuple[str, Mapping[str, str]]]:
         ("kinds", _named({word: kind for word, (kind, _) in scheme.kinds.items()}, KINDS)),
         *((f"levels.{name}", _by_meaning(rules.codes)) for name, rules in sorted(scheme.levels.items())),
         ("code_list", {rules.table: _codes(rules) for rules in scheme.code_lists.values()}),
+        ("counting", _counting(scheme)),
         ("status", _named(scheme.status, STATES)),
     ]
 
@@ -96,6 +97,19 @@ def _scale(scale: GradeScale) -> str:
 
 def _starts(scale: GradeScale) -> Iterable[str]:
     return (exact_text(band.low) for band in scale.bands)
+
+
+def _counting(scheme: Scheme) -> dict[str, str]:
+    rules = scheme.counting
+    stage = "each value by itself" if scheme.rounds_items else "only the sum"
+    found = {"what is rounded": stage, "repeats": rules.repeats or "undecided"}
+    for cap in rules.caps:
+        kinds = ", ".join(KINDS.word(kind) for kind in sorted(cap.kinds)) or "all"
+        found[f"cap {cap.cap_id}"] = f"{exact_text(cap.amount)} {cap.unit} by {cap.scope} of {kinds}"
+    for certificate, rule in rules.replacements.items():
+        courses = ", ".join(f"{course.code} {exact_text(course.credits)}" for course in rule.courses)
+        found[f"replacement {certificate}"] = courses
+    return found
 
 
 def _codes(rules: CodeListRules) -> str:

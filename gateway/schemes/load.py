@@ -12,15 +12,21 @@ from pydantic import BaseModel, ValidationError
 from gateway.errors import SchemeError, SchemeProblem
 from gateway.schemes.compile import compile_scheme
 from gateway.schemes.consistency import WORD_TABLES, SoundTables, find_contradictions
+from gateway.schemes.counting_consistency import CountingTables
 from gateway.schemes.declared import (
     LEVEL_CODES,
+    CapTable,
     CodeListTable,
+    CountingTable,
     CreditFromHoursTable,
     CreditUnitTable,
     GradeScaleTable,
     KindEntry,
+    ReplacementTable,
+    RoundingTable,
     SchemeFile,
 )
+from gateway.schemes.ratio import parse_ratio
 from gateway.schemes.scheme import Scheme
 from gateway.schemes.source_lines import Location, SourceLines
 from gateway.schemes.toml_text import read_text, read_toml
@@ -73,17 +79,38 @@ def _sound_tables(data: Mapping[str, Any]) -> SoundTables:
     sound_kinds = {word: _sound(KindEntry, entry) for word, entry in _entries(data, "kinds").items()}
     words: dict[Location, Mapping[str, str]] = {(name,): _words(data.get(name)) for name in WORD_TABLES}
     words |= {("levels", name): _words(_entries(data, "levels").get(name)) for name in LEVEL_CODES}
+    unit_ids = frozenset(
+        unit["id"] for unit in units if isinstance(unit, dict) and isinstance(unit.get("id"), str)
+    )
     return SoundTables(
         units=_sound_items(CreditUnitTable, units),
         unit_count=len(units),
-        unit_ids=frozenset(
-            unit["id"] for unit in units if isinstance(unit, dict) and isinstance(unit.get("id"), str)
-        ),
+        unit_ids=unit_ids,
         hour_rules=_sound_items(CreditFromHoursTable, _items(data, "credit_from_hours")),
         scales=_sound_items(GradeScaleTable, _items(data, "grade_scale")),
         code_lists=_sound_items(CodeListTable, _items(data, "code_list")),
         kinds={word: entry for word, entry in sound_kinds.items() if entry is not None},
         words=words,
+        counting=_counting_tables(data, unit_ids),
+    )
+
+
+def _counting_tables(data: Mapping[str, Any], unit_ids: frozenset[str]) -> CountingTables:
+    units = _sound_items(CreditUnitTable, _items(data, "credit_unit")).values()
+    rounding = _sound(RoundingTable, data.get("rounding"))
+    lists = [
+        codes
+        for codes in _sound_items(CodeListTable, _items(data, "code_list")).values()
+        if codes.of == "certificate"
+    ]
+    return CountingTables(
+        counting=_sound(CountingTable, data.get("counting")),
+        caps=_sound_items(CapTable, _items(data, "cap")),
+        replacements=_sound_items(ReplacementTable, _items(data, "replacement")),
+        unit_ids=unit_ids,
+        units_without_ratio=frozenset(unit.id for unit in units if unit.study_hours is None),
+        certificates=frozenset(code for codes in lists for code in codes.codes) if lists else None,
+        step=parse_ratio(rounding.step) if rounding is not None and rounding.stage == "item" else None,
     )
 
 

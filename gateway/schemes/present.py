@@ -137,7 +137,7 @@ def _credit_view(scheme: Scheme, path: str, hours: Fraction, place: int) -> Loca
     unit = scheme.units[place]
     assert unit.study_hours is not None
     exact = hours / unit.study_hours
-    rounded = scheme.rounding.round(exact)
+    rounded = scheme.rounding.round(exact) if scheme.rounds_items else exact
     note = f"{exact_text(unit.study_hours)} study hours = 1 {unit.unit_id}"
     loss = 0
     if rounded != exact:

@@ -8,6 +8,7 @@ from datetime import date
 from fractions import Fraction
 
 from creditexchange.v1.record_pb2 import LearningRecord, LocalView, RuleApplication, SchemeReference
+from gateway.schemes.counting_rules import CountingRules
 from gateway.schemes.dates import Days, days_of
 from gateway.schemes.parts import Parts
 from gateway.schemes.ratio import AmountError, NumberFormat, Rounding, parse_amount
@@ -159,6 +160,9 @@ class Scheme:
     status_words: Mapping[int, str]
     hour_kinds: Mapping[str, int]
     issuer_roles: Mapping[str, int]
+    rounds_items: bool
+    """Whether single values are rounded; else only sums are."""
+    counting: CountingRules
     short_reference: SchemeReference
     """Id and version without the digest: what a step of a trace names."""
     shared_parts: Parts[LearningRecord] = field(default_factory=Parts, repr=False, compare=False)

@@ -18,17 +18,36 @@ def shipped(province: str) -> Scheme:
 
 
 def simple_text(
-    scheme_id: str = "simple", hours: str = "16", step: str = "0.5", mode: str = "half_up"
+    scheme_id: str = "simple",
+    hours: str = "16",
+    step: str = "0.5",
+    mode: str = "half_up",
+    stage: str = "item",
+    more: str = "",
 ) -> str:
+    """The simple scheme; ``more`` are further tables."""
     text = (CASES / "simple_scheme.toml").read_text(encoding="utf-8")
-    for name, value in (("ID", scheme_id), ("HOURS", hours), ("STEP", step), ("MODE", mode)):
+    for name, value in (
+        ("ID", scheme_id),
+        ("HOURS", hours),
+        ("STEP", step),
+        ("MODE", mode),
+        ("STAGE", stage),
+    ):
         text = text.replace(f'"{name}"', f'"{value}"')
-    return text
+    return f"{text}\n{more}"
 
 
 @cache
-def simple(scheme_id: str = "simple", hours: str = "16", step: str = "0.5", mode: str = "half_up") -> Scheme:
-    return parse_scheme(simple_text(scheme_id, hours, step, mode), "simple_scheme.toml")
+def simple(
+    scheme_id: str = "simple",
+    hours: str = "16",
+    step: str = "0.5",
+    mode: str = "half_up",
+    stage: str = "item",
+    more: str = "",
+) -> Scheme:
+    return parse_scheme(simple_text(scheme_id, hours, step, mode, stage, more), "simple_scheme.toml")
 
 
 @cache
@@ -36,6 +55,14 @@ def with_other_version(province: str) -> Scheme:
     """The same scheme in another version: another digest, so nothing counts as issued in it."""
     text = (NODE_CONFIG / province / "scheme.toml").read_text(encoding="utf-8")
     return parse_scheme(text.replace('version = "2026.1"', 'version = "2026.2"'), "scheme.toml")
+
+
+@cache
+def with_replacement(province: str) -> Scheme:
+    """The same scheme with a certificate that stands for a course."""
+    text = (NODE_CONFIG / province / "scheme.toml").read_text(encoding="utf-8")
+    rule = 'certificate = "ZJE-502"\nunit = "credit"\ncourses = [{ code = "EB2001", credits = "4" }]\n'
+    return parse_scheme(f"{text}\n[[replacement]]\n{rule}", "scheme.toml")
 
 
 def record(**values: str) -> LocalRecord:

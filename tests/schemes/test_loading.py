@@ -170,12 +170,15 @@ def test_json_schema_names_every_key_and_the_page_explains_it() -> None:
 
 def test_public_names() -> None:
     assert set(gateway.schemes.__all__) == {
+        "Count",
+        "CountedRecord",
         "Difference",
         "LocalRecord",
         "Moved",
         "Scheme",
         "Step",
         "UntranslatableError",
+        "count_records",
         "explain",
         "find_differences",
         "load_scheme",
