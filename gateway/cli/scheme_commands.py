@@ -1,4 +1,4 @@
-"""``scheme check|explain|compare|new|coverage``: a province's credit scheme."""
+"""``scheme check|explain|compare|count|new|coverage``: a province's credit scheme."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from rich.text import Text
 
 from gateway.cli.output import EXIT_WRONG, Output, OutputOption, complain, console, print_json, say, table
 from gateway.cli.scheme_compare_commands import compare
+from gateway.cli.scheme_count_commands import count
+from gateway.cli.scheme_draft_commands import coverage, new
 from gateway.cli.scheme_language import LANGUAGES, LanguageOption, SchemeLanguage
 from gateway.errors import CallerError, SchemeError
 from gateway.schemes import LocalRecord, Step, UntranslatableError, explain, load_scheme
@@ -142,3 +144,6 @@ def _print_steps(steps: list[Step], language: SchemeLanguage) -> None:
 
 
 scheme_app.command("compare")(compare)
+scheme_app.command("count")(count)
+scheme_app.command("new")(new)
+scheme_app.command("coverage")(coverage)

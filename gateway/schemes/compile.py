@@ -56,6 +56,7 @@ def compile_scheme(file: SchemeFile, digest: bytes) -> Scheme:
         number_format=NumberFormat(number_format.surrounding_blanks, number_format.suffixes),
         units=units,
         unit_places=MappingProxyType(_unit_places(units)),
+        unit_words=MappingProxyType({word: table.id for table in file.credit_unit for word in table.words}),
         unit_of_kind=MappingProxyType({kind: unit.unit_id for unit in units for kind in unit.kinds}),
         hours_a_credit=MappingProxyType(
             {
@@ -78,6 +79,7 @@ def compile_scheme(file: SchemeFile, digest: bytes) -> Scheme:
         status=status,
         status_words=_first_words(status),
         hour_kinds=_values(file.hour_kinds, HOUR_KINDS),
+        plain_hour_kind=HOUR_KINDS.value(table.hour_kind) if table.hour_kind else 0,
         issuer_roles=_values(file.issuer_roles, ROLES),
         rounds_items=file.rounding.stage == "item",
         counting=compile_counting(file.counting, file.cap, file.replacement),

@@ -57,10 +57,17 @@ def find_contradictions(tables: SoundTables) -> Iterator[Problem]:
 
 def _units(tables: SoundTables) -> Iterator[Problem]:
     counted: dict[str, str] = {}
+    named: dict[str, str] = {}
     for index, unit in tables.units.items():
         where: Location = ("credit_unit", index)
         if (unit.study_hours is None) == (not unit.no_ratio):
             yield (*where, "study_hours"), "give either study_hours, or no_ratio with the reason"
+        for word in unit.words:
+            other = named.setdefault(word, unit.id)
+            if other != unit.id:
+                yield (*where, "words"), f"{word!r} means unit {other!r} already"
+            elif word in tables.unit_ids:
+                yield (*where, "words"), f"{word!r} is the id of a unit"
         for kind in unit.kinds:
             other = counted.setdefault(kind, unit.id)
             if other != unit.id:

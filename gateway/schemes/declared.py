@@ -97,6 +97,8 @@ class SchemeTable(_Table):
     """What a reader should know."""
     source: str = ""
     """The regulation that declares the scheme."""
+    hour_kind: HourKind | None = None
+    """Kind of hour in records that state hours without a kind. Without it such hours stay untranslated."""
     effective_from: Day
     """First day on which this version is in force. What depends on a record's date stands at credit_unit."""
 
@@ -131,6 +133,8 @@ class CreditUnitTable(_Table):
     """Id of the unit, for example "credit". May stand again with other dates."""
     names: Names
     """Names for people, by language tag."""
+    words: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """What records call the unit, beside its id, for example "学分"."""
     kinds: tuple[Kind, ...]
     """Kinds of record that are counted in this unit when they name none."""
     study_hours: Ratio | None = None

@@ -137,6 +137,8 @@ class Scheme:
     units: tuple[CreditUnit, ...]
     unit_places: Mapping[str, tuple[int, ...]]
     """Places in ``units`` by unit id."""
+    unit_words: Mapping[str, str]
+    """Unit id by what records call the unit."""
     unit_of_kind: Mapping[int, str]
     """Unit id by shared kind, for records that name no unit."""
     hours_a_credit: Mapping[tuple[str, int], Fraction]
@@ -159,6 +161,8 @@ class Scheme:
     status: Mapping[str, int]
     status_words: Mapping[int, str]
     hour_kinds: Mapping[str, int]
+    plain_hour_kind: int
+    """Kind of hours whose kind is not stated; 0 when that is not declared."""
     issuer_roles: Mapping[str, int]
     rounds_items: bool
     """Whether single values are rounded; else only sums are."""
@@ -210,13 +214,13 @@ class Scheme:
     def place_of_unit(self, unit_id: str, record: LearningRecord) -> int:
         """Return the place in ``units`` of the unit that counts ``record``.
 
-        It is the one named ``unit_id``, or the one for the record's kind when none is named, with
+        It is the one that ``unit_id`` is or means, or the one for the record's kind when none is named, with
         the ratio that held on every day that the record's award (else its end) can mean.
 
         Raises:
             NoUnitError: there is none, or it cannot be told which; never guessed.
         """
-        name = unit_id or self.unit_of_kind.get(record.kind, "")
+        name = self.unit_words.get(unit_id, unit_id) or self.unit_of_kind.get(record.kind, "")
         places = self.unit_places.get(name, ())
         if not places:
             raise NoUnitError("no unit of credit is declared for it")

@@ -149,6 +149,18 @@ _SHARED = {
     "untranslated": "未转换",
 }
 """The shared model's words. They are closed lists, so no province's word can be meant."""
+_REASONS = {
+    "no-credits": "没有学分",
+    "parts-count": "其组成部分已计入",
+    "repeated": "同一课程的另一次修读",
+    "repeats-undecided": "重复修读，制度未规定取哪次",
+    "no-course-replaced": "未能替换任何课程",
+    "undated": "没有日期",
+    "capped": "达到上限",
+    "level-not-sufficient": "等级不符",
+    "course-already-replaced": "课程已被替换",
+    "course-already-passed": "课程已通过",
+}
 _ROUNDINGS = {"floor": "向下取整", "half_up": "四舍五入", "half_even": "四舍六入五成双"}
 _COMPILED = tuple((re.compile(pattern), chinese) for pattern, chinese in _NOTES)
 
@@ -176,6 +188,13 @@ def note_in_words(note: str, language: Language) -> str:
                 chinese = chinese.partition("；")[0]  # noqa: PLW2901 - the optional half is not there
             return match.expand(chinese)
     return note
+
+
+def reason_in_words(reason: str, language: Language) -> str:
+    """Return why a record counts less or not at all."""
+    if language == "en":
+        return reason
+    return _REASONS.get(reason) or _LOSSES.get(reason) or _SHARED.get(reason, reason)
 
 
 def value_in_words(value: str, language: Language) -> str:
