@@ -157,6 +157,9 @@ def _compile_scale(scale: GradeScaleTable) -> GradeScale:
         high=parse_amount(scale.max or "0"),
         step=parse_ratio(scale.step or "1"),
         passing=parse_amount(scale.pass_ or "0"),
+        formula=(parse_ratio(scale.formula.divide), parse_amount(scale.formula.subtract))
+        if scale.formula is not None
+        else None,
         bands=tuple(bands),
         labels=MappingProxyType({entry.word: _compile_label(entry) for entry in scale.labels}),
     )

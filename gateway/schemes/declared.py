@@ -173,6 +173,15 @@ class BandEntry(_Table):
     """Upper end, not included unless it is 100."""
 
 
+class FormulaEntry(_Table):
+    """How a percentage that passes becomes a grade. Only where the province itself says so."""
+
+    divide: Ratio
+    """The percentage is divided by this, for example "10"."""
+    subtract: Amount
+    """Then this is subtracted, for example "5": 100 is 5.0 and 60 is 1.0."""
+
+
 class LabelEntry(_Table):
     """One word of a scale of words."""
 
@@ -207,6 +216,8 @@ class GradeScaleTable(_Table):
     """Numeric: lowest grade that passes."""
     is_percentage: StrictBool = False
     """Numeric: the scale is the shared 0 to 100 scale itself."""
+    formula: FormulaEntry | None = None
+    """Numeric: carries passed grades over exactly, both ways. Failed ones all become ``min``."""
     bands: tuple[BandEntry, ...] = ()
     """Numeric: the bands; together they cover the scale once."""
     labels: tuple[LabelEntry, ...] = ()

@@ -22,6 +22,7 @@ Interval = tuple[Fraction, Fraction]
 """On 0 to 100; the upper end is not included unless it is 100 or equal to the lower one."""
 
 _PERCENT_MAX = 100
+_FAILED_TO_LOWEST = "every failed grade becomes the lowest"
 
 
 def grade_view(
@@ -65,6 +66,19 @@ def _on_scales(
                 rule = (f"grade_scale.{scale.scale_id}", "value")
                 view.trace.append(scheme.applied("grade", as_issued, text, rule))
                 return True
+            if interval[0] == interval[1] and (shown := _by_formula(scale, interval[0], status)) is not None:
+                _show(scheme, view, exact_text(shown), scale.scale_id)
+                is_lost = status == GRADE_STATUS_FAILED
+                step = scheme.applied(
+                    "grade",
+                    as_issued,
+                    exact_text(shown),
+                    (f"grade_scale.{scale.scale_id}", "formula"),
+                    loss=LOSS_BANDING if is_lost else 0,
+                    note=_FAILED_TO_LOWEST if is_lost else "",
+                )
+                view.trace.append(step)
+                return True
             fitting = [
                 label for label in scale.labels.values() if label.status == status and _fits(label, interval)
             ]
@@ -84,6 +98,13 @@ def _on_scales(
                 _show_word(scheme, view, as_issued, scale, fitting[0], note)
                 return True
     return False
+
+
+def _by_formula(scale: GradeScale, percent: Fraction, status: int) -> Fraction | None:
+    """Return the grade that the scale's declared formula makes of a percentage; none without formula."""
+    if scale.formula is None:
+        return None
+    return scale.low if status == GRADE_STATUS_FAILED else scale.value_of(percent)
 
 
 def _show_word(

@@ -68,6 +68,8 @@ class GradeScale:
     high: Fraction
     step: Fraction
     passing: Fraction
+    formula: tuple[Fraction, Fraction] | None
+    """Divisor and subtrahend that make a grade of a percentage that passes."""
     bands: tuple[GradeBandRule, ...]
     """Numeric: by rising lower end."""
     labels: Mapping[str, GradeBandRule]
@@ -85,6 +87,21 @@ class GradeScale:
             return self.holds_number(parse_amount(word))
         except AmountError:
             return False
+
+    def percent_of(self, value: Fraction) -> Fraction | None:
+        """Return the percentage that ``value`` is by the formula; ``None`` where it does not hold."""
+        if self.formula is None or value < self.passing:
+            return None
+        divisor, subtrahend = self.formula
+        return (value + subtrahend) * divisor
+
+    def value_of(self, percent: Fraction) -> Fraction | None:
+        """Return the passed grade that ``percent`` is by the formula, if it lies on the scale."""
+        if self.formula is None:
+            return None
+        divisor, subtrahend = self.formula
+        value = percent / divisor - subtrahend
+        return value if value >= self.passing and self.holds_number(value) else None
 
     def band_of(self, value: Fraction) -> GradeBandRule:
         """Return the band of a value that the scale holds. Bands cover the scale once."""

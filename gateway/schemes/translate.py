@@ -21,6 +21,7 @@ from gateway.schemes.codes import add_codes
 from gateway.schemes.credit import merge_credits, merge_derived_credits, workload_part
 from gateway.schemes.dates import days_of, parse_date
 from gateway.schemes.grade import grade_part
+from gateway.schemes.institution_code import is_social_credit_code
 from gateway.schemes.local_record import LocalRecord
 from gateway.schemes.scheme import Scheme
 from gateway.schemes.shared_words import KINDS, ROLES, STATES, VALUE_STATES
@@ -28,6 +29,7 @@ from gateway.schemes.untranslatable import UntranslatableError
 
 TEXT_CHARACTERS_MAX = 4096
 
+_NO_USCC = "the institution's code is no unified social credit code (GB 32100); it stays as it is"
 _MERGED = "several words of the scheme mean this; shown again it reads {}"
 
 
@@ -137,6 +139,8 @@ def _issuer_part(
         issuer.names.add(language="zh-Hans", text=name)
     if code:
         issuer.identifiers.add(scheme=code_scheme or "local", value=code)
+        if code_scheme == "uscc" and not is_social_credit_code(code):
+            part.warnings.add(code="issuer-uscc-check", text=_NO_USCC)
     if word:
         role = scheme.issuer_roles.get(word)
         if role is None:

@@ -67,6 +67,7 @@ _NOTES: tuple[tuple[str, str], ...] = (
         r"the number became an interval; grades are never carried by proportion",
         "数值转为区间；成绩绝不按比例换算",
     ),
+    (r"every failed grade becomes the lowest", "不及格的成绩一律为最低值"),
     (r"the number became a word", "数值转为等级用语"),
     (r"only whether it was passed is left", "只保留是否通过"),
     (r"no scale of this scheme holds the grade without guessing", "本制度没有成绩制可以不加猜测地表示该成绩"),

@@ -57,6 +57,34 @@ def with_other_version(province: str) -> Scheme:
     return parse_scheme(text.replace('version = "2026.1"', 'version = "2026.2"'), "scheme.toml")
 
 
+POINTS_5 = """
+[[grade_scale]]
+id = "points-5"
+names = { zh-Hans = "五分绩点" }
+type = "numeric"
+min = "0"
+max = "5"
+step = "0.05"
+pass = "1"
+formula = { divide = "10", subtract = "5" }
+bands = [
+    { from = "4", to = "5", band = "excellent", percent_min = "90", percent_max = "100" },
+    { from = "3", to = "4", band = "good", percent_min = "80", percent_max = "90" },
+    { from = "2", to = "3", band = "medium", percent_min = "70", percent_max = "80" },
+    { from = "1", to = "2", band = "pass", percent_min = "60", percent_max = "70" },
+    { from = "0", to = "1", band = "fail", percent_min = "0", percent_max = "60" },
+]
+"""
+
+
+@cache
+def with_points() -> Scheme:
+    """The simple scheme with grade points by a declared formula instead of percentages."""
+    text = simple_text("points")
+    start, end = text.index("[[grade_scale]]"), text.index("[grade_marks]")
+    return parse_scheme(text[:start] + POINTS_5 + text[end:], "scheme.toml")
+
+
 @cache
 def with_replacement(province: str) -> Scheme:
     """The same scheme with a certificate that stands for a course."""

@@ -1,6 +1,7 @@
 """The table of cases: tests/cases/translation.toml."""
 
 import tomllib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,15 @@ from google.protobuf.message import Message
 
 from gateway.schemes import Scheme, UntranslatableError, count_records, present_record, translate_record
 from gateway.schemes.ratio import exact_text
-from tests.schemes.samples import CASES, record, shipped, simple, with_other_version, with_replacement
+from tests.schemes.samples import (
+    CASES,
+    record,
+    shipped,
+    simple,
+    with_other_version,
+    with_points,
+    with_replacement,
+)
 
 TABLE = tomllib.loads((CASES / "translation.toml").read_text(encoding="utf-8"))["case"]
 TRACE_MEMBERS = ("path", "original", "result", "rule", "unrounded", "rounding", "loss", "note")
@@ -17,6 +26,8 @@ TRACE_MEMBERS = ("path", "original", "result", "rule", "unrounded", "rounding", 
 def scheme_of(named: str | dict[str, str], scheme_id: str) -> Scheme:
     if isinstance(named, dict):
         return simple(scheme_id, **named)
+    if named == "points by formula":
+        return with_points()
     if named.endswith(" with replacement"):
         return with_replacement(named.removesuffix(" with replacement"))
     if named.endswith(" other version"):
@@ -89,7 +100,9 @@ SINGLE = [case for case in TABLE if "record" in case]
 @pytest.mark.parametrize("case", SINGLE, ids=[case["number"] for case in SINGLE])
 def test_case(case: dict[str, Any]) -> None:
     issuer = scheme_of(case["issuer"], "issuer")
-    issued = record(**case["record"])
+    issued = replace(
+        record(**case["record"]), originals=(("season", case["season"]),) if "season" in case else ()
+    )
     if "reject" in case:
         with pytest.raises(UntranslatableError) as refusal:
             translate_record(issued, issuer, "node")
@@ -105,13 +118,31 @@ def test_case(case: dict[str, Any]) -> None:
         tree = plain(view)
         assert {path: at(tree, path) for path in case.get("view", {})} == case.get("view", {})
         steps += view.trace
+        if "back" in case:
+            again = translate_record(
+                record(credits=view.credits[0].value), scheme_of(case["reader"], "reader"), "n"
+            )
+            home = present_record(again, scheme_of(case["issuer"], "home"))
+            assert home.credits[0].value == case["back"]
     found = [{"loss": "", **dict.fromkeys(TRACE_MEMBERS, ""), **plain(step)} for step in steps]
     for wanted in case.get("trace", []):
         assert any(wanted.items() <= step.items() for step in found), (wanted, found)
 
 
 def test_the_table_is_read_as_it_is_meant() -> None:
-    members = {"number", "about", "issuer", "reader", "record", "shared", "view", "trace", "reject"}
+    members = {
+        "number",
+        "about",
+        "issuer",
+        "reader",
+        "record",
+        "shared",
+        "view",
+        "trace",
+        "reject",
+        "season",
+        "back",
+    }
     several = {"records", "count", "remainder", "sources", "courses", "sums", "totals", "similar"}
     numbers = [case["number"] for case in TABLE]
     assert len(numbers) == len(set(numbers)) >= 80
