@@ -37,17 +37,13 @@ def compare(
     differences = find_differences(here, there)
     ways = [(here, there, move(here, there)), (there, here, move(there, here))]
     if output is Output.json:
-        print_json(
-            {
-                "first": f"{here.scheme_id} {here.reference.version}",
-                "second": f"{there.scheme_id} {there.reference.version}",
-                "differences": [asdict(difference) for difference in differences],
-                "moving": [
-                    {"from": source.scheme_id, "to": target.scheme_id, "samples": [asdict(m) for m in moved]}
-                    for source, target, moved in ways
-                ],
-            }
-        )
+        moving = [
+            {"from": source.scheme_id, "to": target.scheme_id, "samples": [asdict(m) for m in moved]}
+            for source, target, moved in ways
+        ]
+        first_name, second_name = (f"{s.scheme_id} {s.reference.version}" for s in (here, there))
+        listed = [asdict(difference) for difference in differences]
+        print_json({"first": first_name, "second": second_name, "differences": listed, "moving": moving})
         return
     words = LANGUAGES[language]
     rows = table(words["table"], words["rule"], here.scheme_id, there.scheme_id)

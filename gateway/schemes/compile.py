@@ -40,11 +40,7 @@ def compile_scheme(file: SchemeFile, digest: bytes) -> Scheme:
         scheme_id=table.id, version=table.version, digest=digest, official=table.official
     )
     units = tuple(_compile_unit(unit) for unit in file.credit_unit)
-    kinds = {
-        word: (KINDS.value(entry.kind), CONVERTIBILITIES.value(entry.convertibility))
-        for word, entry in file.kinds.items()
-    }
-    levels = _compile_levels(file)
+    kinds, levels = _compile_kinds(file), _compile_levels(file)
     grade_marks, status = _values(file.grade_marks, GRADE_STATUSES), _values(file.status, STATES)
     code_lists = [_compile_code_list(table) for table in file.code_list]
     number_format = file.number_format
@@ -53,22 +49,18 @@ def compile_scheme(file: SchemeFile, digest: bytes) -> Scheme:
         names=MappingProxyType(table.names),
         note=table.note,
         rounding=Rounding(parse_ratio(file.rounding.step), file.rounding.mode),
+        rounds_items=file.rounding.stage == "item",
         number_format=NumberFormat(number_format.surrounding_blanks, number_format.suffixes),
         units=units,
         unit_places=MappingProxyType(_unit_places(units)),
-        unit_words=MappingProxyType({word: table.id for table in file.credit_unit for word in table.words}),
+        unit_words=MappingProxyType({word: unit.id for unit in file.credit_unit for word in unit.words}),
         unit_of_kind=MappingProxyType({kind: unit.unit_id for unit in units for kind in unit.kinds}),
-        hours_a_credit=MappingProxyType(
-            {
-                (rule.unit, HOUR_KINDS.value(rule.hour_kind)): parse_ratio(rule.hours)
-                for rule in file.credit_from_hours
-            }
-        ),
+        hours_a_credit=_compile_hour_rules(file),
         scales=MappingProxyType({scale.id: _compile_scale(scale) for scale in file.grade_scale}),
         grade_marks=grade_marks,
         grade_mark_words=_first_words(grade_marks),
         value_marks=_values(file.value_marks, VALUE_STATES),
-        kinds=MappingProxyType(kinds),
+        kinds=kinds,
         kind_words=_first_words({word: kind for word, (kind, _) in kinds.items()}),
         levels=levels,
         levels_by_framework=MappingProxyType({rules.framework: rules for rules in levels.values()}),
@@ -81,7 +73,6 @@ def compile_scheme(file: SchemeFile, digest: bytes) -> Scheme:
         hour_kinds=_values(file.hour_kinds, HOUR_KINDS),
         plain_hour_kind=HOUR_KINDS.value(table.hour_kind) if table.hour_kind else 0,
         issuer_roles=_values(file.issuer_roles, ROLES),
-        rounds_items=file.rounding.stage == "item",
         counting=compile_counting(file.counting, file.cap, file.replacement),
         short_reference=SchemeReference(scheme_id=table.id, version=table.version, official=table.official),
     )
@@ -94,6 +85,24 @@ def _values(words: Mapping[str, str], shared: SharedWords) -> Mapping[str, int]:
 def _first_words(words: Mapping[str, int]) -> Mapping[int, str]:
     """Return the first declared word of each meaning."""
     return MappingProxyType({meaning: word for word, meaning in reversed(list(words.items()))})
+
+
+def _compile_hour_rules(file: SchemeFile) -> Mapping[tuple[str, int], Fraction]:
+    return MappingProxyType(
+        {
+            (rule.unit, HOUR_KINDS.value(rule.hour_kind)): parse_ratio(rule.hours)
+            for rule in file.credit_from_hours
+        }
+    )
+
+
+def _compile_kinds(file: SchemeFile) -> Mapping[str, tuple[int, int]]:
+    return MappingProxyType(
+        {
+            word: (KINDS.value(entry.kind), CONVERTIBILITIES.value(entry.convertibility))
+            for word, entry in file.kinds.items()
+        }
+    )
 
 
 def _compile_unit(unit: CreditUnitTable) -> CreditUnit:

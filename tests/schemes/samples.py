@@ -1,10 +1,17 @@
 """Schemes and records for the tests of this folder."""
 
+import os
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from hypothesis import settings
+
 from gateway.schemes import LocalRecord, Scheme, load_scheme, parse_scheme
+
+CASES_A_PROPERTY = int(os.environ.get("CASES_A_PROPERTY", "300"))
+"""`make properties` asks for 5,000."""
+many_cases = settings(max_examples=CASES_A_PROPERTY, deadline=None)
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = ROOT / "tests" / "cases"

@@ -6,14 +6,14 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.schemes import count_records, translate_record
 from gateway.schemes.ratio import exact_text
 from gateway.schemes.similar_titles import title_key
 from tests.schemes.conftest import Command
-from tests.schemes.samples import NODE_CONFIG, record, shipped, simple
+from tests.schemes.samples import NODE_CONFIG, many_cases, record, shipped, simple
 
 ZHEJIANG, JIANGSU = (str(NODE_CONFIG / province / "scheme.toml") for province in ("zhejiang", "jiangsu"))
 ROWS = """learner_id,record_id,kind,title,course_code,credits,grade,grade_scale,award_date,status
@@ -122,7 +122,7 @@ items = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@many_cases
 @given(
     st.lists(items, max_size=12),
     st.randoms(use_true_random=False),

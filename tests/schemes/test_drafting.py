@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.schemes import load_scheme, parse_scheme
@@ -24,7 +24,7 @@ from gateway.schemes.drafting import (
     write_draft,
 )
 from tests.schemes.conftest import Command
-from tests.schemes.samples import NODE_CONFIG
+from tests.schemes.samples import NODE_CONFIG, many_cases
 
 LEARNER = "990099199604121228"
 RECORDS = f"""姓名,身份证号,专业名称,课程名称,类别,教育层次代码,学分,学时,成绩,获得时间,毕业季,备注,学分单位
@@ -256,7 +256,7 @@ cells = st.one_of(words, st.sampled_from(["3", "2.5学分", " 3", "优", "89.5",
 HEADER = ("类别", "教育层次", "学分", "学时", "学时类型", "成绩", "状态", "学分单位", "证书等级", "获得时间")
 
 
-@settings(max_examples=200, deadline=None)
+@many_cases
 @given(st.lists(st.tuples(*[cells] * len(HEADER)), min_size=1, max_size=6))
 def test_whatever_stands_in_a_file_a_draft_by_defaults_is_sound(rows: list[tuple[str, ...]]) -> None:
     text = io.StringIO(newline="")

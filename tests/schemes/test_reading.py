@@ -5,6 +5,7 @@ import pytest
 from creditexchange.v1.record_pb2 import (
     BASIS_DERIVED,
     GRADE_STATUS_PASSED,
+    LOSS_BANDING,
     LOSS_NO_RULE,
     LOSS_OUT_OF_SCALE,
     RECORD_KIND_COURSE,
@@ -157,6 +158,19 @@ def test_a_failed_grade_in_a_passing_interval_is_not_shown_as_passed() -> None:
     shared.grade.state, shared.grade.status = VALUE_STATE_TRANSLATED, 2  # type: ignore[assignment]
     shared.grade.percent_min, shared.grade.percent_max = "60", "70"
     assert present_record(shared, shipped("jiangsu")).grade.value == "未通过"
+
+
+@pytest.mark.parametrize(("passing", "grade", "word"), [("50", "55", "合格"), ("65", "62", "不合格")])
+def test_a_number_that_would_change_sides_is_not_shown_as_a_number(
+    passing: str, grade: str, word: str
+) -> None:
+    text = simple_text("issuer").replace('pass = "60"', f'pass = "{passing}"')
+    text = text.replace('{ from = "60", to = "70"', f'{{ from = "{passing}", to = "70"')
+    text = text.replace('{ from = "0", to = "60"', f'{{ from = "0", to = "{passing}"')
+    shared = translate_record(record(grade=grade), parse_scheme(text, "scheme.toml"), "node")
+    view = present_record(shared, shipped("zhejiang"))
+    assert view.grade.value == word
+    assert any(step.loss == LOSS_BANDING for step in view.trace)
 
 
 def test_only_passed_is_left_where_no_interval_fits() -> None:

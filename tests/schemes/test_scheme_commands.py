@@ -88,7 +88,7 @@ def test_explain_refuses_in_words(scheme: Command, arguments: tuple[str, ...], c
     assert complaint in ended.err
 
 
-@pytest.mark.parametrize("command", ["check", "explain", "compare"])
+@pytest.mark.parametrize("command", ["check", "explain", "compare", "count", "new", "coverage"])
 def test_help_teaches(scheme: Command, command: str) -> None:
     ended = scheme(command, "--help")
     assert ended.status == 0
