@@ -27,6 +27,7 @@ from gateway.schemes.drafting import (
     write_draft,
 )
 from gateway.schemes.drafting.columns import LAYOUT, LEARNER, ORIGINAL, SKIP, check_column
+from gateway.schemes.drafting.province_file import ENCODINGS
 from gateway.schemes.wording import note_in_words, place_in_words
 
 UNMAPPED_SHOWN = 30
@@ -114,6 +115,7 @@ def new(
     source = ProvinceFile(file)
     given = _read_answers(answers) if answers is not None else {}
     given |= {("columns", name): what for name, what in _columns(column).items()}
+    _tell_encoding(source)
     asker = Asker(given, language, defaults=defaults or answers is not None)
     columns = _ask_columns(source, asker, given)
     found = survey(source, columns)
@@ -146,14 +148,22 @@ def coverage(
     scheme: Scheme = load_scheme(scheme_file)
     source = ProvinceFile(file)
     columns = named_columns(_columns(column), source.columns)
+    if output is Output.table:
+        _tell_encoding(source)
     measured = measure_coverage(source, columns, scheme, kind)
     if output is Output.json:
         shares = {"full_share": _share(measured.full, measured.records)}
-        print_json({"columns": columns, **asdict(measured), **shares})
+        print_json({"encoding": source.encoding, "columns": columns, **asdict(measured), **shares})
     else:
         _print_coverage(measured, language)
     if measured.refused:
         raise typer.Exit(EXIT_NO)
+
+
+def _tell_encoding(source: ProvinceFile) -> None:
+    """Say so when a file is no UTF-8: one with a broken character may look like another encoding."""
+    if source.encoding != ENCODINGS[0]:
+        say(f"{source.path.name}: read as GB 18030")
 
 
 def _ask_columns(source: ProvinceFile, asker: Asker, given: Mapping[tuple[str, ...], str]) -> dict[str, str]:

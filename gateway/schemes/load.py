@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -30,7 +31,7 @@ from gateway.schemes.ratio import parse_ratio
 from gateway.schemes.scheme import Scheme
 from gateway.schemes.source_lines import Location, SourceLines
 from gateway.schemes.toml_text import read_text, read_toml
-from gateway.schemes.typed_problems import typed_problems
+from gateway.schemes.typed_problems import is_strange, typed_problems
 
 Table = TypeVar("Table", bound=BaseModel)
 
@@ -125,8 +126,24 @@ def _items(data: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _sound(model: type[Table], raw: Any) -> Table | None:
+    """Return the table if it is right in itself.
+
+    A key that is unknown, and like none that is known, does not keep the rest from being looked at.
+    """
     try:
         return model.model_validate(raw)
+    except ValidationError as error:
+        strange = [entry["loc"] for entry in error.errors() if is_strange(model, entry)]
+    if not strange:
+        return None
+    rest = copy.deepcopy(raw)
+    for *place, key in strange:
+        table = rest
+        for part in place:
+            table = table[part]
+        del table[key]
+    try:
+        return model.model_validate(rest)
     except ValidationError:
         return None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 from creditexchange.v1.record_pb2 import (
     CODE_LIST_CERTIFICATE,
@@ -17,6 +18,7 @@ from creditexchange.v1.record_pb2 import (
     LocalView,
     RuleApplication,
 )
+from gateway.schemes.dates import YEAR_MAX, YEAR_MIN
 from gateway.schemes.local_record import LocalRecord
 from gateway.schemes.present import present_record
 from gateway.schemes.ratio import exact_text
@@ -92,10 +94,13 @@ def _kind_of(scheme: Scheme, unit: CreditUnit) -> str:
 
 
 def _day_within(unit: CreditUnit) -> str:
-    """Return a day on which the unit's ratio holds; the last span is asked on its first day."""
-    if unit.valid_from is not None:
-        return unit.valid_from.isoformat()
-    return unit.valid_until.replace(year=unit.valid_until.year - 1).isoformat() if unit.valid_until else ""
+    """Return a day on which the unit's ratio holds, as a record states it; nothing when any will do."""
+    day = unit.valid_from or unit.valid_until
+    if day is None:
+        return ""
+    if unit.valid_from is None and day > date.min:
+        day -= timedelta(days=1)
+    return day.isoformat() if YEAR_MIN <= day.year <= YEAR_MAX else ""
 
 
 def _grades(source: Scheme, target: Scheme) -> Iterator[Moved]:

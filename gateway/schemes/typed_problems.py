@@ -58,9 +58,17 @@ def _explained(entry: Any) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _keys_beside(location: Location) -> list[str]:
-    """Return the keys that are known where ``location`` ends."""
-    current: Any = SchemeFile
+def is_strange(model: type[BaseModel], entry: Any) -> bool:
+    """Whether ``entry`` complains of an unknown key of ``model`` that is like no known one."""
+    location = entry["loc"]
+    if entry["type"] != "extra_forbidden":
+        return False
+    return not difflib.get_close_matches(str(location[-1]), _keys_beside(location, model), n=1)
+
+
+def _keys_beside(location: Location, model: type[BaseModel] = SchemeFile) -> list[str]:
+    """Return the keys of ``model`` that are known where ``location`` ends."""
+    current: Any = model
     for part in location[:-1]:
         if isinstance(part, int):
             continue

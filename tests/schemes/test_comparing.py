@@ -70,6 +70,21 @@ def test_samples_ask_each_span_of_a_unit() -> None:
     assert shown == ["2", "2.25"]
 
 
+@pytest.mark.parametrize(
+    ("span", "shown"),
+    [
+        ("valid_until = 2024-02-29", "2"),
+        ("valid_from = 9999-12-30", ""),
+        ("valid_until = 0001-01-02", ""),
+        ("valid_from = 1899-12-31", ""),
+    ],
+)
+def test_samples_of_spans_at_the_ends_of_time(span: str, shown: str) -> None:
+    text = simple_text("spans").replace('study_hours = "16"', f'study_hours = "16"\n{span}')
+    samples = move(parse_scheme(text, "scheme.toml"), simple("other"))
+    assert [s.shown for s in samples if (s.what, s.issued) == ("credit", "2")] == [shown]
+
+
 def test_compare_for_people(scheme: Command) -> None:
     ended = scheme("compare", SHANGHAI, JIANGSU)
     assert ended.status == 0

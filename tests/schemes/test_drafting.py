@@ -245,6 +245,13 @@ def test_files_that_are_none(scheme: Command, folder: Path, content: bytes, comp
     assert not (folder / "scheme.toml").exists()
 
 
+def test_another_encoding_is_read_and_told(scheme: Command, folder: Path) -> None:
+    (folder / "records.csv").write_bytes(RECORDS.encode("gb18030"))
+    ended = scheme("new", "records.csv", "--defaults")
+    assert "records.csv: read as GB 18030" in ended.out
+    assert "3 translate fully" in ended.out
+
+
 def test_missing_files(scheme: Command, folder: Path) -> None:
     assert "No such file" in scheme("new", "none.csv", "--defaults").err
     assert "No such file" in scheme("new", "records.csv", "--answers", "none.toml").err

@@ -124,12 +124,17 @@ def test_values_of_a_newer_version_are_kept_as_numbers() -> None:
     )
     newer.status.state = 42  # type: ignore[assignment]
     newer.levels.add(framework=17, code="x", as_issued="十七级", state=VALUE_STATE_TRANSLATED)  # type: ignore[arg-type]
+    newer.codes.add(list=9, shared_list="x", code="y", as_issued="Z9", state=VALUE_STATE_TRANSLATED)  # type: ignore[arg-type]
     newer.grade.state, newer.grade.status = VALUE_STATE_TRANSLATED, 55  # type: ignore[assignment]
     view = present_record(newer, shipped("zhejiang"))
-    assert {view.kind.state, view.status.state, view.levels[0].state, view.grade.state} == {
-        VALUE_STATE_UNTRANSLATED
-    }
-    assert {step.original for step in view.trace} == {"99", "42", "十七级", ""}
+    assert {
+        view.kind.state,
+        view.status.state,
+        view.levels[0].state,
+        view.codes[0].state,
+        view.grade.state,
+    } == {VALUE_STATE_UNTRANSLATED}
+    assert {step.original for step in view.trace} == {"99", "42", "十七级", "Z9", ""}
 
 
 @pytest.mark.parametrize("hours", ["", "NaN", "1e9", "-3", "1/0", "9" * 5000, "1/" + "9" * 5000, "１６"])
