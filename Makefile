@@ -36,6 +36,9 @@ node_modules/.ready: package.json
 test: $(READY) node_modules/.ready .interop/.ready ## run all tests; T=path runs some
 	$(PYTHON) -m pytest $(T) $(PYTEST_ARGS)
 
+properties: $(READY) ## translate 5,000 made-up cases a property
+	CASES_A_PROPERTY=5000 $(PYTHON) -m pytest tests/schemes/test_properties.py tests/schemes/test_amounts.py tests/schemes/test_counting.py
+
 lint: $(READY) node_modules/.ready ## formatter, ruff, mypy, import-linter, buf
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
@@ -59,4 +62,4 @@ bench: $(READY) ## measure; QUICK=1 for a short run
 clean: ## remove everything that was made
 	rm -rf $(VENV) $(DEMO) .interop node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help install protos test lint fix demo demo-stop bench clean
+.PHONY: help install protos test properties lint fix demo demo-stop bench clean

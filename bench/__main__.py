@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.growth import measure_import, measure_queries
+from bench.translation import measure_translation
 
 FEW = 1_000
 RESULTS = Path(__file__).with_name("results") / "latest.json"
@@ -35,6 +36,8 @@ def main() -> None:
         imported = measure_import(folder, many)
         console.print("answering queries …")
         few_us, many_us = measure_queries(folder, FEW, many)
+    console.print("translating …")
+    translated = measure_translation()
     results = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
@@ -50,6 +53,11 @@ def main() -> None:
             "peak_rss_mb": round(imported.peak_rss_mb, 1),
         },
         "query_cpu_us": {"among_few": round(few_us, 1), "among_many": round(many_us, 1)},
+        "translation_cpu_us": {
+            "import": round(translated.import_us, 1),
+            "import_varied": round(translated.varied_us, 1),
+            "show": round(translated.show_us, 1),
+        },
         "ratios": {"records_many_vs_few": round(many_us / few_us, 3)},
     }
     RESULTS.parent.mkdir(exist_ok=True)
@@ -62,6 +70,9 @@ def main() -> None:
     table.add_row(f"query, CPU among {FEW:,} records", f"{few_us:.0f} µs", "")
     table.add_row(f"query, CPU among {many:,} records", f"{many_us:.0f} µs", "")
     table.add_row("ratio", f"{many_us / few_us:.2f}", "at most 1.2")
+    table.add_row("translating a record, CPU", f"{translated.import_us:.0f} µs", "under 20 µs")
+    table.add_row("the same, records little alike", f"{translated.varied_us:.0f} µs", "under 20 µs")
+    table.add_row("showing it in another scheme, CPU", f"{translated.show_us:.0f} µs", "")
     console.print(table)
     console.print(f"written to {RESULTS.relative_to(RESULTS.parents[2])}")
 

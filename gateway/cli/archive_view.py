@@ -134,6 +134,14 @@ def _shared(record: LearningRecord) -> dict[str, Any]:
             }
             for v in record.levels
         ],
+        "codes": [
+            {
+                "list": c.shared_list,
+                "code": c.code or None,
+                "state": _word(ValueState, c.state, "VALUE_STATE_"),
+            }
+            for c in record.codes
+        ],
         "status": _word(RecordState, record.status.state, "RECORD_STATE_"),
     }
 
@@ -145,6 +153,7 @@ def _local(local: record_pb2.LocalView) -> dict[str, Any]:
         "credits": [_value(value) for value in local.credits],
         "grade": _value(local.grade) if local.HasField("grade") else None,
         "levels": [_value(value) for value in local.levels],
+        "codes": [_value(value) for value in local.codes],
         "status": _value(local.status),
     }
 

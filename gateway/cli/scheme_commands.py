@@ -1,4 +1,4 @@
-"""``scheme check|explain``: a province's credit scheme."""
+"""``scheme check|explain|compare|count|new|coverage``: a province's credit scheme."""
 
 from __future__ import annotations
 
@@ -9,11 +9,22 @@ import typer
 from rich.text import Text
 
 from gateway.cli.output import EXIT_WRONG, Output, OutputOption, complain, console, print_json, say, table
+from gateway.cli.scheme_compare_commands import compare
+from gateway.cli.scheme_count_commands import count
+from gateway.cli.scheme_draft_commands import coverage, new
+from gateway.cli.scheme_language import LANGUAGES, LanguageOption, SchemeLanguage
 from gateway.errors import CallerError, SchemeError
-from gateway.schemes import LocalRecord, UntranslatableError, explain, load_scheme
+from gateway.schemes import LocalRecord, Step, UntranslatableError, explain, load_scheme
+from gateway.schemes.wording import (
+    loss_in_words,
+    note_in_words,
+    place_in_words,
+    rounding_in_words,
+    value_in_words,
+)
 
 scheme_app = typer.Typer(
-    help="Credit schemes: check one, or see how one value translates.",
+    help="Credit schemes: check, compare or draft one, or see how one value translates.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -69,8 +80,14 @@ def explain_value(
     degree_level: Annotated[str, typer.Option(help="Degree as issued.")] = "",
     skill_level: Annotated[str, typer.Option(help="Skill level as issued.")] = "",
     x_level: Annotated[str, typer.Option(help="Level of a 1+X certificate as issued.")] = "",
+    certificate_code: Annotated[str, typer.Option(help="Code of the certificate in its catalogue.")] = "",
+    issuer_code: Annotated[str, typer.Option(help="Code of the institution.")] = "",
+    issuer_code_scheme: Annotated[str, typer.Option(help="List in which that code stands.")] = "",
+    field_code: Annotated[str, typer.Option(help="Code of the major or discipline.")] = "",
+    field_scheme: Annotated[str, typer.Option(help="List in which that code stands.")] = "",
     status: Annotated[str, typer.Option(help="The province's word for the record's state.")] = "",
     award_date: Annotated[str, typer.Option(help="Date of the award; rules may depend on it.")] = "",
+    language: LanguageOption = SchemeLanguage.en,
     output: OutputOption = Output.table,
 ) -> None:
     """Show step by step how values translate: into the shared model and into another scheme.
@@ -95,6 +112,11 @@ def explain_value(
         degree_level=degree_level,
         skill_level=skill_level,
         x_level=x_level,
+        certificate_code=certificate_code,
+        issuer_code=issuer_code,
+        issuer_code_scheme=issuer_code_scheme,
+        field_code=field_code,
+        field_scheme=field_scheme,
         status=status,
         award_date=award_date,
     )
@@ -106,18 +128,32 @@ def explain_value(
     if output is Output.json:
         print_json([{name: getattr(step, name) for name in step.__slots__} for step in steps])
         return
-    rows = table("scheme", "what", "from", "to", "unrounded", "rounding", "loss", "rule")
-    for step in steps:
-        rule = f"{step.rule}\n{step.note}" if step.note else step.rule
+    _print_steps(steps, language)
+
+
+def _print_steps(steps: list[Step], language: SchemeLanguage) -> None:
+    """Print a row for each rule: number, from what to what, how it was rounded and what was lost."""
+    words, spoken = LANGUAGES[language], language.value
+    columns = ("step", "scheme", "what", "from", "to", "exact", "rounding", "lost", "rule")
+    rows = table(*(words[column] for column in columns))
+    for number, step in enumerate(steps, 1):
+        note = note_in_words(step.note, spoken)
         cells = (
+            str(number),
             step.scheme,
-            step.path,
-            step.original,
-            step.result,
+            place_in_words(step.path, spoken),
+            value_in_words(step.original, spoken),
+            value_in_words(step.result, spoken),
             step.unrounded,
-            step.rounding,
-            step.loss,
-            rule,
+            rounding_in_words(step.rounding, spoken),
+            loss_in_words(step.loss, spoken),
+            f"{step.rule}\n{note}" if note else step.rule,
         )
         rows.add_row(*(Text(cell) for cell in cells))
     console.print(rows)
+
+
+scheme_app.command("compare")(compare)
+scheme_app.command("count")(count)
+scheme_app.command("new")(new)
+scheme_app.command("coverage")(coverage)

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from gateway.schemes.declared import CreditFromHoursTable, CreditUnitTable, KindEntry
+from gateway.schemes.counting_consistency import CountingTables, find_counting_contradictions
+from gateway.schemes.declared import CodeListTable, CreditFromHoursTable, CreditUnitTable, KindEntry
 from gateway.schemes.scale_consistency import ScalesByPlace, find_scale_contradictions
 from gateway.schemes.source_lines import Location
 
@@ -32,9 +33,11 @@ class SoundTables:
     """Of all of them."""
     hour_rules: Mapping[int, CreditFromHoursTable]
     scales: ScalesByPlace
+    code_lists: Mapping[int, CodeListTable]
     kinds: Mapping[str, KindEntry]
     words: Mapping[Location, Mapping[str, str]]
     """Words of each table: the WORD_TABLES and ``("levels", framework)``."""
+    counting: CountingTables
 
 
 def find_contradictions(tables: SoundTables) -> Iterator[Problem]:
@@ -43,6 +46,8 @@ def find_contradictions(tables: SoundTables) -> Iterator[Problem]:
     yield from _spans(tables)
     yield from _hour_rules(tables)
     yield from find_scale_contradictions(tables.scales)
+    yield from _code_lists(tables)
+    yield from find_counting_contradictions(tables.counting)
     yield from _marks(tables)
     yield from _blanks(tables)
     for word, entry in tables.kinds.items():
@@ -52,10 +57,17 @@ def find_contradictions(tables: SoundTables) -> Iterator[Problem]:
 
 def _units(tables: SoundTables) -> Iterator[Problem]:
     counted: dict[str, str] = {}
+    named: dict[str, str] = {}
     for index, unit in tables.units.items():
         where: Location = ("credit_unit", index)
         if (unit.study_hours is None) == (not unit.no_ratio):
             yield (*where, "study_hours"), "give either study_hours, or no_ratio with the reason"
+        for word in unit.words:
+            other = named.setdefault(word, unit.id)
+            if other != unit.id:
+                yield (*where, "words"), f"{word!r} means unit {other!r} already"
+            elif word in tables.unit_ids:
+                yield (*where, "words"), f"{word!r} is the id of a unit"
         for kind in unit.kinds:
             other = counted.setdefault(kind, unit.id)
             if other != unit.id:
@@ -95,6 +107,29 @@ def _hour_rules(tables: SoundTables) -> Iterator[Problem]:
         seen.add((rule.unit, rule.hour_kind))
 
 
+def _code_lists(tables: SoundTables) -> Iterator[Problem]:
+    seen: set[tuple[str, str | None]] = set()
+    for index, codes in tables.code_lists.items():
+        where: Location = ("code_list", index)
+        if (codes.of == "certificate") == (codes.local is not None):
+            what = (
+                "certificates have one list, without this key" if codes.local else "say how records name it"
+            )
+            yield (*where, "local"), what
+        elif (codes.of, codes.local) in seen:
+            yield (*where, "local"), f"there is a list of {codes.of} codes with this name already"
+        seen.add((codes.of, codes.local))
+        if codes.local == codes.shared:
+            yield (*where, "shared"), "the shared list cannot be the province's own"
+        for code, successor in codes.successors.items():
+            place = (*where, "successors", code)
+            if code not in codes.codes or successor not in codes.codes:
+                dangling = code if code not in codes.codes else successor
+                yield place, f"{dangling!r} is not among the codes of this list"
+            elif code == successor:
+                yield place, "a code does not succeed itself"
+
+
 def _marks(tables: SoundTables) -> Iterator[Problem]:
     """A word must not be a mark and a grade or level at once."""
     grades = {label.word for scale in tables.scales.values() for label in scale.labels}
@@ -118,6 +153,11 @@ def _marks(tables: SoundTables) -> Iterator[Problem]:
 def _blanks(tables: SoundTables) -> Iterator[Problem]:
     """A word with blanks around it would never be met, or be met by accident."""
     places: list[tuple[Location, str]] = [(("kinds", word), word) for word in tables.kinds]
+    places += [
+        (("code_list", index, "codes", code), code)
+        for index, codes in tables.code_lists.items()
+        for code in codes.codes
+    ]
     places += [((*where, word), word) for where, words in tables.words.items() for word in words]
     for where, word in places:
         if not word or word != word.strip():

@@ -86,15 +86,16 @@ def workload_part(scheme: Scheme, text: str, word: str) -> LearningRecord:
         part.trace.append(scheme.applied("workloads[0]", text, VALUE_STATES.word(state), rule))
         return part
     work.amount = exact_text(_amount(scheme, "hours", text))
-    kind = scheme.hour_kinds.get(word)
-    if kind is None:
+    kind = scheme.hour_kinds.get(word) if word else scheme.plain_hour_kind
+    rule = ("hour_kinds", word) if word else ("scheme", "hour_kind")
+    if not kind:
         work.state = VALUE_STATE_UNTRANSLATED
         note = "no rule for this kind of hour" if word else "the kind of hour is not stated"
-        rule = ("hour_kinds", "")
-        step = scheme.applied("workloads[0].hour_kind", word, "", rule, loss=LOSS_NO_RULE, note=note)
+        nothing = ("hour_kinds", "")
+        step = scheme.applied("workloads[0].hour_kind", word, "", nothing, loss=LOSS_NO_RULE, note=note)
     else:
         work.state, work.hour_kind = VALUE_STATE_TRANSLATED, kind  # type: ignore[assignment]
-        step = scheme.applied("workloads[0].hour_kind", word, HOUR_KINDS.word(kind), ("hour_kinds", word))
+        step = scheme.applied("workloads[0].hour_kind", word, HOUR_KINDS.word(kind), rule)
     part.trace.append(step)
     return part
 

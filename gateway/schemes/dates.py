@@ -10,7 +10,8 @@ from creditexchange.v1.record_pb2 import PartialDate
 from gateway.schemes.untranslatable import UntranslatableError
 
 YEAR_MIN, YEAR_MAX = 1900, 2100
-DATES_REMEMBERED = 4096
+DATES_REMEMBERED = 16_384
+"""Days of 45 years: the dates of records repeat."""
 
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 from gateway.schemes.ratio import AmountError, Mode, parse_amount, parse_ratio
 from gateway.schemes.shared_words import (
     BANDS,
+    CODE_LISTS,
     CONVERTIBILITIES,
     GRADE_STATUSES,
     HOUR_KINDS,
@@ -96,6 +97,8 @@ class SchemeTable(_Table):
     """What a reader should know."""
     source: str = ""
     """The regulation that declares the scheme."""
+    hour_kind: HourKind | None = None
+    """Kind of hour in records that state hours without a kind. Without it such hours stay untranslated."""
     effective_from: Day
     """First day on which this version is in force. What depends on a record's date stands at credit_unit."""
 
@@ -107,8 +110,8 @@ class RoundingTable(_Table):
     """Results are multiples of this, for example "0.5"."""
     mode: Mode
     """floor, half_up or half_even. There is no default: the three differ."""
-    stage: Literal["item"]
-    """item: each value by itself."""
+    stage: Literal["item", "sum"]
+    """item: each value by itself. sum: values are shown exact, and only a sum is rounded."""
 
 
 class NumberFormatTable(_Table):
@@ -130,6 +133,8 @@ class CreditUnitTable(_Table):
     """Id of the unit, for example "credit". May stand again with other dates."""
     names: Names
     """Names for people, by language tag."""
+    words: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """What records call the unit, beside its id, for example "学分"."""
     kinds: tuple[Kind, ...]
     """Kinds of record that are counted in this unit when they name none."""
     study_hours: Ratio | None = None
@@ -168,6 +173,15 @@ class BandEntry(_Table):
     """Upper end, not included unless it is 100."""
 
 
+class FormulaEntry(_Table):
+    """How a percentage that passes becomes a grade. Only where the province itself says so."""
+
+    divide: Ratio
+    """The percentage is divided by this, for example "10"."""
+    subtract: Amount
+    """Then this is subtracted, for example "5": 100 is 5.0 and 60 is 1.0."""
+
+
 class LabelEntry(_Table):
     """One word of a scale of words."""
 
@@ -202,6 +216,8 @@ class GradeScaleTable(_Table):
     """Numeric: lowest grade that passes."""
     is_percentage: StrictBool = False
     """Numeric: the scale is the shared 0 to 100 scale itself."""
+    formula: FormulaEntry | None = None
+    """Numeric: carries passed grades over exactly, both ways. Failed ones all become ``min``."""
     bands: tuple[BandEntry, ...] = ()
     """Numeric: the bands; together they cover the scale once."""
     labels: tuple[LabelEntry, ...] = ()
@@ -232,6 +248,73 @@ class LevelsTable(_Table):
     """Levels of 1+X certificates."""
 
 
+class CodeListTable(_Table):
+    """``[[code_list]]``: the province's codes and the same in a list that other provinces know."""
+
+    of: Annotated[str, _one_of(CODE_LISTS.words)]
+    """institution, discipline or certificate."""
+    local: Id | None = None
+    """How records name it (issuer_code_scheme, field_scheme). Certificates have one list, without name."""
+    shared: Id
+    """The list in which the codes on the right stand, for example moe-school. Views pair lists by it."""
+    codes: Annotated[dict[str, Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    """The province's code = the shared code. Several may mean the same; the first is shown."""
+    successors: dict[str, str] = {}
+    """The province's code = its code of today, after a renaming or merger. Old records keep theirs."""
+
+
+class CountingTable(_Table):
+    """``[counting]``: how the records of one learner count together. Without it repeats stay undecided."""
+
+    repeats: Literal["best", "latest", "first"]
+    """Which passed attempt at a course counts."""
+    term_starts: tuple[Annotated[int, Field(strict=True, ge=1, le=12)], ...] = ()
+    """Months in which a term begins, for caps by term, for example [2, 9]."""
+
+
+class CapTable(_Table):
+    """``[[cap]]``: at most so many credits count within a scope."""
+
+    id: Id
+    """Id of the cap, for example "one-certificate"."""
+    names: Names
+    """Names for people, by language tag."""
+    unit: Id
+    """The unit whose credits it limits; it must have study_hours."""
+    kinds: tuple[Kind, ...]
+    """Kinds of record that it limits together; empty = all."""
+    scope: Literal["record", "issuer", "term", "year", "all"]
+    """Within what: one record, one institution, one term, one calendar year, everything."""
+    amount: Amount | None = None
+    """Credits at most."""
+    share: Ratio | None = None
+    """Instead of amount: the share of ``of``, for example "1/2"."""
+    of: Amount | None = None
+    """Credits of the whole programme."""
+
+
+class ReplacedCourseEntry(_Table):
+    """One course for which a certificate may stand."""
+
+    code: str = Field(min_length=1)
+    """The course's code."""
+    credits: Amount
+    """What the course counts."""
+    levels: tuple[Annotated[str, _one_of(LEVEL_CODES["x-certificate"])], ...] = ()
+    """Levels of the certificate that may replace it; empty = every level."""
+
+
+class ReplacementTable(_Table):
+    """``[[replacement]]``: the courses for which a certificate may stand. It then counts as these only."""
+
+    certificate: str = Field(min_length=1)
+    """The certificate's code in the province's code_list of certificates."""
+    unit: Id
+    """The unit in which the courses count."""
+    courses: Annotated[tuple[ReplacedCourseEntry, ...], Field(min_length=1)]
+    """The courses."""
+
+
 class SchemeFile(_Table):
     """``scheme.toml``: a province's own way to count credits, to grade, and to name levels."""
 
@@ -241,6 +324,10 @@ class SchemeFile(_Table):
     credit_unit: tuple[CreditUnitTable, ...] = ()
     credit_from_hours: tuple[CreditFromHoursTable, ...] = ()
     grade_scale: tuple[GradeScaleTable, ...] = ()
+    code_list: tuple[CodeListTable, ...] = ()
+    counting: CountingTable | None = None
+    cap: tuple[CapTable, ...] = ()
+    replacement: tuple[ReplacementTable, ...] = ()
     grade_marks: dict[str, GradeStatus] = {}
     """Words that stand in place of a grade."""
     value_marks: dict[str, ValueMark] = {}

@@ -100,8 +100,9 @@ def _fill(
     grade.state = VALUE_STATE_TRANSLATED
     grade.status, grade.band = rule.status, rule.band  # type: ignore[assignment]
     loss, note = 0, ""
-    if value is not None and scale.is_percentage:
-        grade.percent_min = grade.percent_max = exact_text(value)
+    percent = value if scale.is_percentage or value is None else scale.percent_of(value)
+    if percent is not None:
+        grade.percent_min = grade.percent_max = exact_text(percent)
     elif rule.percent is not None:
         grade.percent_min, grade.percent_max = map(exact_text, rule.percent)
         if value is not None:

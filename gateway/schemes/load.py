@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-import tomllib
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,24 +13,30 @@ from pydantic import BaseModel, ValidationError
 from gateway.errors import SchemeError, SchemeProblem
 from gateway.schemes.compile import compile_scheme
 from gateway.schemes.consistency import WORD_TABLES, SoundTables, find_contradictions
+from gateway.schemes.counting_consistency import CountingTables
 from gateway.schemes.declared import (
     LEVEL_CODES,
+    CapTable,
+    CodeListTable,
+    CountingTable,
     CreditFromHoursTable,
     CreditUnitTable,
     GradeScaleTable,
     KindEntry,
+    ReplacementTable,
+    RoundingTable,
     SchemeFile,
 )
+from gateway.schemes.ratio import parse_ratio
 from gateway.schemes.scheme import Scheme
 from gateway.schemes.source_lines import Location, SourceLines
-
-SCHEME_BYTES_MAX = 1024 * 1024
+from gateway.schemes.toml_text import read_text, read_toml
+from gateway.schemes.typed_problems import is_strange, typed_problems
 
 Table = TypeVar("Table", bound=BaseModel)
 
-_TWICE = "Cannot overwrite a value"
-"""How tomllib begins when a key stands twice in one table."""
-_TOML_LINE = re.compile(r"\(at line (\d+),")
+_NAMING = ("id", "word", "local", "of")
+"""Keys by which a person knows an entry of a list."""
 
 
 def load_scheme(path: Path) -> Scheme:
@@ -42,35 +46,22 @@ def load_scheme(path: Path) -> Scheme:
         SchemeError: it cannot be read or is wrong; lists every problem with table, key and line.
             A file that is no TOML has one problem: nothing after it can be read.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise _failed(path, 1, "the file is missing.") from error
-    except OSError as error:
-        raise _failed(path, 1, f"the file cannot be read: {error.strerror}.") from error
-    if len(content) > SCHEME_BYTES_MAX:
-        raise _failed(path, 1, "the file is larger than 1 MiB: this is no scheme.")
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise _failed(path, line, "the file is not UTF-8 text here; save it as UTF-8.") from error
-    return parse_scheme(text, str(path))
+    return parse_scheme(read_text(path), str(path))
 
 
 def parse_scheme(text: str, place: str) -> Scheme:
     """Check and compile the text of a scheme; ``place`` names it in errors. Raises ``SchemeError``."""
     body = text.removeprefix("\ufeff")  # some editors put a byte order mark before UTF-8
     lines = SourceLines(body)
-    data, problems = _read_toml(body, lines, place)
+    data, repeats = read_toml(body, lines, place)
     found_problems: list[tuple[Location, str]] = []
     declared: SchemeFile | None = None
     try:
         declared = SchemeFile.model_validate(data)
     except ValidationError as error:
-        found_problems += _typed_problems(error)
+        found_problems += typed_problems(error)
     found_problems += find_contradictions(_sound_tables(data))
-    problems |= {
+    problems = {SchemeProblem(*_named(where, data), line, what) for where, line, what in repeats} | {
         SchemeProblem(*_named(where, data), lines.find(where), what) for where, what in found_problems
     }
     if declared is None or problems:
@@ -83,47 +74,44 @@ def scheme_json_schema() -> dict[str, Any]:
     return SchemeFile.model_json_schema()
 
 
-def _read_toml(text: str, lines: SourceLines, place: str) -> tuple[Mapping[str, Any], set[SchemeProblem]]:
-    """Return what ``text`` holds, and the words that are mapped twice: only their first line counts.
-
-    Raises:
-        SchemeError: it is no TOML.
-    """
-    problems: set[SchemeProblem] = set()
-    rows = text.split("\n")
-    while True:
-        try:
-            return tomllib.loads("\n".join(rows)), problems
-        except tomllib.TOMLDecodeError as error:
-            found = _TOML_LINE.search(str(error))
-            line = min(int(found[1]) if found else len(rows), len(rows))
-            where = lines.at(line)
-            first = lines.find(where) if where else line
-            if str(error).startswith(_TWICE) and first < line and rows[line - 1]:
-                problems.add(SchemeProblem(*_named(where, {}), line, f"stands twice; first at line {first}"))
-                rows[line - 1] = ""  # so that one run finds the rest as well
-            elif problems:
-                raise SchemeError(place, sorted(problems, key=lambda p: p.line)) from error
-            else:
-                raise SchemeError(place, [SchemeProblem("file", "toml", line, str(error))]) from error
-
-
 def _sound_tables(data: Mapping[str, Any]) -> SoundTables:
     """Return what of the file is right in itself, even if the rest is not."""
     units = _items(data, "credit_unit")
     sound_kinds = {word: _sound(KindEntry, entry) for word, entry in _entries(data, "kinds").items()}
     words: dict[Location, Mapping[str, str]] = {(name,): _words(data.get(name)) for name in WORD_TABLES}
     words |= {("levels", name): _words(_entries(data, "levels").get(name)) for name in LEVEL_CODES}
+    unit_ids = frozenset(
+        unit["id"] for unit in units if isinstance(unit, dict) and isinstance(unit.get("id"), str)
+    )
     return SoundTables(
         units=_sound_items(CreditUnitTable, units),
         unit_count=len(units),
-        unit_ids=frozenset(
-            unit["id"] for unit in units if isinstance(unit, dict) and isinstance(unit.get("id"), str)
-        ),
+        unit_ids=unit_ids,
         hour_rules=_sound_items(CreditFromHoursTable, _items(data, "credit_from_hours")),
         scales=_sound_items(GradeScaleTable, _items(data, "grade_scale")),
+        code_lists=_sound_items(CodeListTable, _items(data, "code_list")),
         kinds={word: entry for word, entry in sound_kinds.items() if entry is not None},
         words=words,
+        counting=_counting_tables(data, unit_ids),
+    )
+
+
+def _counting_tables(data: Mapping[str, Any], unit_ids: frozenset[str]) -> CountingTables:
+    units = _sound_items(CreditUnitTable, _items(data, "credit_unit")).values()
+    rounding = _sound(RoundingTable, data.get("rounding"))
+    lists = [
+        codes
+        for codes in _sound_items(CodeListTable, _items(data, "code_list")).values()
+        if codes.of == "certificate"
+    ]
+    return CountingTables(
+        counting=_sound(CountingTable, data.get("counting")),
+        caps=_sound_items(CapTable, _items(data, "cap")),
+        replacements=_sound_items(ReplacementTable, _items(data, "replacement")),
+        unit_ids=unit_ids,
+        units_without_ratio=frozenset(unit.id for unit in units if unit.study_hours is None),
+        certificates=frozenset(code for codes in lists for code in codes.codes) if lists else None,
+        step=parse_ratio(rounding.step) if rounding is not None and rounding.stage == "item" else None,
     )
 
 
@@ -138,8 +126,24 @@ def _items(data: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _sound(model: type[Table], raw: Any) -> Table | None:
+    """Return the table if it is right in itself.
+
+    A key that is unknown, and like none that is known, does not keep the rest from being looked at.
+    """
     try:
         return model.model_validate(raw)
+    except ValidationError as error:
+        strange = [entry["loc"] for entry in error.errors() if is_strange(model, entry)]
+    if not strange:
+        return None
+    rest = copy.deepcopy(raw)
+    for *place, key in strange:
+        table = rest
+        for part in place:
+            table = table[part]
+        del table[key]
+    try:
+        return model.model_validate(rest)
     except ValidationError:
         return None
 
@@ -154,52 +158,6 @@ def _words(table: Any) -> dict[str, str]:
     return {word: value for word, value in entries if isinstance(value, str)}
 
 
-def _typed_problems(error: ValidationError) -> Iterator[tuple[Location, str]]:
-    for entry in error.errors():
-        where = tuple(part for part in entry["loc"] if part != "[key]")
-        yield where, _explained(entry)
-
-
-def _explained(entry: Any) -> str:
-    kind, location = entry["type"], entry["loc"]
-    if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(location[-1]), _keys_beside(location), n=1)
-        what = "unknown key" if len(location) > 1 else "unknown table"
-        return f"{what}{f'; did you mean {near[0]!r}?' if near else ''}"
-    if kind == "missing":
-        return "this key is needed" if len(location) > 1 else "this table is needed"
-    if kind == "string_type" and isinstance(entry["input"], int | float):
-        return f'write the number as text, "{entry["input"]}", so that it stays exact'
-    text = str(entry["msg"]).removeprefix("Value error, ")
-    return text[:1].lower() + text[1:]
-
-
-def _keys_beside(location: Location) -> list[str]:
-    """Return the keys that are known where ``location`` ends."""
-    current: Any = SchemeFile
-    for part in location[:-1]:
-        if isinstance(part, int):
-            continue
-        fields = {field.alias or name: field for name, field in current.model_fields.items()}
-        if part in fields:
-            found = _model_in(fields[part].annotation)
-            if found is None:
-                return []
-            current = found
-    return [field.alias or name for name, field in current.model_fields.items()]
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the table type in ``annotation``, inside a tuple or dict if need be."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found is not None:
-            return found
-    return None
-
-
 def _named(where: Location, data: Any) -> tuple[str, str]:
     """Return table and key of a place as a person names them: an entry by its id or word, else by number."""
     names: list[str] = []
@@ -210,12 +168,9 @@ def _named(where: Location, data: Any) -> tuple[str, str]:
         except (KeyError, IndexError, TypeError):
             current = None
         if isinstance(part, int):
-            own = current.get("id") or current.get("word") if isinstance(current, dict) else None
+            entry = current if isinstance(current, dict) else {}
+            own = next((entry[key] for key in _NAMING if isinstance(entry.get(key), str)), None)
             names.append(str(own or f"#{part + 1}"))
         else:
             names.append(part)
     return ".".join(names[:-1]) or "file", names[-1] if names else ""
-
-
-def _failed(path: Path, line: int, text: str) -> SchemeError:
-    return SchemeError(str(path), [SchemeProblem("file", "path", line, text)])

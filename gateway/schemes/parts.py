@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar, TypeVarTuple
 
 PARTS_MAX = 4096
-"""Parts kept at most; then all are dropped and made anew when needed."""
+"""Parts of one generation. When it is full it becomes the old one, and what was old is dropped."""
 KEY_CHARACTERS_MAX = 256
 """Longer values do not repeat; they are not kept."""
 
@@ -23,16 +23,21 @@ class Parts(Generic[Part]):
     """A bounded memory of parts. Safe for threads: a part made twice is the same part."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[object, ...], Part] = {}
+        self._young: dict[tuple[object, ...], Part] = {}
+        self._old: dict[tuple[object, ...], Part] = {}
 
     def get(self, make: Callable[[Owner, *Values], Part], owner: Owner, *values: *Values) -> Part:
         """Return ``make(owner, *values)``, from memory if it was made before. Do not change it."""
         key = (make, *values)
-        part = self._kept.get(key)
+        part = self._young.get(key)
+        if part is not None:
+            return part
+        part = self._old.get(key)
         if part is None:
             part = make(owner, *values)
-            if sum(len(value) for value in values if isinstance(value, str)) <= KEY_CHARACTERS_MAX:
-                if len(self._kept) >= PARTS_MAX:
-                    self._kept.clear()
-                self._kept[key] = part
+            if sum(len(value) for value in values if isinstance(value, str)) > KEY_CHARACTERS_MAX:
+                return part
+        if len(self._young) >= PARTS_MAX:
+            self._old, self._young = self._young, {}
+        self._young[key] = part
         return part

@@ -26,6 +26,7 @@ from creditexchange.v1.record_pb2 import (
     LocalValue,
     LocalView,
 )
+from gateway.schemes.codes import code_view
 from gateway.schemes.present_grade import grade_view
 from gateway.schemes.ratio import AmountError, exact_text, read_exact
 from gateway.schemes.scheme import NoUnitError, Scheme
@@ -67,6 +68,10 @@ def present_record(record: LearningRecord, scheme: Scheme) -> LocalView:
             own_word = level.as_issued if is_own else ""
             values_ = (index, int(level.framework), level.code, level.as_issued, own_word)
             view.MergeFrom(parts.get(_level_view, scheme, *values_))
+    for index, code in enumerate(record.codes):
+        own = code.as_issued if is_own else ""
+        coded = (index, int(code.list), code.shared_list, code.code, code.as_issued, own)
+        view.MergeFrom(parts.get(code_view, scheme, *coded))
     view.MergeFrom(parts.get(_kind_view, scheme, int(record.kind)))
     status = record.status
     view.MergeFrom(parts.get(_status_view, scheme, int(status.state), status.as_issued))
@@ -96,7 +101,12 @@ def _add_credit(
         view.credits.add(state=credit.state)
         return
     prefix, _, unit_id = credit.unit.rpartition("/")
-    if is_own and prefix == scheme.scheme_id and unit_id in scheme.unit_places and credit.amount:
+    if (
+        is_own
+        and prefix == scheme.scheme_id
+        and unit_id in scheme.unit_places
+        and _exact(credit.amount) is not None
+    ):
         view.credits.add(state=VALUE_STATE_TRANSLATED, value=credit.amount, unit=credit.unit)
         rule = ("credit_unit", unit_id)
         step = scheme.applied(path, credit.as_issued, credit.amount, rule, note="issued in this scheme")
@@ -127,7 +137,7 @@ def _credit_view(scheme: Scheme, path: str, hours: Fraction, place: int) -> Loca
     unit = scheme.units[place]
     assert unit.study_hours is not None
     exact = hours / unit.study_hours
-    rounded = scheme.rounding.round(exact)
+    rounded = scheme.rounding.round(exact) if scheme.rounds_items else exact
     note = f"{exact_text(unit.study_hours)} study hours = 1 {unit.unit_id}"
     loss = 0
     if rounded != exact:
@@ -160,9 +170,15 @@ def _hours_view(scheme: Scheme, index: int, hours: str) -> LocalView:
 
 
 def _is_own_grade(scheme: Scheme, word: str, scale: str) -> bool:
-    """Whether the scheme has the scale, or the mark, that a grade of its own names."""
+    """Whether ``word`` is a mark of the scheme, or stands on the scale of it that is named.
+
+    A peer can claim any scheme: only what this one can have issued is shown as issued.
+    """
+    if word in scheme.grade_marks:
+        return True
     prefix, _, scale_id = scale.rpartition("/")
-    return word in scheme.grade_marks or (prefix == scheme.scheme_id and scale_id in scheme.scales)
+    found = scheme.scales.get(scale_id) if prefix == scheme.scheme_id else None
+    return found is not None and found.holds(word)
 
 
 def _own_grade_view(scheme: Scheme, word: str, scale: str) -> LocalView:
@@ -179,7 +195,9 @@ def _level_view(
     view, path = LocalView(), f"levels[{index}]"
     value = view.levels.add()
     rules = scheme.levels_by_framework.get(framework)
-    word = "" if rules is None or not code else own_word or rules.words.get(code, "")
+    word = ""
+    if rules is not None and code:
+        word = own_word if own_word and rules.codes.get(own_word) == code else rules.words.get(code, "")
     if rules is None or not word:
         table = f"levels.{FRAMEWORKS.word(framework)}" if framework else "levels"
         note = "the source's own rules gave no shared level" if not code else "no word for this level"

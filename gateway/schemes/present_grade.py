@@ -22,6 +22,7 @@ Interval = tuple[Fraction, Fraction]
 """On 0 to 100; the upper end is not included unless it is 100 or equal to the lower one."""
 
 _PERCENT_MAX = 100
+_FAILED_TO_LOWEST = "every failed grade becomes the lowest"
 
 
 def grade_view(
@@ -58,32 +59,48 @@ def _on_scales(
 ) -> bool:
     """Show the grade on the first scale that holds it; say whether one does."""
     for scale in scheme.scales.values():
-        if interval is not None:
-            if scale.is_percentage and interval[0] == interval[1] and scale.holds_number(interval[0]):
-                text = exact_text(interval[0])
-                _show(scheme, view, text, scale.scale_id)
-                rule = (f"grade_scale.{scale.scale_id}", "value")
-                view.trace.append(scheme.applied("grade", as_issued, text, rule))
-                return True
+        if interval is None:
+            fitting = _plain(scale, status)
+        elif interval[0] == interval[1] and _as_number(scheme, view, as_issued, scale, interval[0], status):
+            return True
+        else:
             fitting = [
                 label for label in scale.labels.values() if label.status == status and _fits(label, interval)
             ]
-        else:
-            fitting = _plain(scale, status)
         if len(fitting) == 1:
-            is_banded = interval is not None and interval[0] == interval[1]
-            _show_word(
-                scheme, view, as_issued, scale, fitting[0], "the number became a word" if is_banded else ""
-            )
+            is_number = interval is not None and interval[0] == interval[1]
+            note = "the number became a word" if is_number else ""
+            _show_word(scheme, view, as_issued, scale, fitting[0], note)
             return True
-    if interval is not None:
-        for scale in scheme.scales.values():
-            fitting = _plain(scale, status)
-            if len(fitting) == 1:
-                note = "only whether it was passed is left"
-                _show_word(scheme, view, as_issued, scale, fitting[0], note)
-                return True
+    for scale in scheme.scales.values() if interval is not None else ():
+        fitting = _plain(scale, status)
+        if len(fitting) == 1:
+            _show_word(scheme, view, as_issued, scale, fitting[0], "only whether it was passed is left")
+            return True
     return False
+
+
+def _as_number(
+    scheme: Scheme, view: LocalView, as_issued: str, scale: GradeScale, percent: Fraction, status: int
+) -> bool:
+    """Show the grade as a number of ``scale`` and say whether that was possible.
+
+    A number that passes here and failed there, or the other way round, would say another thing.
+    """
+    key, note, shown = "value", "", percent if scale.is_percentage else None
+    if scale.formula is not None:
+        is_failed = status == GRADE_STATUS_FAILED
+        key, note = "formula", _FAILED_TO_LOWEST if is_failed else ""
+        shown = scale.low if is_failed else scale.value_of(percent)
+    if shown is None or not scale.holds_number(shown):
+        return False
+    if status in (GRADE_STATUS_PASSED, GRADE_STATUS_FAILED) and scale.band_of(shown).status != status:
+        return False
+    text, loss = exact_text(shown), LOSS_BANDING if note else 0
+    _show(scheme, view, text, scale.scale_id)
+    rule = (f"grade_scale.{scale.scale_id}", key)
+    view.trace.append(scheme.applied("grade", as_issued, text, rule, loss=loss, note=note))
+    return True
 
 
 def _show_word(

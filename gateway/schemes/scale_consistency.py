@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from gateway.schemes.declared import BandEntry, GradeScaleTable, LabelEntry
-from gateway.schemes.ratio import parse_amount, parse_ratio
+from gateway.schemes.ratio import exact_text, parse_amount, parse_ratio
 from gateway.schemes.shared_words import BANDS
 from gateway.schemes.source_lines import Location
 
@@ -56,6 +56,7 @@ def _numeric(scale: GradeScaleTable, where: Location) -> Iterator[Problem]:
         (parse_amount(band.from_), parse_amount(band.to), index) for index, band in enumerate(scale.bands)
     )
     yield from _cover(scale, where, ordered)
+    yield from _formula(scale, where)
     yield from _rise(scale, where, ordered)
 
 
@@ -87,6 +88,24 @@ def _cover(
             yield (*where, "bands", index), "there is a gap to the band below"
 
 
+def _formula(scale: GradeScaleTable, where: Location) -> Iterator[Problem]:
+    """The formula agrees with the intervals of the bands that pass."""
+    if scale.formula is None:
+        return
+    if scale.is_percentage:
+        yield (*where, "formula"), "the scale is the shared one; leave the formula out"
+        return
+    divisor, subtrahend = parse_ratio(scale.formula.divide), parse_amount(scale.formula.subtract)
+    for index, band in enumerate(scale.bands):
+        if band.band == "fail" or band.percent_min is None or band.percent_max is None:
+            continue
+        for end, percent in ((band.from_, band.percent_min), (band.to, band.percent_max)):
+            made = (parse_amount(end) + subtrahend) * divisor
+            if made != parse_amount(percent):
+                what = f"the formula makes {exact_text(made)} percent of {end}, the band says {percent}"
+                yield (*where, "bands", index), what
+
+
 def _rise(
     scale: GradeScaleTable, where: Location, ordered: Sequence[tuple[Fraction, Fraction, int]]
 ) -> Iterator[Problem]:
@@ -102,7 +121,13 @@ def _rise(
 
 
 def _labels(scale: GradeScaleTable, where: Location) -> Iterator[Problem]:
-    for key, value in (("bands", scale.bands), ("min", scale.min), ("max", scale.max), ("step", scale.step)):
+    for key, value in (
+        ("bands", scale.bands),
+        ("formula", scale.formula),
+        ("min", scale.min),
+        ("max", scale.max),
+        ("step", scale.step),
+    ):
         if value:
             yield (*where, key), "a scale of words has labels, not bands, ends or steps"
     if scale.pass_ is not None:

@@ -8,9 +8,11 @@ from datetime import date
 from fractions import Fraction
 
 from creditexchange.v1.record_pb2 import LearningRecord, LocalView, RuleApplication, SchemeReference
+from gateway.schemes.counting_rules import CountingRules
 from gateway.schemes.dates import Days, days_of
 from gateway.schemes.parts import Parts
-from gateway.schemes.ratio import NumberFormat, Rounding
+from gateway.schemes.ratio import AmountError, NumberFormat, Rounding, parse_amount
+from gateway.schemes.shared_words import CODE_LISTS
 
 Names = Mapping[str, str]
 
@@ -66,6 +68,8 @@ class GradeScale:
     high: Fraction
     step: Fraction
     passing: Fraction
+    formula: tuple[Fraction, Fraction] | None
+    """Divisor and subtrahend that make a grade of a percentage that passes."""
     bands: tuple[GradeBandRule, ...]
     """Numeric: by rising lower end."""
     labels: Mapping[str, GradeBandRule]
@@ -74,6 +78,30 @@ class GradeScale:
     def holds_number(self, value: Fraction) -> bool:
         """Whether ``value`` is a grade of this numeric scale: within its ends and on its step."""
         return self.low <= value <= self.high and ((value - self.low) / self.step).denominator == 1
+
+    def holds(self, word: str) -> bool:
+        """Whether ``word`` is a grade of this scale."""
+        if not self.is_numeric:
+            return word in self.labels
+        try:
+            return self.holds_number(parse_amount(word))
+        except AmountError:
+            return False
+
+    def percent_of(self, value: Fraction) -> Fraction | None:
+        """Return the percentage that ``value`` is by the formula; ``None`` where it does not hold."""
+        if self.formula is None or value < self.passing:
+            return None
+        divisor, subtrahend = self.formula
+        return (value + subtrahend) * divisor
+
+    def value_of(self, percent: Fraction) -> Fraction | None:
+        """Return the passed grade that ``percent`` is by the formula, if it lies on the scale."""
+        if self.formula is None:
+            return None
+        divisor, subtrahend = self.formula
+        value = percent / divisor - subtrahend
+        return value if value >= self.passing and self.holds_number(value) else None
 
     def band_of(self, value: Fraction) -> GradeBandRule:
         """Return the band of a value that the scale holds. Bands cover the scale once."""
@@ -95,6 +123,25 @@ class LevelRules:
     """First declared word of each code."""
 
 
+@dataclass(frozen=True, slots=True)
+class CodeListRules:
+    """One list of codes, both ways."""
+
+    of: int
+    local: str
+    """How records name the list; the key of its table when they do not."""
+    shared: str
+    codes: Mapping[str, str]
+    words: Mapping[str, str]
+    """First declared code of each shared one."""
+    successors: Mapping[str, str]
+
+    @property
+    def table(self) -> str:
+        """Name of the table in a rule, for example ``code_list.institution.bank``."""
+        return f"code_list.{CODE_LISTS.word(self.of)}{'.' if self.local else ''}{self.local}"
+
+
 @dataclass(frozen=True)
 class Scheme:
     """A loaded scheme. Made by :func:`gateway.schemes.load.load_scheme` only."""
@@ -107,6 +154,8 @@ class Scheme:
     units: tuple[CreditUnit, ...]
     unit_places: Mapping[str, tuple[int, ...]]
     """Places in ``units`` by unit id."""
+    unit_words: Mapping[str, str]
+    """Unit id by what records call the unit."""
     unit_of_kind: Mapping[int, str]
     """Unit id by shared kind, for records that name no unit."""
     hours_a_credit: Mapping[tuple[str, int], Fraction]
@@ -122,10 +171,19 @@ class Scheme:
     levels: Mapping[str, LevelRules]
     """By the name of the framework: education, degree, skill, x-certificate."""
     levels_by_framework: Mapping[int, LevelRules]
+    code_lists: Mapping[tuple[int, str], CodeListRules]
+    """By what the codes stand for and the name that records give the list."""
+    code_lists_by_shared: Mapping[tuple[int, str], CodeListRules]
+    """By what the codes stand for and the shared list; the first that is declared."""
     status: Mapping[str, int]
     status_words: Mapping[int, str]
     hour_kinds: Mapping[str, int]
+    plain_hour_kind: int
+    """Kind of hours whose kind is not stated; 0 when that is not declared."""
     issuer_roles: Mapping[str, int]
+    rounds_items: bool
+    """Whether single values are rounded; else only sums are."""
+    counting: CountingRules
     short_reference: SchemeReference
     """Id and version without the digest: what a step of a trace names."""
     shared_parts: Parts[LearningRecord] = field(default_factory=Parts, repr=False, compare=False)
@@ -173,13 +231,13 @@ class Scheme:
     def place_of_unit(self, unit_id: str, record: LearningRecord) -> int:
         """Return the place in ``units`` of the unit that counts ``record``.
 
-        It is the one named ``unit_id``, or the one for the record's kind when none is named, with
+        It is the one that ``unit_id`` is or means, or the one for the record's kind when none is named, with
         the ratio that held on every day that the record's award (else its end) can mean.
 
         Raises:
             NoUnitError: there is none, or it cannot be told which; never guessed.
         """
-        name = unit_id or self.unit_of_kind.get(record.kind, "")
+        name = self.unit_words.get(unit_id, unit_id) or self.unit_of_kind.get(record.kind, "")
         places = self.unit_places.get(name, ())
         if not places:
             raise NoUnitError("no unit of credit is declared for it")

@@ -27,6 +27,8 @@ class SourceLines:
                 if header[1] == "[[":
                     counts[name] = counts.get(name, -1) + 1
                     name = (*name, counts[name])
+                else:
+                    name = _within(name, counts)
                 table, array = name, None
                 self._lines.setdefault(table, number)
             elif array is not None and _ENTRY.match(line):
@@ -50,3 +52,11 @@ class SourceLines:
             if line is not None:
                 return line
         return 1
+
+
+def _within(name: Location, counts: dict[Location, int]) -> Location:
+    """Return the place of ``[name]``: inside the latest table of an array, if an array is on the way."""
+    for length in range(1, len(name)):
+        if name[:length] in counts:
+            return (*name[:length], counts[name[:length]], *name[length:])
+    return name

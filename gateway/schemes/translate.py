@@ -17,9 +17,11 @@ from creditexchange.v1.record_pb2 import (
     LearningRecord,
 )
 from gateway.schemes.certificate_number import describe_number, find_number_conflicts
+from gateway.schemes.codes import add_codes
 from gateway.schemes.credit import merge_credits, merge_derived_credits, workload_part
 from gateway.schemes.dates import days_of, parse_date
 from gateway.schemes.grade import grade_part
+from gateway.schemes.institution_code import is_social_credit_code
 from gateway.schemes.local_record import LocalRecord
 from gateway.schemes.scheme import Scheme
 from gateway.schemes.shared_words import KINDS, ROLES, STATES, VALUE_STATES
@@ -27,6 +29,7 @@ from gateway.schemes.untranslatable import UntranslatableError
 
 TEXT_CHARACTERS_MAX = 4096
 
+_NO_USCC = "the institution's code is no unified social credit code (GB 32100); it stays as it is"
 _MERGED = "several words of the scheme mean this; shown again it reads {}"
 
 
@@ -54,6 +57,8 @@ def translate_record(record: LocalRecord, scheme: Scheme, source_node: str) -> L
         _keep(shared, "grade_scale", record.grade_scale)
     _add_levels(record, scheme, shared)
     _add_certificate(record, shared)
+    if scheme.code_lists:
+        add_codes(record, scheme, shared)
     shared.MergeFrom(scheme.shared_parts.get(_status_part, scheme, record.status, record.status_since))
     if record.superseded_by:
         shared.status.superseded_by = record.superseded_by
@@ -134,6 +139,8 @@ def _issuer_part(
         issuer.names.add(language="zh-Hans", text=name)
     if code:
         issuer.identifiers.add(scheme=code_scheme or "local", value=code)
+        if code_scheme == "uscc" and not is_social_credit_code(code):
+            part.warnings.add(code="issuer-uscc-check", text=_NO_USCC)
     if word:
         role = scheme.issuer_roles.get(word)
         if role is None:

@@ -10,7 +10,7 @@ import pytest
 import gateway.schemes
 from gateway.errors import SchemeError
 from gateway.schemes import load_scheme, parse_scheme, scheme_json_schema
-from gateway.schemes.load import SCHEME_BYTES_MAX
+from gateway.schemes.toml_text import REPEATS_MAX, SCHEME_BYTES_MAX
 from tests.schemes.samples import CASES, NODE_CONFIG, PROVINCES, ROOT, shipped, simple_text
 
 BROKEN = sorted((CASES / "broken_schemes").glob("*.toml"))
@@ -53,7 +53,7 @@ def test_broken_scheme_is_refused_with_every_complaint(path: Path) -> None:
 
 
 def test_there_are_enough_broken_schemes() -> None:
-    assert len(BROKEN) >= 15
+    assert len(BROKEN) >= 60
 
 
 def write(folder: Path, content: bytes) -> Path:
@@ -75,6 +75,43 @@ def test_what_is_no_scheme(tmp_path: Path, content: bytes, line: int, complaint:
     with pytest.raises(SchemeError, match=complaint) as refusal:
         load_scheme(write(tmp_path, content))
     assert [p.line for p in refusal.value.problems] == [line]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a = " + "[" * 5000, "nested too deeply"),
+        ("a = " + "{b=" * 5000, "nested too deeply"),
+        ("[scheme]\nid = " + "9" * 5000, "too many digits"),
+        ("[scheme]\neffective_from = 0000-01-01", "Invalid date"),
+        ("[rounding]\n[rounding]\n", "the table stands twice"),
+        ('a = "\0"', "Illegal character"),
+    ],
+    ids=["arrays", "tables", "digits", "year 0", "table twice", "NUL"],
+)
+def test_hostile_text_is_refused_in_words(text: str, complaint: str) -> None:
+    with pytest.raises(SchemeError, match=complaint) as refusal:
+        parse_scheme(text, "scheme.toml")
+    assert [p.table for p in refusal.value.problems] == ["file"]
+
+
+@pytest.mark.parametrize("number", ["nan", "-inf", "9" * 4000, "1e999"])
+def test_a_number_that_is_none_is_not_suggested(number: str) -> None:
+    with pytest.raises(SchemeError) as refusal:
+        parse_scheme(simple_text().replace('"16"', number), "scheme.toml")
+    assert [p.text for p in refusal.value.problems] == ['write a plain number as text, such as "16"']
+
+
+def test_so_many_repeated_keys_are_looked_for_and_no_more() -> None:
+    text = "[status]\n" + "".join(f'"{n}" = "valid"\n"{n}" = "valid"\n' for n in range(REPEATS_MAX + 50))
+    with pytest.raises(SchemeError) as refusal:
+        parse_scheme(text, "scheme.toml")
+    assert len(refusal.value.problems) == REPEATS_MAX + 1
+
+
+def test_a_file_without_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(SchemeError, match="larger than 1 MiB"):
+        load_scheme(Path("/dev/zero"))
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
@@ -133,12 +170,19 @@ def test_json_schema_names_every_key_and_the_page_explains_it() -> None:
 
 def test_public_names() -> None:
     assert set(gateway.schemes.__all__) == {
+        "Count",
+        "CountedRecord",
+        "Difference",
         "LocalRecord",
+        "Moved",
         "Scheme",
         "Step",
         "UntranslatableError",
+        "count_records",
         "explain",
+        "find_differences",
         "load_scheme",
+        "move",
         "parse_scheme",
         "present_record",
         "scheme_json_schema",

@@ -5,6 +5,7 @@ import pytest
 from creditexchange.v1.record_pb2 import (
     BASIS_DERIVED,
     GRADE_STATUS_PASSED,
+    LOSS_BANDING,
     LOSS_NO_RULE,
     LOSS_OUT_OF_SCALE,
     RECORD_KIND_COURSE,
@@ -96,18 +97,44 @@ def test_a_peer_that_claims_our_scheme_gets_no_word_of_its_own_into_the_view() -
     assert view.grade.value == "合格"
 
 
+def test_a_peer_that_claims_our_scheme_and_its_scales_gets_no_word_of_its_own_into_the_view() -> None:
+    ours = shipped("zhejiang")
+    claimed = LearningRecord(kind=RECORD_KIND_COURSE, scheme=ours.reference)
+    claimed.grade.as_issued, claimed.grade.scale = "100 (recognised)", "zhejiang/percentage"
+    claimed.grade.state, claimed.grade.status = VALUE_STATE_TRANSLATED, GRADE_STATUS_PASSED
+    claimed.credits.add(state=VALUE_STATE_TRANSLATED, amount="99 (recognised)", unit="zhejiang/credit")
+    claimed.levels.add(
+        state=VALUE_STATE_TRANSLATED, framework=1, code="bachelor", as_issued="doctor (recognised)"
+    )  # type: ignore[arg-type]
+    claimed.codes.add(
+        state=VALUE_STATE_TRANSLATED,
+        list=3,
+        shared_list="example-certificates",
+        code="X-WEB",
+        as_issued="recognised",
+    )  # type: ignore[arg-type]
+    view = present_record(claimed, ours)
+    assert "recognised" not in str([view.credits, view.grade, view.levels, view.codes])
+    assert (view.grade.value, view.levels[0].value, view.codes[0].value) == ("合格", "本科", "ZJE-502")
+
+
 def test_values_of_a_newer_version_are_kept_as_numbers() -> None:
     newer = LearningRecord.FromString(
         LearningRecord(record_id="R", kind=99, convertibility=9).SerializeToString()  # type: ignore[arg-type]
     )
     newer.status.state = 42  # type: ignore[assignment]
     newer.levels.add(framework=17, code="x", as_issued="十七级", state=VALUE_STATE_TRANSLATED)  # type: ignore[arg-type]
+    newer.codes.add(list=9, shared_list="x", code="y", as_issued="Z9", state=VALUE_STATE_TRANSLATED)  # type: ignore[arg-type]
     newer.grade.state, newer.grade.status = VALUE_STATE_TRANSLATED, 55  # type: ignore[assignment]
     view = present_record(newer, shipped("zhejiang"))
-    assert {view.kind.state, view.status.state, view.levels[0].state, view.grade.state} == {
-        VALUE_STATE_UNTRANSLATED
-    }
-    assert {step.original for step in view.trace} == {"99", "42", "十七级", ""}
+    assert {
+        view.kind.state,
+        view.status.state,
+        view.levels[0].state,
+        view.codes[0].state,
+        view.grade.state,
+    } == {VALUE_STATE_UNTRANSLATED}
+    assert {step.original for step in view.trace} == {"99", "42", "十七级", "Z9", ""}
 
 
 @pytest.mark.parametrize("hours", ["", "NaN", "1e9", "-3", "1/0", "9" * 5000, "1/" + "9" * 5000, "１６"])
@@ -136,6 +163,19 @@ def test_a_failed_grade_in_a_passing_interval_is_not_shown_as_passed() -> None:
     shared.grade.state, shared.grade.status = VALUE_STATE_TRANSLATED, 2  # type: ignore[assignment]
     shared.grade.percent_min, shared.grade.percent_max = "60", "70"
     assert present_record(shared, shipped("jiangsu")).grade.value == "未通过"
+
+
+@pytest.mark.parametrize(("passing", "grade", "word"), [("50", "55", "合格"), ("65", "62", "不合格")])
+def test_a_number_that_would_change_sides_is_not_shown_as_a_number(
+    passing: str, grade: str, word: str
+) -> None:
+    text = simple_text("issuer").replace('pass = "60"', f'pass = "{passing}"')
+    text = text.replace('{ from = "60", to = "70"', f'{{ from = "{passing}", to = "70"')
+    text = text.replace('{ from = "0", to = "60"', f'{{ from = "0", to = "{passing}"')
+    shared = translate_record(record(grade=grade), parse_scheme(text, "scheme.toml"), "node")
+    view = present_record(shared, shipped("zhejiang"))
+    assert view.grade.value == word
+    assert any(step.loss == LOSS_BANDING for step in view.trace)
 
 
 def test_only_passed_is_left_where_no_interval_fits() -> None:

@@ -1,14 +1,11 @@
 """``scheme check`` and ``scheme explain`` as they are used."""
 
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from gateway.cli.main import run
+from tests.schemes.conftest import Command
 from tests.schemes.samples import CASES, NODE_CONFIG, PROVINCES
 
 SHIPPED = [str(NODE_CONFIG / province / "scheme.toml") for province in PROVINCES]
@@ -17,30 +14,6 @@ ZHEJIANG, JIANGSU = (
     str(NODE_CONFIG / "jiangsu" / "scheme.toml"),
 )
 BROKEN = CASES / "broken_schemes" / "everything_at_once.toml"
-
-
-@dataclass
-class Ended:
-    status: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
-
-
-@pytest.fixture
-def scheme(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    def call(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["credit-gateway", "scheme", *arguments])
-        monkeypatch.setenv("COLUMNS", "400")
-        with pytest.raises(SystemExit) as ended:
-            run()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err + captured.out
-        return Ended(int(ended.value.code or 0), captured.out, captured.err)
-
-    return call
 
 
 def test_check_says_which_schemes_are_well(scheme: Command) -> None:
@@ -115,7 +88,7 @@ def test_explain_refuses_in_words(scheme: Command, arguments: tuple[str, ...], c
     assert complaint in ended.err
 
 
-@pytest.mark.parametrize("command", ["check", "explain"])
+@pytest.mark.parametrize("command", ["check", "explain", "compare", "count", "new", "coverage"])
 def test_help_teaches(scheme: Command, command: str) -> None:
     ended = scheme(command, "--help")
     assert ended.status == 0
