@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.text import Text
 
 from gateway.cli import registry_access
+from gateway.cli.element_report import element_report
 from gateway.cli.output import (
     EXIT_NO,
     NodeOption,
@@ -28,8 +30,11 @@ from gateway.cli.output import (
 from gateway.cli.registry_access import OpenRegistry
 from gateway.clock import system_clock
 from gateway.errors import CallerError, IntakeError, OperatorError
+from gateway.learners.identifier import IDENTIFIER_TYPES, RESIDENT_ID
 from gateway.records import ImportFacts, ImportReport, Refusal, import_file
 from gateway.records.records_key import records_key_at
+from gateway.records.transcripts.document import FORMATS
+from gateway.records.transcripts.draft import ElementPlace
 
 REFUSALS_SHOWN = 20
 """Refusals that are printed; ``--report`` writes all of them."""
@@ -52,7 +57,9 @@ class _FileResult:
 
 
 def import_records(
-    files: Annotated[list[Path], typer.Argument(help="CSV, XLSX or JSON Lines files.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Tables (.csv, .xlsx, .jsonl) or transcripts (.xml, .json).")
+    ],
     replace: Annotated[
         bool, typer.Option("--replace", help="Take the new content of records that are there already.")
     ] = False,
@@ -67,6 +74,19 @@ def import_records(
     issuer_code_scheme: Annotated[
         str, typer.Option(help="Which code that is: uscc, moe-school or local.")
     ] = "",
+    learner: Annotated[
+        str, typer.Option(help="Who brought the transcript; `-` reads the identifier from standard input.")
+    ] = "",
+    identifier_type: Annotated[
+        str, typer.Option(help=f"Type of the identifier: {', '.join(IDENTIFIER_TYPES)}.")
+    ] = RESIDENT_ID,
+    format_name: Annotated[
+        str, typer.Option("--format", help=f"Take only this kind of transcript: {', '.join(FORMATS)}.")
+    ] = "",
+    report_elements: Annotated[
+        Path | None,
+        typer.Option(help="Write where each element of a transcript went: a table, or JSON (FILE.json)."),
+    ] = None,
     node: NodeOption = Path(),
     output: OutputOption = Output.table,
 ) -> None:
@@ -80,6 +100,9 @@ def import_records(
     The three spreadsheets that universities upload to a credit bank (own courses, courses of other
     schools, certificates) are recognised by their headers; --issuer-name says whose they are.
 
+    Transcripts that a learner brings from elsewhere (ELMO, CLR 2.0, Open Badges 3.0, European Learning
+    Model) are recognised by their content and kept under --learner; nothing of them is dropped.
+
     Exit status 0 when all files were imported, 1 when one was refused.
 
     Example: credit-gateway records import records/2026.csv --report refused.csv
@@ -90,14 +113,25 @@ def import_records(
                 "this node has no federation secret, so learners cannot be given subject tokens.",
                 remedy="Put it in place with `credit-gateway init --federation-secret`.",
             )
+        if format_name and format_name not in FORMATS:
+            raise CallerError(
+                f"--format {format_name[:32]!r} is unknown.", remedy=f"Use {', '.join(FORMATS)}."
+            )
+        places = None if report_elements is None else stack.enter_context(element_report(report_elements))
         facts = ImportFacts(
+            learner_type=identifier_type,
+            learner=sys.stdin.readline().strip() if learner == "-" else learner.strip(),
+            format_name=format_name,
+            contexts=opened.contexts,
             records_key=records_key_at(opened.records_key_file),
             issuer_name=issuer_name,
             issuer_code=issuer_code,
             issuer_code_scheme=issuer_code_scheme,
         )
         writer = stack.enter_context(_report_writer(report)) if report is not None else None
-        results = [_import_one(file, opened, facts, replace=replace, write=writer) for file in files]
+        results = [
+            _import_one(file, opened, facts, replace=replace, write=writer, places=places) for file in files
+        ]
     if output is Output.json:
         print_json([_result_json(result) for result in results])
     else:
@@ -113,6 +147,7 @@ def _import_one(
     *,
     replace: bool,
     write: Callable[[Sequence[str]], None] | None,
+    places: Callable[[str, ElementPlace], None] | None,
 ) -> _FileResult:
     """Import one file; that it is refused is a result, not an error."""
     result = _FileResult(file)
@@ -136,6 +171,7 @@ def _import_one(
                 collect,
                 replace=replace,
                 facts=facts,
+                elements=lambda place: places(file.name, place) if places is not None else None,
             )
     except IntakeError as error:
         result.problem = str(error)

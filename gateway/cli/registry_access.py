@@ -25,6 +25,8 @@ class OpenRegistry:
     node_id: str
     records_key_file: Path
     """Made when a command first needs it."""
+    contexts: Path
+    """Folder of JSON-LD contexts; it need not be there."""
 
 
 @contextmanager
@@ -43,6 +45,8 @@ def open_registry(node: Path) -> Iterator[OpenRegistry]:
     with registry_of(folder, config) as registry:
         try:
             key_file = folder.key(KEY_FILE)
-            yield OpenRegistry(registry, scheme, list(secrets.values()), config.node.id, key_file)
+            yield OpenRegistry(
+                registry, scheme, list(secrets.values()), config.node.id, key_file, folder.root / "contexts"
+            )
         finally:
             registry.close()

@@ -28,7 +28,9 @@ from gateway.records.records_key import RecordsKey
 from gateway.records.refusal import Refusal, RefusedRow, shown_name
 from gateway.records.registry import ImportSession, NewRecord, Registry
 from gateway.records.source import TEXT_FIELDS, original_of
-from gateway.schemes import LocalRecord, Scheme, UntranslatableError, translate_record
+from gateway.records.transcripts.draft import ElementPlace
+from gateway.records.translating import translate_stored
+from gateway.schemes import LocalRecord, Scheme, UntranslatableError
 
 BATCH_ROWS = 1_000
 """Rows that are written by one statement, and between two calls of ``progress``."""
@@ -88,6 +90,7 @@ def import_file(
     *,
     replace: bool = False,
     facts: ImportFacts = NO_FACTS,
+    elements: Callable[[ElementPlace], None] = lambda _place: None,
 ) -> ImportReport:
     """Import ``path`` as a whole, or not at all; its format is told by its name and content.
 
@@ -106,6 +109,7 @@ def import_file(
         report: see ``Report``.
         replace: take the new content of records that are there with another one.
         facts: what the file does not say itself.
+        elements: called for each element of a foreign transcript with where it went.
 
     Raises:
         CallerError: the file cannot be opened.
@@ -113,7 +117,7 @@ def import_file(
         StorageError: the database cannot be written; nothing was kept.
     """
     started_s, tally = monotonic_s(), _Tally()
-    source, items = open_records(path, Reading(scheme, facts))
+    source, items = open_records(path, Reading(scheme, facts, clock()))
     preparing = _Preparing(scheme, secret, node_id, facts.records_key)
     try:
         with registry.importing(
@@ -129,6 +133,8 @@ def import_file(
                 progress(source.bytes_read, source.bytes_total, tally.rows)
             if session.written and not tally.refused:
                 session.keep(rows=tally.rows, file_digest=source.digest, finished_at=unix_ms(clock()))
+        for place in source.elements:
+            elements(place)
     finally:
         source.close()
     if tally.refused:
@@ -194,7 +200,7 @@ class _Preparing:
             return self._prepare_derived(row, row.derived, refusals)
         refusals += _check_record_id(row.line, record.record_id)
         try:
-            shared = translate_record(record, self._scheme, self._node_id)
+            shared = translate_stored(record, self._scheme, self._node_id)
             original = original_of(record)
         except UntranslatableError as error:
             return RefusedRow((*refusals, *self._find_problems(row.line, record, error)))
@@ -242,7 +248,7 @@ class _Preparing:
             changes: dict[str, Any] = {error.column: harmless.get(error.column, "")}
             record = with_changes(record, **changes)
             try:
-                translate_record(record, self._scheme, self._node_id)
+                translate_stored(record, self._scheme, self._node_id)
                 error = None
             except UntranslatableError as another:
                 error = another

@@ -111,7 +111,12 @@ def opened(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     @contextmanager
     def open_registry(_node: Path) -> Iterator[OpenRegistry]:
         yield OpenRegistry(
-            desk.registry, desk.scheme, [synthetic.SECRET], synthetic.NODE, desk.folder / "records.key"
+            desk.registry,
+            desk.scheme,
+            [synthetic.SECRET],
+            synthetic.NODE,
+            desk.folder / "records.key",
+            desk.folder / "contexts",
         )
 
     monkeypatch.setattr(registry_access, "open_registry", open_registry)

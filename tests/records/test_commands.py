@@ -134,7 +134,9 @@ def test_a_node_without_secret_or_database_is_a_broken_set_up(
 ) -> None:
     @contextmanager
     def open_registry(_node: Path) -> Iterator[OpenRegistry]:
-        yield OpenRegistry(desk.registry, desk.scheme, [], NODE, desk.folder / "records.key")
+        yield OpenRegistry(
+            desk.registry, desk.scheme, [], NODE, desk.folder / "records.key", desk.folder / "contexts"
+        )
 
     monkeypatch.setattr(registry_access, "open_registry", open_registry)
     path = write_csv(desk.folder / "a.csv", make_rows(1))

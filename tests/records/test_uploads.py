@@ -23,7 +23,7 @@ from gateway.records import ImportFacts
 from gateway.records.intake.formats import open_records
 from gateway.records.intake.rows import Reading
 from gateway.records.source import local_record_of
-from tests.records.conftest import Desk, run
+from tests.records.conftest import NOW, Desk, run
 from tests.records.synthetic import RECORDS_KEY, SECRET, learner_id, make_row
 
 FACTS = ImportFacts(
@@ -401,7 +401,7 @@ def test_memory_does_not_grow_with_a_workbook(desk: Desk) -> None:
     peaks = []
     for rows in (300, 3_000):
         path = write_xlsx(desk.folder, [OWN | {"课程名称": f"课程 {number}"} for number in range(rows)])
-        reading = Reading(desk.scheme, FACTS)
+        reading = Reading(desk.scheme, FACTS, NOW)
         tracemalloc.start()
         source, items = open_records(path, reading)
         assert sum(1 for _ in items) == rows

@@ -1,8 +1,8 @@
-"""Which reader a file needs, told by its name."""
+"""Which reader a file needs: tables by their name, transcripts by their content."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +12,8 @@ from gateway.records.intake.lines import SourceFile
 from gateway.records.intake.rows import Reading, Row
 from gateway.records.intake.workbook import WorkbookFile, read_workbook
 from gateway.records.refusal import RefusedRow
+from gateway.records.transcripts.document import TranscriptFile
+from gateway.records.transcripts.draft import ElementPlace
 
 Rows = Iterator[Row | RefusedRow]
 
@@ -30,6 +32,10 @@ class OpenFile(Protocol):
     @property
     def digest(self) -> bytes:
         """SHA-256 of the file, once its last row was read."""
+
+    @property
+    def elements(self) -> Sequence[ElementPlace]:
+        """Where each element of a transcript went; of a table nothing, its columns say it."""
 
     def close(self) -> None:
         """Close the file."""
@@ -50,11 +56,19 @@ def _workbook(path: Path, reading: Reading) -> tuple[OpenFile, Rows]:
     return source, read_workbook(source, reading)
 
 
+def _transcript(path: Path, reading: Reading) -> tuple[OpenFile, Rows]:
+    source = TranscriptFile(path)
+    return source, source.rows(reading)
+
+
 _READERS: dict[str, Callable[[Path, Reading], tuple[OpenFile, Rows]]] = {
     ".csv": _delimited,
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".xlsx": _workbook,
+    ".xml": _transcript,
+    ".json": _transcript,
+    ".jsonld": _transcript,
 }
 
 

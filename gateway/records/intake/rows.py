@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from operator import itemgetter
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -13,6 +15,7 @@ from gateway.learners.identifier import RESIDENT_ID
 from gateway.records.records_key import RecordsKey
 from gateway.records.refusal import RefusedRow, shown_name
 from gateway.records.source import TEXT_FIELDS, make_record
+from gateway.records.transcripts.contexts import PINS
 from gateway.schemes import LocalRecord, Scheme
 
 LEARNER_ID = "learner_id"
@@ -44,8 +47,12 @@ class ImportFacts:
     learner_type: str = RESIDENT_ID
     learner: str = ""
     """Identifier of the one learner who brings a foreign transcript."""
-    is_unverified_allowed: bool = False
-    """Whether to take a transcript whose signature cannot be checked here."""
+    format_name: str = ""
+    """What a transcript must be; ``""`` takes any format that is recognised."""
+    contexts: Path | None = None
+    """Folder of JSON-LD contexts, by which signatures of credentials are checked."""
+    context_pins: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: PINS)
+    """Addresses of the contexts that count, by SHA-256 of their documents."""
 
     def __repr__(self) -> str:
         """Hide the learner."""
@@ -57,6 +64,8 @@ class Reading(NamedTuple):
 
     scheme: Scheme
     facts: ImportFacts
+    now: datetime
+    """When the import began."""
 
 
 class Derived(NamedTuple):

@@ -42,6 +42,9 @@ _SHARED_TEXTS = "xl/sharedStrings.xml"
 class WorkbookFile:
     """One workbook on its way in; offers what :class:`SourceFile` does for progress and digest."""
 
+    elements = ()
+    """No account of elements: the columns say where each value goes."""
+
     def __init__(self, path: Path) -> None:
         """Look at the file and hash it. Raises ``CallerError``: it cannot be read."""
         self.path = path
