@@ -22,6 +22,7 @@ from gateway.cli.output import (
     table,
 )
 from gateway.cli.records_import import import_records
+from gateway.cli.records_ruling import restore, revoke
 from gateway.errors import CallerError, OperatorError
 from gateway.learners.identifier import IDENTIFIER_TYPES, RESIDENT_ID, mask, normalise
 from gateway.learners.subject_token import subject_token
@@ -38,6 +39,8 @@ records_app = typer.Typer(
 )
 
 records_app.command("import")(import_records)
+records_app.command()(revoke)
+records_app.command()(restore)
 
 
 @records_app.command("list")

@@ -171,6 +171,29 @@ def known_rows(transaction: Transaction, record_ids: Sequence[str]) -> dict[str,
     return {row[0]: KnownRow(*row) for row in rows}
 
 
+def one_row(transaction: Transaction, record_id: str) -> Row | None:
+    """Return (original, translated) of one record."""
+    return fetch_one(
+        transaction, "SELECT original, translated FROM learner_record WHERE record_id = ?", (record_id,)
+    )
+
+
+def translations(transaction: Transaction, record_ids: Sequence[str]) -> dict[str, bytes]:
+    """Return the translated records under ``record_ids``, by id."""
+    if is_sqlite(transaction):
+        rows = fetch_all(transaction, f"{_SELECT_TRANSLATED} {_IN_JSON}", (json.dumps(record_ids),))
+    else:
+        rows = fetch_all(transaction, f"{_SELECT_TRANSLATED} = ANY(?)", (list(record_ids),))
+    return {row[0]: row[1] for row in rows}
+
+
+def update_translations(transaction: Transaction, rows: Sequence[tuple[bytes, bytes, str]]) -> None:
+    """Write (translated, scheme_digest, record_id): new translations of records that stay what they are."""
+    execute_many(
+        transaction, "UPDATE learner_record SET translated = ?, scheme_digest = ? WHERE record_id = ?", rows
+    )
+
+
 def insert_rows(transaction: Transaction, rows: Sequence[tuple[object, ...]]) -> None:
     """Write new records, each in the order of ``COLUMNS``."""
     execute_many(
@@ -212,6 +235,8 @@ _SELECT_KNOWN = (
     "SELECT record_id, subject_token, epoch, scheme_digest, content_digest, import_id, line, original "
     "FROM learner_record WHERE record_id"
 )
+_SELECT_TRANSLATED = "SELECT record_id, translated FROM learner_record WHERE record_id"
+_IN_JSON = "IN (SELECT value FROM json_each(?))"
 _SELECT_KNOWN_SQLITE = f"{_SELECT_KNOWN} IN (SELECT value FROM json_each(?))"  # noqa: S608 - a constant
 _SELECT_KNOWN_POSTGRESQL = f"{_SELECT_KNOWN} = ANY(?)"
 
