@@ -22,6 +22,8 @@ from gateway.cli.output import (
     table,
 )
 from gateway.cli.records_import import import_records
+from gateway.cli.records_index import index
+from gateway.cli.records_retranslate import retranslate_records
 from gateway.cli.records_ruling import restore, revoke
 from gateway.errors import CallerError, OperatorError
 from gateway.learners.identifier import IDENTIFIER_TYPES, RESIDENT_ID, mask, normalise
@@ -39,6 +41,8 @@ records_app = typer.Typer(
 )
 
 records_app.command("import")(import_records)
+records_app.command()(index)
+records_app.command("retranslate")(retranslate_records)
 records_app.command()(revoke)
 records_app.command()(restore)
 
@@ -57,7 +61,7 @@ def list_records(
     """Show how many records are held, by kind and version of the scheme: of everybody, or of one learner.
 
     The identifier is shown masked and written nowhere. Records that another version of the scheme
-    translated are translated again when they are asked for; importing their file again does it at once.
+    translated are translated again when they are asked for; `records retranslate` does it at once.
 
     Example: credit-gateway records list --learner -
     """

@@ -21,6 +21,7 @@ from gateway.node.assemble import Node, assemble
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
 from gateway.node.reload import Reloader
+from gateway.node.retranslate import Retranslator
 from gateway.rpc.archive import ArchiveServicer
 from gateway.rpc.guard import Guard, Handler
 from gateway.rpc.server import Health, ServerLimits, add_peer_port, drain, operator_server, peer_server
@@ -91,16 +92,19 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     archive = ArchiveServicer(lambda: node.snapshot, node.asking, token)
     operator, _ = operator_server(archive.rpcs(), listen.operator, health)
     reloader = Reloader(node)
+    retranslator = Retranslator(node)
     keep_up(node)
     peers.start()
     operator.start()
     reloader.start()
+    retranslator.start()
     health.set_serving(True)
     _log.info("serving", node=node.config.node.id, peers=running.peers, card_serial=node.card.serial)
 
     def stop() -> None:
         _log.info("draining", node=node.config.node.id)
         reloader.stop()
+        retranslator.stop()
         health.set_serving(False)
         guard.drain(ANNOUNCE_S, node.config.limits.drain_s)
         drain(peers, health, GRACE_S).wait()

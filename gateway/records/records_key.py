@@ -53,6 +53,10 @@ class RecordsKey:
             f"hmac-sha256:{hmac.digest(self._digests, _joined((kind, value)), sha256)[:DIGEST_BYTES].hex()}"
         )
 
+    def row_digest(self, source: str, row_key: bytes) -> bytes:
+        """Return what tells one row key of a source from another, 16 bytes."""
+        return hmac.digest(self._digests, _joined(("row key", source, row_key.hex())), sha256)[:DIGEST_BYTES]
+
     def seal(self, row_key: bytes, subject_token: bytes) -> bytes:
         """Return ``row_key`` encrypted (AES-256-GCM), bound to the subject token that it belongs to."""
         nonce = secrets.token_bytes(NONCE_BYTES)

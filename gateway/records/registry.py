@@ -74,6 +74,11 @@ class Registry:
         self._database = database
         self._held = HeldConnection(database)
 
+    @property
+    def database(self) -> Database:
+        """The database that holds it."""
+        return self._database
+
     def find(self, subject_tokens: Sequence[bytes], kinds: Collection[int]) -> list[list[StoredRecord]]:
         """Return the records of ``kinds``, one list a token, each ordered by ``record_id``.
 
