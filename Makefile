@@ -60,6 +60,6 @@ bench: $(READY) ## measure; QUICK=1 for a short run
 	$(PYTHON) -m bench $(if $(QUICK),--quick)
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) $(DEMO) .interop node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: help install protos test properties lint fix demo demo-stop bench clean

@@ -22,11 +22,12 @@ from gateway.learners.subject_token import FederationSecret
 from gateway.node.card_file import present_card
 from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder, NodeKeys, load_keys, renew_leaf
+from gateway.node.sources import sources_of
 from gateway.peers.card import Card
 from gateway.peers.node_ca import LEAF_RENEWAL_DAYS
 from gateway.peers.roster import Roster, load_roster
 from gateway.policy.grants import Access, load_access
-from gateway.records import Registry
+from gateway.records import RecordSource, Registry
 from gateway.rpc.channels import Channels, TlsLeaf
 from gateway.rpc.methods import METHODS
 from gateway.rpc.operator import Operating
@@ -79,6 +80,8 @@ class Node:
     keys: NodeKeys
     card: Card
     registry: Registry
+    source: RecordSource
+    """The registry and whatever else node.toml declares, as one."""
     log: AuditLog
     witness: Witness
     metrics: Metrics
@@ -116,7 +119,7 @@ class Node:
     @property
     def answering(self) -> Answering:
         """The answering side."""
-        return Answering(self.registry, self.log, self.metrics, self.clock)
+        return Answering(self.source, self.log, self.metrics, self.clock)
 
     @property
     def asking(self) -> Asking:
@@ -273,6 +276,11 @@ def _note_failure(error: GatewayError, metrics: Metrics) -> None:
     _log.error("the audit log failed; nothing is answered meanwhile", problem=str(error))
 
 
+def _note_source_failure(name: str, error: GatewayError, metrics: Metrics) -> None:
+    metrics.source_failures.labels(name).inc()
+    _log.error("a record source failed", source=name, problem=str(error))
+
+
 def load_secrets(folder: NodeFolder, config: NodeConfig) -> dict[str, FederationSecret]:
     """Return the live federation secrets by epoch, the newest first. Raises ``KeyFileError``."""
     return {
@@ -326,6 +334,15 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
     closing = ExitStack()
     try:
         registry = closing.enter_context(registry_of(folder, config))
+        source = closing.enter_context(
+            sources_of(
+                folder,
+                config,
+                registry,
+                lambda: node.snapshot.scheme,
+                lambda name, error: _note_source_failure(name, error, metrics),
+            )
+        )
         log = closing.enter_context(
             audit_log_of(folder, config, keys, clock, lambda error: _note_failure(error, metrics))
         )
@@ -338,6 +355,7 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         keys=keys,
         card=card,
         registry=registry,
+        source=source,
         log=log,
         witness=Witness(log, CosignatureSigner(config.audit.witness_name, keys.witness.private), clock),
         metrics=metrics,

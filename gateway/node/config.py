@@ -9,12 +9,15 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gateway.errors import ConfigError
 from gateway.peers.card import ENDPOINTS_MAX, NODE_ID_PATTERN, is_endpoint
+from gateway.records.source import TEXT_FIELDS
+from gateway.schemes.shared_words import KINDS
 from gateway.signing.cosignature import CosignatureVerifier
 from gateway.signing.signed_note import NoteError, NoteVerifier
+from gateway.storage.foreign_database import check_select, check_url
 
 CONFIG_FILE = "node.toml"
 
@@ -63,6 +66,26 @@ def _log_key(text: str) -> str:
     except NoteError as error:
         raise ValueError(f"{error.message} Copy the log's vkey, NAME+KEYID+BASE64") from error
     return text
+
+
+def _kind(word: str) -> str:
+    if word not in KINDS.words:
+        raise ValueError(f"use one of {', '.join(KINDS.words)}")
+    return word
+
+
+def _select(*, has_parameter: bool) -> AfterValidator:
+    return AfterValidator(lambda query: check_select(query, has_parameter=has_parameter))
+
+
+def _layout_columns(columns: dict[str, str]) -> dict[str, str]:
+    for name in columns:
+        if name not in TEXT_FIELDS:
+            near = difflib.get_close_matches(name, TEXT_FIELDS, n=1)
+            raise ValueError(
+                f"no column {name!r} in docs/records.md{f'; did you mean {near[0]!r}?' if near else ''}"
+            )
+    return columns
 
 
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
@@ -188,6 +211,61 @@ class LimitsTable(_Table):
     """How long calls in flight may take after SIGTERM, seconds."""
 
 
+class SqlSourceTable(_Table):
+    """``[[records.sql]]``: a database of the province that is asked when a peer asks; never written."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    """Name of the source in logs and metrics, and of its index. A new name needs a new index."""
+    url: Annotated[str, AfterValidator(check_url)]
+    """SQLAlchemy URL without password: sqlite:///FILE, postgresql://USER@HOST/DATABASE or
+    mysql://USER@HOST/DATABASE. Give the role no right but SELECT."""
+    password_file: str = ""
+    """File (mode 0600) with the password, relative to the node's folder; empty = none."""
+    query: Annotated[str, _select(has_parameter=True)]
+    """One SELECT, one row a record, of the learner whose key is :learner."""
+    learners: Annotated[str, _select(has_parameter=False)]
+    """One SELECT of learner_id and learner_key, one row a learner; `records index` reads it."""
+    learner_id_type: Literal["resident-id", "passport", "student-number"] = "resident-id"
+    """Type of the identifiers in learner_id."""
+    columns: Annotated[dict[str, str], AfterValidator(_layout_columns)]
+    """Column of the record layout = column of the query. Other columns become originals."""
+    values: Annotated[dict[str, str], AfterValidator(_layout_columns)] = {}
+    """Column of the record layout = text that is the same in every record."""
+    kinds: tuple[Annotated[str, AfterValidator(_kind)], ...] = Field(min_length=1)
+    """Kinds of record that it may hold. For others it is not asked, so its failure does not matter."""
+    timeout_s: float = Field(default=2.0, ge=0.1, le=10)
+    """How long one look-up may take, seconds. Keep it below the peers' deadlines."""
+    connections_max: int = Field(default=4, ge=1, le=64)
+    """Connections at once; more look-ups are refused."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> SqlSourceTable:
+        missing = [
+            n for n in ("record_id", "kind", "title") if n not in self.columns and n not in self.values
+        ]
+        twice = sorted(set(self.columns) & set(self.values))
+        if missing or twice or "record_id" in self.values:
+            raise ValueError(
+                f"missing in columns: {', '.join(missing)}"
+                if missing
+                else "a column and a value for one name"
+            )
+        return self
+
+
+class RecordsTable(_Table):
+    """``[records]``: where records come from beside the registry."""
+
+    sql: tuple[SqlSourceTable, ...] = Field(default=(), max_length=8)
+    """Databases, asked after the registry in this order."""
+
+    @model_validator(mode="after")
+    def _are_different(self) -> RecordsTable:
+        if len({source.name for source in self.sql}) < len(self.sql):
+            raise ValueError("two sources have one name")
+        return self
+
+
 class LogTable(_Table):
     """``[log]``: log lines on standard error."""
 
@@ -207,6 +285,7 @@ class NodeConfig(_Table):
     federation: FederationTable = FederationTable()
     exchange: ExchangeTable = ExchangeTable()
     limits: LimitsTable = LimitsTable()
+    records: RecordsTable = RecordsTable()
     log: LogTable = LogTable()
 
 

@@ -19,6 +19,7 @@ from gateway.node.assemble import Node, assemble
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
 from gateway.node.reload import Reloader
+from gateway.node.retranslate import Retranslator
 from gateway.rpc.archive import ArchiveServicer
 from gateway.rpc.guard import Guard
 from gateway.rpc.local_calls import LocalCalls
@@ -111,6 +112,7 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     reloader = Reloader(node)
     witnessing = WitnessingLoop(node.witnessing, node.config.audit.cosign_s)
     page = _log_server(node)
+    retranslator = Retranslator(node)
     keep_up(node)
     peers.start()
     operator.start()
@@ -118,6 +120,7 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     witnessing.start()
     if page is not None:
         page.start()
+    retranslator.start()
     health.set_serving(True)
     _log.info("serving", node=node.config.node.id, peers=running.peers, card_serial=node.card.serial)
 
@@ -127,6 +130,7 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
         witnessing.stop()
         if page is not None:
             page.stop()
+        retranslator.stop()
         health.set_serving(False)
         guard.drain(ANNOUNCE_S, node.config.limits.drain_s)
         drain(peers, health, GRACE_S).wait()

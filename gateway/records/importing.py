@@ -12,16 +12,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.clock import Clock, monotonic_s, unix_ms
-from gateway.errors import IntakeError
 from gateway.learners.identifier import IDENTIFIER_TYPES, RESIDENT_ID, IdentifierError, normalise
 from gateway.learners.subject_token import FederationSecret, subject_token
-from gateway.records.intake import delimited, json_lines
-from gateway.records.intake.lines import SourceFile
-from gateway.records.intake.rows import LEARNER_ID, LEARNER_ID_TYPE, ORIGINAL_PREFIX, Row
+from gateway.records.intake.formats import open_records
+from gateway.records.intake.rows import (
+    LEARNER_ID,
+    LEARNER_ID_TYPE,
+    ORIGINAL_PREFIX,
+    Derived,
+    ImportFacts,
+    Reading,
+    Row,
+)
+from gateway.records.records_key import RecordsKey
 from gateway.records.refusal import Refusal, RefusedRow, shown_name
 from gateway.records.registry import ImportSession, NewRecord, Registry
 from gateway.records.source import TEXT_FIELDS, original_of
-from gateway.schemes import LocalRecord, Scheme, UntranslatableError, translate_record
+from gateway.records.transcripts.draft import ElementPlace
+from gateway.records.translating import translate_stored
+from gateway.schemes import LocalRecord, Scheme, UntranslatableError
 
 BATCH_ROWS = 1_000
 """Rows that are written by one statement, and between two calls of ``progress``."""
@@ -33,13 +42,14 @@ SHORT_IDENTIFIER_CHARACTERS = 8
 ORIGINAL_BYTES_MAX = 64 * 1024
 """A larger row would not fit into an answer together with its translation."""
 
+NO_FACTS = ImportFacts()
+
 Progress = Callable[[int, int, int], None]
 """Called after every batch with bytes read, bytes of the file, and rows so far."""
 Report = Callable[[Refusal], None]
 """Called for each thing that is wrong in a row, in the order of the file."""
 
 _IDS = ("record_id", "certificate_number", "superseded_by", "part_of")
-_READERS = {".csv": delimited.read_rows, ".jsonl": json_lines.read_rows, ".ndjson": json_lines.read_rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +89,10 @@ def import_file(
     report: Report = lambda _refusal: None,
     *,
     replace: bool = False,
+    facts: ImportFacts = NO_FACTS,
+    elements: Callable[[ElementPlace], None] = lambda _place: None,
 ) -> ImportReport:
-    """Import ``path`` (``.csv``, ``.jsonl``, ``.ndjson``) as a whole, or not at all.
+    """Import ``path`` as a whole, or not at all; its format is told by its name and content.
 
     Every row is looked at even after one was refused, so that one run shows everything. A file
     that was imported before changes nothing, except that its records are translated anew when the
@@ -96,20 +108,17 @@ def import_file(
         progress: see ``Progress``.
         report: see ``Report``.
         replace: take the new content of records that are there with another one.
+        facts: what the file does not say itself.
+        elements: called for each element of a foreign transcript with where it went.
 
     Raises:
         CallerError: the file cannot be opened.
         IntakeError: the file is refused as a whole, for example for its header; nothing was kept.
         StorageError: the database cannot be written; nothing was kept.
     """
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise IntakeError(
-            f"{path.name}: unknown kind of file {path.suffix!r}.", remedy=f"Use one of {', '.join(_READERS)}."
-        )
-    started_s, tally, source = monotonic_s(), _Tally(), SourceFile(path)
-    preparing = _Preparing(scheme, secret, node_id)
-    items = reader(source)
+    started_s, tally = monotonic_s(), _Tally()
+    source, items = open_records(path, Reading(scheme, facts, clock()))
+    preparing = _Preparing(scheme, secret, node_id, facts.records_key)
     try:
         with registry.importing(
             shown_name(path.name),
@@ -124,6 +133,8 @@ def import_file(
                 progress(source.bytes_read, source.bytes_total, tally.rows)
             if session.written and not tally.refused:
                 session.keep(rows=tally.rows, file_digest=source.digest, finished_at=unix_ms(clock()))
+        for place in source.elements:
+            elements(place)
     finally:
         source.close()
     if tally.refused:
@@ -167,9 +178,12 @@ class _Subject(NamedTuple):
 class _Preparing:
     """Turns rows into records: pseudonymised, translated, and checked."""
 
-    def __init__(self, scheme: Scheme, secret: FederationSecret, node_id: str) -> None:
+    def __init__(
+        self, scheme: Scheme, secret: FederationSecret, node_id: str, records_key: RecordsKey | None
+    ) -> None:
         self._scheme = scheme
         self._node_id = node_id
+        self._records_key = records_key
         self._subject = lru_cache(LEARNERS_REMEMBERED)(
             lambda kind, identifier: _subject_of(secret, kind, identifier)
         )
@@ -182,9 +196,11 @@ class _Preparing:
             subject = self._subject(row.identifier_type, row.identifier)
         except IdentifierError as error:
             refusals.append(_identifier_refusal(row, error))
+        if row.derived is not None:
+            return self._prepare_derived(row, row.derived, refusals)
         refusals += _check_record_id(row.line, record.record_id)
         try:
-            shared = translate_record(record, self._scheme, self._node_id)
+            shared = translate_stored(record, self._scheme, self._node_id)
             original = original_of(record)
         except UntranslatableError as error:
             return RefusedRow((*refusals, *self._find_problems(row.line, record, error)))
@@ -204,6 +220,20 @@ class _Preparing:
             row.line, record.record_id, subject.token, shared.kind, original, shared.SerializeToString()
         )
 
+    def _prepare_derived(self, row: Row, derived: Derived, refusals: list[Refusal]) -> NewRecord | RefusedRow:
+        """Prepare a row whose file has no ids; what is wrong is said in the file's own columns."""
+        if not refusals:
+            named = row._replace(record=_with_ids(row, derived, self._records_key), derived=None)
+            outcome = self.prepare(named)
+            if not isinstance(outcome, RefusedRow):
+                return outcome
+            refusals = list(outcome.refusals)
+        return RefusedRow(
+            tuple(
+                with_changes(each, column=derived.columns.get(each.column, each.column)) for each in refusals
+            )
+        )
+
     def _find_problems(self, line: int, record: LocalRecord, first: UntranslatableError) -> Iterator[Refusal]:
         """Yield why ``record`` cannot be translated, not only the first reason.
 
@@ -218,13 +248,26 @@ class _Preparing:
             changes: dict[str, Any] = {error.column: harmless.get(error.column, "")}
             record = with_changes(record, **changes)
             try:
-                translate_record(record, self._scheme, self._node_id)
+                translate_stored(record, self._scheme, self._node_id)
                 error = None
             except UntranslatableError as another:
                 error = another
             except UnicodeEncodeError:
                 yield from _find_halves(line, record)
                 error = None
+
+
+def _with_ids(row: Row, derived: Derived, key: RecordsKey | None) -> LocalRecord:
+    """Return the row's record with ids made from what it is about, and digests of what may not be kept."""
+    assert key is not None  # such a file is refused before its first row
+    learner = (row.identifier_type, normalise(row.identifier_type, row.identifier))
+    digests = tuple((name, key.digest(name, value)) for name, value in derived.keyed)
+    return with_changes(
+        row.record,
+        record_id=key.record_id(derived.prefix, (*learner, *derived.record)),
+        part_of=key.record_id(derived.prefix, (*learner, *derived.part_of)) if derived.part_of else "",
+        originals=row.record.originals + digests,
+    )
 
 
 def _subject_of(secret: FederationSecret, identifier_type: str, identifier: str) -> _Subject:

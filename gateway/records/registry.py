@@ -8,8 +8,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
+from creditexchange.v1.record_pb2 import RECORD_STATE_UNSPECIFIED, RECORD_STATE_VALID, LearningRecord
+from gateway.errors import CallerError
 from gateway.records.refusal import Refusal
+from gateway.records.ruling import Ruling, apply_ruling, ruling_in
 from gateway.records.source import ORIGINALS, TEXT_FIELDS, StoredRecord, read_original
+from gateway.records.translating import translate_stored
+from gateway.schemes import Scheme
 from gateway.storage import registry_rows
 from gateway.storage.driver_sql import HeldConnection
 from gateway.storage.engine import reading
@@ -69,6 +74,11 @@ class Registry:
         self._database = database
         self._held = HeldConnection(database)
 
+    @property
+    def database(self) -> Database:
+        """The database that holds it."""
+        return self._database
+
     def find(self, subject_tokens: Sequence[bytes], kinds: Collection[int]) -> list[list[StoredRecord]]:
         """Return the records of ``kinds``, one list a token, each ordered by ``record_id``.
 
@@ -85,6 +95,37 @@ class Registry:
         for records in found.values():
             records.sort(key=_record_id)
         return [list(found.get(token, ())) for token in subject_tokens]
+
+    def rule(
+        self, record_id: str, ruling: Ruling | None, scheme: Scheme, node_id: str, *, is_dated: bool = True
+    ) -> bool:
+        """Put a ruling on a record, or lift it (``None``); return whether anything changed.
+
+        From the next answer on every asker sees it. Without ``is_dated`` the date is only that of the
+        command, so the same ruling of an earlier day stays as it is.
+
+        Raises:
+            CallerError: there is no such record.
+            UntranslatableError: the record does not fit the scheme any more.
+            StorageError: the database cannot be written, or an import is writing.
+        """
+        with registry_rows.import_transaction(self._database) as transaction:
+            row = registry_rows.one_row(transaction, record_id)
+            if row is None:
+                raise CallerError(
+                    f"the registry has no record {record_id[:200]!r}.",
+                    remedy="`records export` lists all; what a SQL source holds is corrected there.",
+                )
+            original, translated = row
+            before = ruling_in(LearningRecord.FromString(translated))
+            if before is not None and ruling is not None and not is_dated:
+                ruling = ruling._replace(since=before.since) if _same_ruling(before, ruling) else ruling
+            if before == ruling:
+                return False
+            shared = apply_ruling(translate_stored(read_original(original), scheme, node_id), ruling)
+            change = (shared.SerializeToString(), scheme.reference.digest, record_id)
+            registry_rows.update_translations(transaction, [change])
+        return True
 
     def count(self) -> int:
         """Return how many records there are. Raises ``StorageError``."""
@@ -181,7 +222,7 @@ class ImportSession:
         known = registry_rows.known_rows(self._transaction, [record.record_id for record in records])
         lines: dict[str, int] = {}
         inserts: list[tuple[object, ...]] = []
-        updates: list[tuple[object, ...]] = []
+        updates: list[tuple[NewRecord, bytes]] = []
         for record in records:
             old = known.get(record.record_id)
             first_line = lines.setdefault(record.record_id, record.line)
@@ -196,14 +237,16 @@ class ImportSession:
             elif old.content_digest == digest:
                 result.unchanged += 1
                 if old.scheme_digest != self._scheme_digest:
-                    updates.append(self._row(record, digest))
-            elif self._replace:
-                updates.append(self._row(record, digest))
+                    updates.append((record, digest))
+            elif self._replace or _only_ends(record, old):
+                updates.append((record, digest))
                 result.replaced += 1
             else:
                 result.refusals.append(self._differing(record, old))
         registry_rows.insert_rows(self._transaction, inserts)
-        registry_rows.update_rows(self._transaction, updates)
+        registry_rows.update_rows(
+            self._transaction, [self._row(record, digest) for record, digest in self._with_rulings(updates)]
+        )
         result.added = len(inserts)
         self.written += len(inserts) + len(updates)
         return result
@@ -212,6 +255,20 @@ class ImportSession:
         """Let the import be kept when it ends: every row of the file was taken."""
         registry_rows.finish_import(self._transaction, self._import_id, rows, file_digest, finished_at)
         self.kept = True
+
+    def _with_rulings(self, updates: list[tuple[NewRecord, bytes]]) -> list[tuple[NewRecord, bytes]]:
+        """Return what is to be written over records, with the rulings that stand on them."""
+        if not updates:
+            return updates
+        before = registry_rows.translations(self._transaction, [record.record_id for record, _ in updates])
+        result = []
+        for record, digest in updates:
+            ruling = ruling_in(LearningRecord.FromString(before[record.record_id]))
+            if ruling is not None:
+                shared = apply_ruling(LearningRecord.FromString(record.translated), ruling)
+                record = record._replace(translated=shared.SerializeToString())  # noqa: PLW2901
+            result.append((record, digest))
+        return result
 
     def _row(self, record: NewRecord, content_digest: bytes) -> tuple[object, ...]:
         """The values of ``registry_rows.COLUMNS``."""
@@ -235,11 +292,36 @@ class ImportSession:
         elif old.subject_token != record.subject_token:
             what = "for another learner"
         else:
-            one, other = read_original(old.original), read_original(record.original)
-            names = [n for n in (*TEXT_FIELDS, ORIGINALS) if getattr(one, n) != getattr(other, n)]
+            names = _differences(record, old)
             what = f"with another {', '.join(names)}"
         reason = f"the registry holds this record {what}; use --replace if the new row is right"
         return Refusal(record.line, "record_id", reason)
+
+
+def _differences(record: NewRecord, old: registry_rows.KnownRow) -> list[str]:
+    """Return the columns in which a record differs from the one that is there."""
+    one, other = read_original(old.original), read_original(record.original)
+    return [name for name in (*TEXT_FIELDS, ORIGINALS) if getattr(one, name) != getattr(other, name)]
+
+
+def _only_ends(record: NewRecord, old: registry_rows.KnownRow) -> bool:
+    """Whether the new row says that the record no longer holds, and nothing else new.
+
+    That is taken without ``--replace``: a correction must not wait. The way back needs it, so that a
+    stale file never makes a revoked record valid again.
+    """
+    if old.subject_token != record.subject_token or not set(_differences(record, old)) <= _STATUS_COLUMNS:
+        return False
+    state = LearningRecord.FromString(record.translated).status.state
+    return state not in (RECORD_STATE_UNSPECIFIED, RECORD_STATE_VALID)
+
+
+def _same_ruling(one: Ruling, other: Ruling) -> bool:
+    """Whether two rulings say the same but for the date."""
+    return one._replace(since="") == other._replace(since="")
+
+
+_STATUS_COLUMNS = frozenset({"status", "status_since", "superseded_by"})
 
 
 def _repeated(line: int, first_line: int) -> Refusal:

@@ -59,3 +59,17 @@ LEARNER_RECORD = Table(
 """One row a record. ``original`` is the local record as canonical JSON, ``translated`` the serialised
 LearningRecord that the scheme with ``scheme_digest`` made of it. ``content_digest`` tells a changed
 record from an unchanged one. ``import_id`` and ``line`` say which file it came from last."""
+
+SOURCE_LEARNER = Table(
+    "source_learner",
+    RECORD_METADATA,
+    Column("source", Text, primary_key=True),
+    Column("subject_token", LargeBinary, primary_key=True),
+    Column("key_digest", LargeBinary, primary_key=True),
+    Column("epoch", Text, nullable=False),
+    Column("sealed_key", LargeBinary, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+)
+"""One row a learner and key of a SQL source. ``sealed_key`` is the source's own key for the learner,
+encrypted; ``key_digest`` its keyed digest, which tells two keys of one learner apart. Learners whom the
+newest ``generation`` does not have any more are gone."""

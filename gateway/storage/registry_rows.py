@@ -18,6 +18,9 @@ IMPORT_CACHE_KIB = 64 * 1024
 _IMPORT_LOCK = 0x7265636F726473
 """PostgreSQL's advisory lock that lets one import write at a time ("records" in ASCII)."""
 
+LOCK_WAIT_MS = 2_000
+"""How long a short background transaction waits on PostgreSQL for rows that an import holds."""
+
 _PLACES = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 """Numbers of placeholders, so that few different statements are prepared."""
 
@@ -171,6 +174,68 @@ def known_rows(transaction: Transaction, record_ids: Sequence[str]) -> dict[str,
     return {row[0]: KnownRow(*row) for row in rows}
 
 
+def one_row(transaction: Transaction, record_id: str) -> Row | None:
+    """Return (original, translated) of one record."""
+    return fetch_one(
+        transaction, "SELECT original, translated FROM learner_record WHERE record_id = ?", (record_id,)
+    )
+
+
+def translations(transaction: Transaction, record_ids: Sequence[str]) -> dict[str, bytes]:
+    """Return the translated records under ``record_ids``, by id."""
+    if is_sqlite(transaction):
+        rows = fetch_all(transaction, f"{_SELECT_TRANSLATED} {_IN_JSON}", (json.dumps(record_ids),))
+    else:
+        rows = fetch_all(transaction, f"{_SELECT_TRANSLATED} = ANY(?)", (list(record_ids),))
+    return {row[0]: row[1] for row in rows}
+
+
+def update_translations(transaction: Transaction, rows: Sequence[tuple[bytes, bytes, str]]) -> None:
+    """Write (translated, scheme_digest, record_id): new translations of records that stay what they are."""
+    execute_many(
+        transaction, "UPDATE learner_record SET translated = ?, scheme_digest = ? WHERE record_id = ?", rows
+    )
+
+
+def count_outdated(transaction: Transaction, digest: bytes) -> int:
+    """Return how many records another scheme than that of ``digest`` translated."""
+    row = fetch_one(transaction, "SELECT count(*) FROM learner_record WHERE scheme_digest <> ?", (digest,))
+    assert row is not None
+    return int(row[0])
+
+
+def outdated_rows(transaction: Transaction, digest: bytes, after: int, limit: int) -> list[Row]:
+    """Return (id, record_id, original, translated, scheme_digest, content_digest) of outdated records."""
+    return fetch_all(
+        transaction,
+        "SELECT id, record_id, original, translated, scheme_digest, content_digest FROM learner_record "
+        "WHERE id > ? AND scheme_digest <> ? ORDER BY id LIMIT ?",
+        (after, digest, limit),
+    )
+
+
+def replace_translations(
+    database: Database, rows: Sequence[tuple[bytes, bytes, str, bytes, bytes, bytes]]
+) -> None:
+    """Write (translated, scheme_digest) of records whose (record_id, scheme_digest, content_digest,
+    translated) are still what they were when they were read; one transaction.
+
+    Raises:
+        StorageError: the database cannot be written, or an import holds it.
+    """
+    if not rows:
+        return
+    with writing(database) as transaction:
+        if not is_sqlite(transaction):
+            execute(transaction, f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
+        execute_many(
+            transaction,
+            "UPDATE learner_record SET translated = ?, scheme_digest = ? "
+            "WHERE record_id = ? AND scheme_digest = ? AND content_digest = ? AND translated = ?",
+            rows,
+        )
+
+
 def insert_rows(transaction: Transaction, rows: Sequence[tuple[object, ...]]) -> None:
     """Write new records, each in the order of ``COLUMNS``."""
     execute_many(
@@ -212,6 +277,8 @@ _SELECT_KNOWN = (
     "SELECT record_id, subject_token, epoch, scheme_digest, content_digest, import_id, line, original "
     "FROM learner_record WHERE record_id"
 )
+_SELECT_TRANSLATED = "SELECT record_id, translated FROM learner_record WHERE record_id"
+_IN_JSON = "IN (SELECT value FROM json_each(?))"
 _SELECT_KNOWN_SQLITE = f"{_SELECT_KNOWN} IN (SELECT value FROM json_each(?))"  # noqa: S608 - a constant
 _SELECT_KNOWN_POSTGRESQL = f"{_SELECT_KNOWN} = ANY(?)"
 

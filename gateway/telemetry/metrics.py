@@ -120,8 +120,19 @@ class Metrics:
             "Erasures of which a peer has not been told yet.",
             registry=registry,
         )
+        self.source_failures = Counter(
+            "credit_gateway_source_failures_total",
+            "Look-ups that a SQL source of records refused, failed or did not answer in time.",
+            ("source",),
+            registry=registry,
+        )
         self.records_held = Gauge(
             "credit_gateway_registry_records", "Records in the registry.", registry=registry
+        )
+        self.records_outdated = Gauge(
+            "credit_gateway_registry_records_outdated",
+            "Records of another version of the scheme that are still to be translated again.",
+            registry=registry,
         )
         self.card_expiry = Gauge(
             "credit_gateway_card_expiry_timestamp_seconds",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -8,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from gateway.cli import registry_access
+from gateway.cli.records_commands import records_app
+from gateway.cli.registry_access import OpenRegistry
 from gateway.records import ImportReport, Refusal, Registry, import_file
 from gateway.schemes import Scheme
 from gateway.storage.engine import open_engine
@@ -97,3 +102,29 @@ def desk(sqlite: Database, tmp_path: Path) -> Iterator[Desk]:
 def any_desk(database: Database, tmp_path: Path) -> Iterator[Desk]:
     """A desk on each engine in turn."""
     yield from _desk(database, tmp_path)
+
+
+@pytest.fixture
+def opened(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A desk that the commands find instead of a node's folder."""
+
+    @contextmanager
+    def open_registry(_node: Path) -> Iterator[OpenRegistry]:
+        yield OpenRegistry(
+            desk.registry,
+            desk.scheme,
+            [synthetic.SECRET],
+            synthetic.NODE,
+            desk.folder / "records.key",
+            desk.folder / "contexts",
+        )
+
+    monkeypatch.setattr(registry_access, "open_registry", open_registry)
+    return desk
+
+
+def run(*arguments: object, text: str | None = None) -> Result:
+    result = CliRunner().invoke(records_app, [str(argument) for argument in arguments], input=text)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result

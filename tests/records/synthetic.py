@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from gateway.learners.identifier import check_character
 from gateway.learners.subject_token import FederationSecret
+from gateway.records.intake.rows import ImportFacts, Reading
+from gateway.records.records_key import RecordsKey
 from gateway.schemes import Scheme, load_scheme
 
 SECRET = FederationSecret("2026", bytes(range(32)))
+RECORDS_KEY = RecordsKey(bytes(range(32, 64)))
 NODE = "zhejiang"
 SCHEME_FILE = Path(__file__).parents[2] / "node_config" / NODE / "scheme.toml"
 
@@ -47,6 +52,11 @@ COLUMNS = (
 
 def scheme() -> Scheme:
     return load_scheme(SCHEME_FILE)
+
+
+@cache
+def reading() -> Reading:
+    return Reading(scheme(), ImportFacts(RECORDS_KEY), datetime(2026, 11, 23, tzinfo=UTC))
 
 
 def learner_id(number: int) -> str:

@@ -9,32 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from gateway.cli import records_commands
-from gateway.cli.records_commands import OpenRegistry, records_app
+from gateway.cli import records_import, registry_access
+from gateway.cli.registry_access import OpenRegistry
 from gateway.errors import CallerError, OperatorError, StorageError
-from tests.records.conftest import Desk
-from tests.records.synthetic import NODE, SECRET, learner_id, make_row, make_rows, write_csv
-
-
-@pytest.fixture
-def opened(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """A desk that the commands find instead of a node's folder."""
-
-    @contextmanager
-    def open_registry(_node: Path) -> Iterator[OpenRegistry]:
-        yield OpenRegistry(desk.registry, desk.scheme, [SECRET], NODE)
-
-    monkeypatch.setattr(records_commands, "_open_registry", open_registry)
-    return desk
-
-
-def run(*arguments: object, text: str | None = None) -> Result:
-    result = CliRunner().invoke(records_app, [str(argument) for argument in arguments], input=text)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
+from tests.records.conftest import Desk, run
+from tests.records.synthetic import NODE, learner_id, make_row, make_rows, write_csv
 
 
 def test_an_import_says_what_became_of_each_file(opened: Desk) -> None:
@@ -89,8 +69,8 @@ def test_replace(opened: Desk) -> None:
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
 def test_no_cell_of_a_report_is_a_formula(cell: str) -> None:
-    assert records_commands._inert(cell) == f"'{cell}"
-    assert records_commands._inert(f"x{cell}") == f"x{cell}"
+    assert records_import._inert(cell) == f"'{cell}"
+    assert records_import._inert(f"x{cell}") == f"x{cell}"
 
 
 def test_a_missing_file_and_an_unwritable_report_are_wrong_use(opened: Desk) -> None:
@@ -154,9 +134,11 @@ def test_a_node_without_secret_or_database_is_a_broken_set_up(
 ) -> None:
     @contextmanager
     def open_registry(_node: Path) -> Iterator[OpenRegistry]:
-        yield OpenRegistry(desk.registry, desk.scheme, [], NODE)
+        yield OpenRegistry(
+            desk.registry, desk.scheme, [], NODE, desk.folder / "records.key", desk.folder / "contexts"
+        )
 
-    monkeypatch.setattr(records_commands, "_open_registry", open_registry)
+    monkeypatch.setattr(registry_access, "open_registry", open_registry)
     path = write_csv(desk.folder / "a.csv", make_rows(1))
     with pytest.raises(OperatorError, match="no federation secret"):
         run("import", path)

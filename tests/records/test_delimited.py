@@ -13,6 +13,7 @@ from gateway.records.intake.delimited import RECORD_LINES_MAX, read_rows
 from gateway.records.intake.lines import LINE_BYTES_MAX, SourceFile
 from gateway.records.intake.rows import FIELD_CHARACTERS_MAX, Row
 from gateway.records.refusal import RefusedRow
+from tests.records import synthetic
 
 HEADER = "learner_id,record_id,kind,title\n"
 QUOTES = "Put fields that hold commas, quotes or line ends in quotes, and double the quotes inside."
@@ -23,7 +24,7 @@ def read(folder: Path, data: str | bytes) -> list[Row | RefusedRow]:
     path = folder / "rows.csv"
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
     with closing(SourceFile(path)) as source:
-        return list(read_rows(source))
+        return list(read_rows(source, synthetic.reading()))
 
 
 def titles(rows: list[Row | RefusedRow]) -> list[str]:
@@ -143,7 +144,7 @@ def test_a_file_that_is_not_there_is_the_callers_mistake(tmp_path: Path) -> None
     with pytest.raises(CallerError, match="No such file"):
         SourceFile(tmp_path / "none.csv")
     with pytest.raises(CallerError, match="Is a directory"):
-        list(read_rows(SourceFile(tmp_path)))
+        list(read_rows(SourceFile(tmp_path), synthetic.reading()))
 
 
 def test_wrong_encoding_is_named_by_byte_and_the_rest_is_read(tmp_path: Path) -> None:

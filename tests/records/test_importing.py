@@ -261,7 +261,7 @@ def test_progress_tells_bytes_and_rows(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "error"),
     [
-        ("rows.xlsx", "x", "rows.xlsx: unknown kind of file '.xlsx'"),
+        ("rows.pdf", "x", "rows.pdf: unknown kind of file '.pdf'"),
         ("rows.csv", "learner_id;record_id\n", "separated by semicolons"),
         ("rows.csv", "", "the file is empty"),
     ],

@@ -14,6 +14,7 @@ from gateway.records.intake.json_lines import read_rows
 from gateway.records.intake.lines import LINE_BYTES_MAX, SourceFile
 from gateway.records.intake.rows import FIELD_CHARACTERS_MAX, Row
 from gateway.records.refusal import RefusedRow
+from tests.records import synthetic
 
 GOOD = '{"learner_id":"1","record_id":"a","kind":"k","title":"t"}'
 NEEDED = '"learner_id":"1","record_id":"a","kind":"k","title":"t"'
@@ -23,7 +24,7 @@ def read(folder: Path, data: str | bytes) -> list[Row | RefusedRow]:
     path = folder / "rows.jsonl"
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
     with closing(SourceFile(path)) as source:
-        return list(read_rows(source))
+        return list(read_rows(source, synthetic.reading()))
 
 
 def refusals(rows: list[Row | RefusedRow]) -> list[tuple[int, str, str]]:

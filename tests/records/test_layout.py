@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from gateway.learners.identifier import IDENTIFIER_TYPES
-from gateway.records import importing
+from gateway.records.intake import formats
 from gateway.records.intake.rows import COLUMNS, REQUIRED_COLUMNS
 from tests.records.conftest import Desk
 
@@ -24,12 +24,12 @@ def test_every_column_has_its_line_in_order() -> None:
 
 
 def test_every_kind_of_file_is_named() -> None:
-    assert all(f"`{suffix}`" in PAGE for suffix in importing._READERS)
+    assert all(f"`{suffix}`" in PAGE for suffix in formats._READERS)
 
 
 def test_the_examples_can_be_imported(desk: Desk) -> None:
     lines = re.findall(
-        r"^    (.+)\n", PAGE.partition("## Examples")[2].partition("## What is")[0], re.MULTILINE
+        r"^    (.+)\n", PAGE.partition("## Examples")[2].partition("## Uploads")[0], re.MULTILINE
     )
     table = "\n".join(line for line in lines if not line.startswith("{"))
     objects = "\n".join(line for line in lines if line.startswith("{"))

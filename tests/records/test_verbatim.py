@@ -18,6 +18,7 @@ from gateway.records.intake.lines import SourceFile
 from gateway.records.intake.rows import Row
 from gateway.records.source import TEXT_FIELDS, StoredRecord, local_record_of, original_of
 from gateway.schemes import LocalRecord
+from tests.records import synthetic
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
 AWKWARD = st.text(st.sampled_from("\",\n\r 中𠮷é\ue000'=;\t\u2028\x85\x1c"), max_size=12)
@@ -44,7 +45,7 @@ def read_back(name: str, data: str) -> LocalRecord:
         path.write_bytes(data.encode())
         reader = delimited.read_rows if name.endswith(".csv") else json_lines.read_rows
         with closing(SourceFile(path)) as source:
-            (row,) = reader(source)
+            (row,) = reader(source, synthetic.reading())
     assert isinstance(row, Row), row
     return row.record
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from gateway.errors import RefusedError
 from gateway.exchange.messages import Found, Snapshot, Translated
+from gateway.records.ruling import translate_again
 from gateway.records.source import StoredRecord, local_record_of
-from gateway.schemes import UntranslatableError, translate_record
+from gateway.schemes import UntranslatableError
 
 
 def translate(found: Found, snapshot: Snapshot) -> Translated:
@@ -27,7 +28,9 @@ def _translated(record: StoredRecord, snapshot: Snapshot) -> bytes:
     if record.scheme_digest == snapshot.scheme.reference.digest:
         return record.translated
     try:
-        shared = translate_record(local_record_of(record), snapshot.scheme, snapshot.node_id)
+        shared = translate_again(
+            local_record_of(record), record.translated, snapshot.scheme, snapshot.node_id
+        )
     except UntranslatableError as error:
         raise RefusedError(
             "SOURCE_UNAVAILABLE", "a record does not fit the present scheme.", retry_after_s=60

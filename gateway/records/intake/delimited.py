@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
+from gateway.records.intake.header import shape_of
 from gateway.records.intake.lines import SourceFile
-from gateway.records.intake.rows import FIELD_CHARACTERS_MAX, Row, RowShape, find_column_problems
+from gateway.records.intake.rows import FIELD_CHARACTERS_MAX, Reading, Row, Shape
 from gateway.records.refusal import Refusal, RefusedRow, refused
 
 RECORD_LINES_MAX = 1_000
@@ -79,7 +80,7 @@ class _Lines:
         return [line.problem for line in self.record if line.problem is not None]
 
 
-def read_rows(source: SourceFile) -> Iterator[Row | RefusedRow]:
+def read_rows(source: SourceFile, reading: Reading) -> Iterator[Row | RefusedRow]:
     """Yield each row, or why it is none.
 
     Raises:
@@ -88,7 +89,7 @@ def read_rows(source: SourceFile) -> Iterator[Row | RefusedRow]:
     """
     lines = _Lines(source)
     parser = csv.reader(lines, strict=True)
-    shape = RowShape(_read_header(source, lines, parser))
+    shape = _read_header(source, lines, parser, reading)
     found, faults = False, 0
     while True:
         lines.begin()
@@ -111,23 +112,20 @@ def read_rows(source: SourceFile) -> Iterator[Row | RefusedRow]:
         raise source.fail("there are no rows below the header.")
 
 
-def _read_header(source: SourceFile, lines: _Lines, parser: Iterator[list[str]]) -> list[str]:
+def _read_header(source: SourceFile, lines: _Lines, parser: Iterator[list[str]], reading: Reading) -> Shape:
     try:
         names = next(parser, None)
     except (csv.Error, _RunawayError) as error:
         raise source.fail("line 1: the quotes of the header do not match.", _QUOTE_REMEDY) from error
-    problems = [problem.reason for problem in lines.problems] or find_column_problems(names or [])
-    if problems:
-        text = "; ".join(problems)
-        raise source.fail(f"line 1: {text}.", "See docs/records.md for the columns.")
-    assert names
-    return names
+    if lines.problems:
+        raise source.fail(f"line 1: {lines.problems[0].reason}.", "See docs/records.md for the columns.")
+    return shape_of(names or [], reading, source.fail)
 
 
 _QUOTE_REMEDY = "Put fields that hold commas, quotes or line ends in quotes, and double the quotes inside."
 
 
-def _checked(values: list[str], lines: _Lines, shape: RowShape) -> Row | RefusedRow:
+def _checked(values: list[str], lines: _Lines, shape: Shape) -> Row | RefusedRow:
     """Return the row of ``values``, or what is wrong with it."""
     number, columns = lines.record[0].number, shape.columns
     refusals = lines.problems

@@ -19,6 +19,7 @@ from gateway.records.intake.rows import (
     LEARNER_ID_TYPE,
     ORIGINAL_PREFIX,
     REQUIRED_COLUMNS,
+    Reading,
     Row,
     is_column,
     unknown_column,
@@ -46,7 +47,7 @@ _decode = json.JSONDecoder(
 ).decode
 
 
-def read_rows(source: SourceFile) -> Iterator[Row | RefusedRow]:
+def read_rows(source: SourceFile, _reading: Reading) -> Iterator[Row | RefusedRow]:
     """Yield each row, or why it is none.
 
     Raises:

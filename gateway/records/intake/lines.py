@@ -35,6 +35,9 @@ class SourceFile:
     next line, and what could be read of it is returned, so that the rows after it are found.
     """
 
+    elements = ()
+    """No account of elements: the columns say where each value goes."""
+
     def __init__(self, path: Path) -> None:
         """Look at the file without reading it. Raises ``CallerError``: it is not there."""
         self.path = path

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from operator import itemgetter
-from typing import NamedTuple
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 from gateway.learners.identifier import RESIDENT_ID
-from gateway.records.refusal import shown_name
+from gateway.records.records_key import RecordsKey
+from gateway.records.refusal import RefusedRow, shown_name
 from gateway.records.source import TEXT_FIELDS, make_record
-from gateway.schemes import LocalRecord
+from gateway.records.transcripts.contexts import PINS
+from gateway.schemes import LocalRecord, Scheme
 
 LEARNER_ID = "learner_id"
 LEARNER_ID_TYPE = "learner_id_type"
@@ -28,6 +34,55 @@ COLUMNS_MAX = 200
 _KNOWN = frozenset(COLUMNS)
 
 
+@dataclass(frozen=True, slots=True)
+class ImportFacts:
+    """What a file does not say itself and the operator adds."""
+
+    records_key: RecordsKey | None = None
+    """Makes ids and digests for files that need them; ``None`` refuses such files."""
+    issuer_name: str = ""
+    """The institution that hands in an upload without naming itself."""
+    issuer_code: str = ""
+    issuer_code_scheme: str = ""
+    learner_type: str = RESIDENT_ID
+    learner: str = ""
+    """Identifier of the one learner who brings a foreign transcript."""
+    format_name: str = ""
+    """What a transcript must be; ``""`` takes any format that is recognised."""
+    contexts: Path | None = None
+    """Folder of JSON-LD contexts, by which signatures of credentials are checked."""
+    context_pins: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: PINS)
+    """Addresses of the contexts that count, by SHA-256 of their documents."""
+
+    def __repr__(self) -> str:
+        """Hide the learner."""
+        return "ImportFacts(…)"
+
+
+class Reading(NamedTuple):
+    """What readers of files other than the record layout need besides the file."""
+
+    scheme: Scheme
+    facts: ImportFacts
+    now: datetime
+    """When the import began."""
+
+
+class Derived(NamedTuple):
+    """What :mod:`gateway.records.importing` makes of a row whose file has no record ids of its own."""
+
+    prefix: str
+    """Begins the record's id and names the layout."""
+    record: tuple[str, ...]
+    """What tells the achievement from others of the same learner."""
+    part_of: tuple[str, ...] = ()
+    """``record`` of the row that this one is a part of."""
+    keyed: tuple[tuple[str, str], ...] = ()
+    """Names and values of identifiers; only a keyed digest of each is kept, among the originals."""
+    columns: Mapping[str, str] = MappingProxyType({})
+    """The file's own name of a column of the record layout, for refusals."""
+
+
 class Row(NamedTuple):
     """One achievement with the identifier of its learner, as the file states them."""
 
@@ -35,10 +90,23 @@ class Row(NamedTuple):
     identifier_type: str
     identifier: str
     record: LocalRecord
+    derived: Derived | None = None
 
     def __repr__(self) -> str:
         """Name the line only."""
         return f"Row(line={self.line})"
+
+
+class Shape(Protocol):
+    """How the fields of a table's row become a row of records."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the header."""
+
+    def row(self, line: int, values: list[str]) -> Row | RefusedRow:
+        """Return the row of ``values``, one a column; the list is used up."""
+        ...
 
 
 class RowShape:

@@ -1,0 +1,71 @@
+"""``records index``: which rows of a SQL source are whose, under subject tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gateway.cli.output import NodeOption, complain, errors, folder_at, say
+from gateway.errors import CallerError, OperatorError
+from gateway.records.records_key import KEY_FILE, records_key_at
+from gateway.records.sql_source import build_index
+
+
+def index(
+    name: Annotated[
+        str, typer.Argument(help="Name of the source; default: all that node.toml declares.")
+    ] = "",
+    node: NodeOption = Path(),
+) -> None:
+    """Build the index of a SQL source: which of its rows belong to which subject token.
+
+    Run it when learners were added to the source, for example every night. Identifiers become subject
+    tokens while they stream by; the source's own keys are kept encrypted. The old index serves until the
+    new one is complete; Ctrl-C leaves the old one.
+
+    Example: credit-gateway records index school
+    """
+    from gateway.node.assemble import load_secrets, registry_of
+    from gateway.node.config import load_config
+    from gateway.node.sources import foreign_database_of, mapping_of
+
+    folder = folder_at(node)
+    config = load_config(folder.root)
+    tables = [table for table in config.records.sql if name in ("", table.name)]
+    if not tables:
+        known = ", ".join(table.name for table in config.records.sql) or "none"
+        raise CallerError(f"no such SQL source; node.toml declares: {known}.", remedy="See docs/records.md.")
+    secrets = list(load_secrets(folder, config).values())
+    if not secrets:
+        raise OperatorError(
+            "this node has no federation secret, so learners cannot be given subject tokens.",
+            remedy="Put it in place with `credit-gateway init --federation-secret`.",
+        )
+    key = records_key_at(folder.key(KEY_FILE))
+    with registry_of(folder, config) as registry:
+        for table in tables:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            with (
+                foreign_database_of(folder, table) as foreign,
+                Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as bar,
+            ):
+                task = bar.add_task(table.name, total=None)
+                report = build_index(
+                    mapping_of(table),
+                    foreign,
+                    registry.database,
+                    key,
+                    secrets,
+                    lambda done, total, bar=bar, task=task: bar.update(task, completed=done, total=total),  # type: ignore[misc]
+                )
+            say(f"{table.name}: {report.rows:,} rows, {report.learners:,} learners")
+            if report.refused:
+                complain(f"{table.name}: {report.refused:,} rows have no right identifier; nobody finds them")
