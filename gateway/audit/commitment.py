@@ -22,6 +22,7 @@ KEY_BYTES = 32
 SUBJECT_TOKEN = "subject-token"  # noqa: S105 - a type of item, not a secret
 RECORD = "record"
 CONSENT = "consent"
+CERTIFICATE = "certificate"
 
 
 def commitment(opening: Opening) -> bytes:

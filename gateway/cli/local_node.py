@@ -10,7 +10,13 @@ from creditexchange.v1 import archive_pb2, operator_pb2
 from gateway.node.assemble import Node, assemble
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import find_running, node_lock
-from gateway.rpc.archive import ArchiveClient, archive_message, archive_of, check_message
+from gateway.rpc.archive import (
+    ArchiveClient,
+    archive_message,
+    archive_of,
+    certificate_message,
+    check_message,
+)
 from gateway.rpc.operator import (
     OperatorClient,
     erase_message,
@@ -26,6 +32,12 @@ class LocalNode(Protocol):
 
     def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
         """Ask the federation for a learner's records."""
+        ...
+
+    def check_certificate(
+        self, request: archive_pb2.CheckCertificateRequest
+    ) -> archive_pb2.CheckCertificateResponse:
+        """Ask the chosen peers whether one certificate is valid."""
         ...
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
@@ -61,6 +73,11 @@ class _Running:
     def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
         return self._client.search(request)
 
+    def check_certificate(
+        self, request: archive_pb2.CheckCertificateRequest
+    ) -> archive_pb2.CheckCertificateResponse:
+        return self._client.check_certificate(request)
+
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return self._client.check(archive_pb2.CheckPeerRequest(node_id=node_id))
 
@@ -86,6 +103,11 @@ class _InProcess:
 
     def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
         return archive_message(archive_of(request, self._node.snapshot, self._node.asking))
+
+    def check_certificate(
+        self, request: archive_pb2.CheckCertificateRequest
+    ) -> archive_pb2.CheckCertificateResponse:
+        return certificate_message(request, self._node.snapshot, self._node.asking)
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return check_message(node_id, self._node.snapshot, self._node.asking)

@@ -11,6 +11,7 @@ import typer
 from gateway.cli import (
     audit_evidence_commands,
     audit_trust_commands,
+    certificate_commands,
     config_commands,
     node_commands,
     peers_commands,
@@ -37,6 +38,7 @@ app.command()(node_commands.check)
 app.command()(node_commands.serve)
 app.command()(node_commands.card)
 app.command()(query_commands.query)
+app.command()(certificate_commands.certificate)
 app.command()(demo)
 audit_app.command("export")(audit_evidence_commands.export)
 audit_app.command("prove")(audit_evidence_commands.prove)

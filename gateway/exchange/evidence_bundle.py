@@ -22,14 +22,21 @@ from typing import Any
 import rfc8785
 
 from creditexchange.v1.envelope_pb2 import Header, Opening, Receipt, Refusal, SignedMessage
-from creditexchange.v1.exchange_pb2 import RecordAnswer, RecordAnswerBody, RecordQuery
+from creditexchange.v1.exchange_pb2 import CertificateAnswer, RecordAnswer, RecordAnswerBody, RecordQuery
 from creditexchange.v1.record_pb2 import LearningRecord
 from gateway.audit import EntryDraft, PeerReceipt, parse_leaf, verify_inclusion, verify_receipt
 from gateway.audit.commitment import RECORD, commitment
 from gateway.audit.merkle import leaf_hash
 from gateway.audit.proof_file import parse_proof_file, verify_proof_file
 from gateway.errors import GatewayError
-from gateway.exchange.messages import RECORD_ANSWER_TYPE, RECORD_QUERY_TYPE, REFUSAL_TYPE
+from gateway.exchange.messages import (
+    CERTIFICATE_ANSWER_TYPE,
+    QUERY_RECORDS,
+    RECORD_ANSWER_TYPE,
+    RECORD_QUERY_TYPE,
+    REFUSAL_TYPE,
+    VERIFY_CERTIFICATE,
+)
 from gateway.peers.card import Card, verify_card
 from gateway.peers.roster import Peer
 from gateway.signing import dsse
@@ -167,8 +174,8 @@ def verify_bundle(bundle: EvidenceBundle) -> BundleReport:
 def _verify(bundle: EvidenceBundle) -> BundleReport:
     entry = parse_leaf(bundle.leaf)
     draft = entry.draft
-    if draft.kind == "management":
-        raise BundleError("the entry is about no exchange.")
+    if draft.kind == "management" or draft.method not in _ANSWERS:
+        raise BundleError("the entry is about no exchange of records.")
     cards = _cards(bundle, draft)
     own, other = cards[_own_node(draft)], cards[draft.other_node]
     asker = own if draft.role == "asker" else other
@@ -189,6 +196,13 @@ def _verify(bundle: EvidenceBundle) -> BundleReport:
         peer_log=draft.peer_receipt,
         record=_verify_disclosure(bundle.disclosed, answered),
     )
+
+
+_ANSWERS: dict[str, tuple[str, type[RecordAnswer | CertificateAnswer | Refusal]]] = {
+    QUERY_RECORDS: (RECORD_ANSWER_TYPE, RecordAnswer),
+    VERIFY_CERTIFICATE: (CERTIFICATE_ANSWER_TYPE, CertificateAnswer),
+}
+"""Payload type and message of a positive answer, by method."""
 
 
 def _own_node(draft: EntryDraft) -> str:
@@ -236,19 +250,15 @@ def _verify_answer(
         return None
     if not hmac.compare_digest(sha256(body).digest(), draft.answer_digest):
         raise BundleError("the answer is not the one that was logged.")
-    return parse(RecordAnswerBody, body, "the answer") if draft.outcome == "OK" else None
+    gives_records = draft.outcome == "OK" and draft.method == QUERY_RECORDS
+    return parse(RecordAnswerBody, body, "the answer") if gives_records else None
 
 
 def _verify_signed_answer(message: SignedMessage, draft: EntryDraft, asked: Header, answerer: Card) -> bytes:
     if draft.role != "asker":
         raise BundleError("only the asker's side holds the signed answer.")
-    type_ = RECORD_ANSWER_TYPE if draft.outcome == "OK" else REFUSAL_TYPE
-    opened = _open(message, type_, answerer)
-    answer: RecordAnswer | Refusal = (
-        parse(RecordAnswer, opened.payload, "the answer")
-        if draft.outcome == "OK"
-        else parse(Refusal, opened.payload, "the refusal")
-    )
+    type_, kind = _ANSWERS[draft.method] if draft.outcome == "OK" else (REFUSAL_TYPE, Refusal)
+    answer = parse(kind, _open(message, type_, answerer).payload, "the answer")
     header = answer.header
     bound = (header.sender, header.audience, header.exchange_id, header.in_reply_to) == (
         draft.answerer,

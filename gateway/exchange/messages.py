@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from google.protobuf.message import Message
 
 from creditexchange.v1.envelope_pb2 import Header, Opening, Receipt, SignedMessage
-from creditexchange.v1.exchange_pb2 import RecordQuery, RecordQueryBody
+from creditexchange.v1.exchange_pb2 import CertificateReference, RecordQuery, RecordQueryBody
 from gateway.audit import EntryDraft
 from gateway.learners.subject_token import FederationSecret
 from gateway.peers.roster import Peer, Roster
@@ -24,6 +24,7 @@ P = TypeVar("P", bound=Message)
 
 SERVICE = "/creditexchange.v1.RecordExchangeService"
 QUERY_RECORDS = f"{SERVICE}/QueryRecords"
+VERIFY_CERTIFICATE = f"{SERVICE}/VerifyCertificate"
 ECHO = f"{SERVICE}/Echo"
 AUDIT_SERVICE = "/creditexchange.v1.AuditLogService"
 GET_CHECKPOINT = f"{AUDIT_SERVICE}/GetCheckpoint"
@@ -35,6 +36,7 @@ NOTIFY_ERASURE = f"{AUDIT_SERVICE}/NotifyErasure"
 
 RECORD_QUERY_TYPE = payload_type("record-query")
 RECORD_ANSWER_TYPE = payload_type("record-answer")
+CERTIFICATE_ANSWER_TYPE = payload_type("certificate-answer")
 ECHO_QUERY_TYPE = payload_type("echo-query")
 ECHO_ANSWER_TYPE = payload_type("echo-answer")
 REFUSAL_TYPE = payload_type("refusal")
@@ -143,6 +145,8 @@ class Authorised:
     admitted: Admitted[RecordQuery]
     body: RecordQueryBody
     subject_tokens: tuple[bytes, ...] = field(repr=False)
+    certificate: CertificateReference | None = field(repr=False, default=None)
+    """VerifyCertificate only: which certificate is meant."""
 
 
 @dataclass(frozen=True, slots=True)

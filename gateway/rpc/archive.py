@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from creditexchange.v1 import archive_pb2
+from creditexchange.v1.exchange_pb2 import CertificateReference
+from creditexchange.v1.record_pb2 import RECORD_STATE_UNSPECIFIED
 from gateway.errors import CallerError, PeerFaultError
 from gateway.exchange.asking.ask import Asking, ask
 from gateway.exchange.asking.check import check_peer
-from gateway.exchange.asking.question import Archive, ArchiveEntry, Question
+from gateway.exchange.asking.question import Archive, ArchiveEntry, PeerResult, Question
 from gateway.exchange.messages import Snapshot
 from gateway.learners.identifier import RESIDENT_ID
 from gateway.peers.roster import Peer
@@ -19,8 +21,13 @@ from gateway.rpc.methods import DEADLINE_S_MAX
 from gateway.rpc.server import ARCHIVE_SERVICE
 
 
-def archive_of(request: archive_pb2.SearchRecordsRequest, snapshot: Snapshot, node: Asking) -> Archive:
-    """Ask the federation as ``request`` says.
+def archive_of(
+    request: archive_pb2.SearchRecordsRequest,
+    snapshot: Snapshot,
+    node: Asking,
+    certificate: CertificateReference | None = None,
+) -> Archive:
+    """Ask the federation as ``request`` says, about one ``certificate`` alone if it is given.
 
     Raises:
         CallerError: a member of the request is wrong; the text names it.
@@ -41,6 +48,7 @@ def archive_of(request: archive_pb2.SearchRecordsRequest, snapshot: Snapshot, no
         peers=peers_of(list(request.peers), snapshot),
         legal_basis=request.legal_basis,
         deadline_s=min(request.deadline_ms / 1000 or snapshot.settings.deadline_s, DEADLINE_S_MAX),
+        certificate=certificate,
     )
     return ask(question, snapshot, node)
 
@@ -48,20 +56,26 @@ def archive_of(request: archive_pb2.SearchRecordsRequest, snapshot: Snapshot, no
 def archive_message(archive: Archive) -> archive_pb2.SearchRecordsResponse:
     """Return ``archive`` as a message."""
     return archive_pb2.SearchRecordsResponse(
-        peers=[
-            archive_pb2.PeerResult(
-                node_id=result.node_id,
-                outcome=result.outcome,
-                explanation=result.explanation,
-                record_count=len(result.records),
-                elapsed_ms=round(result.elapsed_s * 1000),
-                exchange_id=result.exchange_id,
-                peer_leaf_index=result.leaf_index,
-                receipt_verified=result.receipt_verified,
+        peers=[_peer_message(result) for result in archive.peers],
+        records=[_record_message(entry) for entry in archive.records],
+    )
+
+
+def certificate_message(
+    request: archive_pb2.CheckCertificateRequest, snapshot: Snapshot, node: Asking
+) -> archive_pb2.CheckCertificateResponse:
+    """Ask the chosen peers whether one certificate is valid; raises as :func:`archive_of`."""
+    if not (request.certificate.number and request.certificate.issuer):
+        raise CallerError("certificate: number and issuer are needed.")
+    archive = archive_of(request.search, snapshot, node, request.certificate)
+    return archive_pb2.CheckCertificateResponse(
+        results=[
+            archive_pb2.CertificateResult(
+                peer=_peer_message(result),
+                state=result.certificate.state if result.certificate else RECORD_STATE_UNSPECIFIED,
             )
             for result in archive.peers
-        ],
-        records=[_record_message(entry) for entry in archive.records],
+        ]
     )
 
 
@@ -98,6 +112,10 @@ class ArchiveServicer:
         """Return the handlers by method name."""
         return {
             "SearchRecords": self.calls.guarded(archive_pb2.SearchRecordsRequest, self._search),
+            "CheckCertificate": self.calls.guarded(
+                archive_pb2.CheckCertificateRequest,
+                lambda request: certificate_message(request, self.snapshot(), self.node).SerializeToString(),
+            ),
             "CheckPeer": self.calls.guarded(archive_pb2.CheckPeerRequest, self._check),
         }
 
@@ -117,6 +135,12 @@ class ArchiveClient(LocalClient):
         """See ``ArchiveService.SearchRecords``; raises as :meth:`LocalClient.call`."""
         return self.call("SearchRecords", request, archive_pb2.SearchRecordsResponse)
 
+    def check_certificate(
+        self, request: archive_pb2.CheckCertificateRequest
+    ) -> archive_pb2.CheckCertificateResponse:
+        """See ``ArchiveService.CheckCertificate``; raises as :meth:`LocalClient.call`."""
+        return self.call("CheckCertificate", request, archive_pb2.CheckCertificateResponse)
+
     def check(self, request: archive_pb2.CheckPeerRequest) -> archive_pb2.CheckPeerResponse:
         """See ``ArchiveService.CheckPeer``; raises as :meth:`LocalClient.call`."""
         return self.call("CheckPeer", request, archive_pb2.CheckPeerResponse)
@@ -134,6 +158,20 @@ def peers_of(names: list[str], snapshot: Snapshot) -> tuple[Peer, ...]:
             remedy=f"Known peers: {', '.join(known) or 'none; add one with `credit-gateway peers add`'}.",
         )
     return tuple(known[name] for name in dict.fromkeys(names))
+
+
+def _peer_message(result: PeerResult) -> archive_pb2.PeerResult:
+    known = result.certificate is not None and result.certificate.is_known
+    return archive_pb2.PeerResult(
+        node_id=result.node_id,
+        outcome=result.outcome,
+        explanation=result.explanation,
+        record_count=int(known) if result.certificate is not None else len(result.records),
+        elapsed_ms=round(result.elapsed_s * 1000),
+        exchange_id=result.exchange_id,
+        peer_leaf_index=result.leaf_index,
+        receipt_verified=result.receipt_verified,
+    )
 
 
 def _record_message(entry: ArchiveEntry) -> archive_pb2.ArchiveRecord:

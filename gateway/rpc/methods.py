@@ -14,6 +14,7 @@ from gateway.exchange.messages import (
     LIST_SHARED_ENTRIES,
     NOTIFY_ERASURE,
     QUERY_RECORDS,
+    VERIFY_CERTIFICATE,
 )
 
 DEADLINE_S_MAX = 30
@@ -33,6 +34,7 @@ class Method:
 
 METHODS = (
     Method(QUERY_RECORDS, is_logged=True),
+    Method(VERIFY_CERTIFICATE, is_logged=True),
     Method(ECHO, is_logged=False),
     Method(GET_CHECKPOINT, is_logged=False),
     Method(GET_CONSISTENCY_PROOF, is_logged=False),

@@ -1,6 +1,7 @@
 """Every example record is read by the importer and translates under its own province's scheme."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from functools import cache
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from creditexchange.v1.record_pb2 import VALUE_STATE_TRANSLATED, LearningRecord
 from gateway.records.intake import delimited, json_lines
 from gateway.records.intake.lines import SourceFile
-from gateway.records.intake.rows import Row
+from gateway.records.intake.rows import ImportFacts, Reading, Row
+from gateway.records.records_key import RecordsKey
 from gateway.schemes import load_scheme, translate_record
 from tests.example_data.rows import NODE_CONFIG, PROVINCES, rows
 
@@ -20,7 +22,8 @@ def translated(province: str) -> tuple[tuple[Row, LearningRecord], ...]:
     scheme = load_scheme(NODE_CONFIG / province / "scheme.toml")
     found = []
     for path in sorted((NODE_CONFIG / province / "records").iterdir()):
-        for row in READERS[path.suffix](SourceFile(path)):
+        reading = Reading(scheme, ImportFacts(RecordsKey(bytes(32))), datetime(2026, 11, 23, tzinfo=UTC))
+        for row in READERS[path.suffix](SourceFile(path), reading):
             assert isinstance(row, Row), row
             found.append((row, translate_record(row.record, scheme, province)))
     return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from creditexchange.v1.envelope_pb2 import SignedMessage
-from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, RecordQuery
+from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, RecordQuery, VerifyCertificateRequest
 from gateway.audit import AuditLog
 from gateway.clock import Clock, monotonic_s
 from gateway.errors import EnvelopeError, RefusedError
@@ -18,7 +18,7 @@ from gateway.exchange.answering.open import open_message
 from gateway.exchange.answering.refuse import sign_refusal
 from gateway.exchange.answering.seal import seal
 from gateway.exchange.answering.translate import translate
-from gateway.exchange.messages import RECORD_QUERY_TYPE, IncomingCall, Opened, Snapshot
+from gateway.exchange.messages import RECORD_QUERY_TYPE, VERIFY_CERTIFICATE, IncomingCall, Opened, Snapshot
 from gateway.records.source import RecordSource
 from gateway.signing.envelope import parse
 from gateway.telemetry.metrics import Metrics
@@ -45,7 +45,7 @@ class Answering:
 
 
 def answer_query(request: bytes, call: IncomingCall, snapshot: Snapshot, node: Answering) -> bytes:
-    """Answer one signed record query.
+    """Answer one signed record query, or one that asks about a single certificate.
 
     Raises:
         SignedRefusalError: the query is refused.
@@ -53,7 +53,7 @@ def answer_query(request: bytes, call: IncomingCall, snapshot: Snapshot, node: A
     times = StepTimes()
     opened: Opened[RecordQuery] | None = None
     try:
-        envelope = _parse_request(request)
+        envelope = _parse_request(request, call.method)
         openings = list(envelope.openings)
 
         opened = open_message(call, envelope.message, RecordQuery, RECORD_QUERY_TYPE, snapshot.roster)
@@ -108,8 +108,10 @@ def _refuse(
     return SignedRefusalError(refused, signed)
 
 
-def _parse_request(request: bytes) -> QueryRecordsRequest:
+def _parse_request(request: bytes, method: str) -> QueryRecordsRequest | VerifyCertificateRequest:
     try:
+        if method == VERIFY_CERTIFICATE:
+            return parse(VerifyCertificateRequest, request, "request")
         return parse(QueryRecordsRequest, request, "request")
     except EnvelopeError as error:
         raise RefusedError(error.reason, error.message, details=error.details) from error

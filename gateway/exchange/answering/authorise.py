@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from creditexchange.v1.envelope_pb2 import Opening
-from creditexchange.v1.exchange_pb2 import RecordQuery, RecordQueryBody
-from gateway.audit.commitment import CONSENT, SUBJECT_TOKEN, commitment, require_root
+from creditexchange.v1.exchange_pb2 import CertificateReference, RecordQuery, RecordQueryBody
+from gateway.audit.commitment import CERTIFICATE, CONSENT, SUBJECT_TOKEN, commitment, require_root
 from gateway.errors import EnvelopeError, RefusedError
-from gateway.exchange.messages import DIGEST_BYTES, KINDS_MAX, Admitted, Authorised, Snapshot
+from gateway.exchange.messages import (
+    DIGEST_BYTES,
+    KINDS_MAX,
+    VERIFY_CERTIFICATE,
+    Admitted,
+    Authorised,
+    Snapshot,
+)
 from gateway.learners.subject_token import TOKEN_BYTES
 from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
 from gateway.signing.envelope import parse_strictly
 
 SUBJECTS_MAX = 1
+NUMBER_MAX = 256
+"""Longest number or issuer of a certificate, characters."""
 
 _KNOWN_PURPOSES = frozenset(PURPOSES.values())
 _KNOWN_KINDS = frozenset(KINDS.values())
@@ -29,7 +38,9 @@ def authorise(admitted: Admitted[RecordQuery], openings: list[Opening], snapshot
     try:
         body = parse_strictly(RecordQueryBody, admitted.opened.payload.body, "body")
         _require_form(body, snapshot)
-        tokens, consent = _openings_of(body, openings)
+        is_about_certificate = admitted.opened.call.method == VERIFY_CERTIFICATE
+        rest, certificate = _split_certificate(body, openings, is_expected=is_about_certificate)
+        tokens, consent = _openings_of(body, rest)
     except EnvelopeError as error:
         raise RefusedError(error.reason, error.message, details=error.details) from error
     snapshot.access.require_grant(
@@ -39,7 +50,7 @@ def authorise(admitted: Admitted[RecordQuery], openings: list[Opening], snapshot
         legal_basis=body.legal_basis,
         has_consent=consent is not None,
     )
-    return Authorised(admitted, body, tokens)
+    return Authorised(admitted, body, tokens, certificate)
 
 
 def _require_form(body: RecordQueryBody, snapshot: Snapshot) -> None:
@@ -67,6 +78,28 @@ def _require_form(body: RecordQueryBody, snapshot: Snapshot) -> None:
             "this epoch of the federation secret is not live here.",
             details={"epoch": ", ".join(snapshot.secrets)},
         )
+
+
+def _split_certificate(
+    body: RecordQueryBody, openings: list[Opening], *, is_expected: bool
+) -> tuple[list[Opening], CertificateReference | None]:
+    """Return the other openings, and the certificate after it led to what was signed."""
+    if not is_expected:
+        if body.certificate_commitment:
+            raise EnvelopeError(
+                "MALFORMED_MESSAGE",
+                "this method asks for no certificate.",
+                field="body.certificate_commitment",
+            )
+        return openings, None
+    if not openings or openings[-1].item_type != CERTIFICATE:
+        raise EnvelopeError("COMMITMENT_MISMATCH", "the opening of the certificate is missing.")
+    if commitment(openings[-1]) != body.certificate_commitment:
+        raise EnvelopeError("COMMITMENT_MISMATCH", "the certificate is not the one that was committed to.")
+    reference = parse_strictly(CertificateReference, openings[-1].item, "certificate")
+    if not (0 < len(reference.number) <= NUMBER_MAX and 0 < len(reference.issuer) <= NUMBER_MAX):
+        raise EnvelopeError("MALFORMED_MESSAGE", "number and issuer are needed.", field="certificate")
+    return openings[:-1], reference
 
 
 def _openings_of(body: RecordQueryBody, openings: list[Opening]) -> tuple[tuple[bytes, ...], Opening | None]:

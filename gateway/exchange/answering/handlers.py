@@ -18,6 +18,7 @@ from gateway.exchange.messages import (
     LIST_SHARED_ENTRIES,
     NOTIFY_ERASURE,
     QUERY_RECORDS,
+    VERIFY_CERTIFICATE,
     IncomingCall,
     Snapshot,
 )
@@ -31,6 +32,7 @@ def peer_handlers(answering: Answering, witness: Witness) -> dict[str, Handler]:
     audit = AuditAnswering(answering.log, witness)
     return {
         QUERY_RECORDS: lambda request, call, snapshot: answer_query(request, call, snapshot, answering),
+        VERIFY_CERTIFICATE: lambda request, call, snapshot: answer_query(request, call, snapshot, answering),
         ECHO: lambda request, call, snapshot: answer_echo(request, call, snapshot, answering),
         GET_CHECKPOINT: lambda request, _call, _snapshot: audit.get_checkpoint(request),
         GET_CONSISTENCY_PROOF: lambda request, _call, _snapshot: audit.get_consistency_proof(request),

@@ -9,6 +9,7 @@ from creditexchange.v1.exchange_pb2 import QueryRecordsResponse, RecordAnswerBod
 from gateway.audit import AuditLog, Evidence, SeenMessage
 from gateway.audit.commitment import RECORD, commitments_root, open_items
 from gateway.errors import RefusedError
+from gateway.exchange.answering.certificate import certificate_answer
 from gateway.exchange.messages import Logged, Snapshot, Translated
 from gateway.policy.purposes import purpose_word
 
@@ -50,16 +51,19 @@ def _answer(translated: Translated, snapshot: Snapshot) -> tuple[bytes, list[Ope
     earlier = translated.found.earlier
     if earlier is not None:
         return earlier.body, list(earlier.openings), earlier.record_count
+    if translated.found.authorised.certificate is not None:
+        body = certificate_answer(translated)
+        return body.SerializeToString(), [], int(body.is_known)
     openings = open_items(RECORD, (record for records in translated.records for record in records))
     _require_size(openings, snapshot.settings.message_bytes_max)
     query_body = translated.found.authorised.admitted.opened.payload.body
-    body = RecordAnswerBody(
+    answer = RecordAnswerBody(
         records_root=commitments_root(openings),
         record_counts=[len(records) for records in translated.records],
         scheme=snapshot.scheme.reference,
         query_body_digest=sha256(query_body).digest(),
     )
-    return body.SerializeToString(), openings, len(openings)
+    return answer.SerializeToString(), openings, len(openings)
 
 
 def _require_size(openings: list[Opening], message_bytes_max: int) -> None:

@@ -6,21 +6,34 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from creditexchange.v1.envelope_pb2 import Header, Receipt
-from creditexchange.v1.exchange_pb2 import QueryRecordsResponse, RecordAnswer
+from creditexchange.v1.exchange_pb2 import (
+    CertificateAnswer,
+    QueryRecordsResponse,
+    RecordAnswer,
+    VerifyCertificateResponse,
+)
 from gateway.clock import new_id
-from gateway.exchange.messages import RECORD_ANSWER_TYPE, Logged, Opened, Sealed, Snapshot
+from gateway.exchange.messages import (
+    CERTIFICATE_ANSWER_TYPE,
+    RECORD_ANSWER_TYPE,
+    Logged,
+    Opened,
+    Sealed,
+    Snapshot,
+)
 from gateway.peers.card import PROTOCOL_VERSION
 from gateway.signing.envelope import seal as seal_envelope
 
 
 def seal(logged: Logged, snapshot: Snapshot, now: datetime) -> Sealed:
     """Return the signed answer to the query that was logged."""
-    opened = logged.translated.found.authorised.admitted.opened
-    answer = RecordAnswer(
-        header=answer_header(opened, snapshot, now, logged.receipt),
-        body=logged.body,
-        receipt=logged.receipt,
-    )
+    authorised = logged.translated.found.authorised
+    header = answer_header(authorised.admitted.opened, snapshot, now, logged.receipt)
+    if authorised.certificate is not None:
+        status = CertificateAnswer(header=header, body=logged.body, receipt=logged.receipt)
+        sealed = seal_envelope(status.SerializeToString(), CERTIFICATE_ANSWER_TYPE, snapshot.message_keys)
+        return Sealed(logged, VerifyCertificateResponse(message=sealed).SerializeToString())
+    answer = RecordAnswer(header=header, body=logged.body, receipt=logged.receipt)
     message = seal_envelope(answer.SerializeToString(), RECORD_ANSWER_TYPE, snapshot.message_keys)
     response = QueryRecordsResponse(message=message, openings=logged.openings)
     return Sealed(logged, response.SerializeToString())

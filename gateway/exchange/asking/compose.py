@@ -7,13 +7,18 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from creditexchange.v1.envelope_pb2 import Header, Opening, SignedMessage
-from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, RecordQuery, RecordQueryBody
+from creditexchange.v1.exchange_pb2 import (
+    QueryRecordsRequest,
+    RecordQuery,
+    RecordQueryBody,
+    VerifyCertificateRequest,
+)
 from gateway.audit import EntryDraft, PeerCheckpoint, PeerReceipt
-from gateway.audit.commitment import SUBJECT_TOKEN, commitments_root, open_items
+from gateway.audit.commitment import CERTIFICATE, SUBJECT_TOKEN, commitment, commitments_root, open_items
 from gateway.clock import new_id
 from gateway.errors import OperatorError
 from gateway.exchange.asking.question import Question
-from gateway.exchange.messages import QUERY_RECORDS, RECORD_QUERY_TYPE, Snapshot
+from gateway.exchange.messages import QUERY_RECORDS, RECORD_QUERY_TYPE, VERIFY_CERTIFICATE, Snapshot
 from gateway.learners.subject_token import subject_token
 from gateway.peers.card import PROTOCOL_VERSION
 from gateway.peers.roster import Peer
@@ -67,7 +72,8 @@ class Composed:
     @property
     def request(self) -> bytes:
         """The bytes that are sent."""
-        return QueryRecordsRequest(message=self.message, openings=self.openings).SerializeToString()
+        kind = VerifyCertificateRequest if self.method == VERIFY_CERTIFICATE else QueryRecordsRequest
+        return kind(message=self.message, openings=self.openings).SerializeToString()
 
 
 def token_for(question: Question, snapshot: Snapshot) -> bytes:
@@ -98,6 +104,9 @@ def compose(
 ) -> Composed:
     """Return the signed query to ``peer``; ``sequence`` is the pair's next number."""
     openings = open_items(SUBJECT_TOKEN, [token])
+    certificate = question.certificate
+    opened = open_items(CERTIFICATE, [certificate.SerializeToString()]) if certificate is not None else []
+    method = VERIFY_CERTIFICATE if opened else QUERY_RECORDS
     body = RecordQueryBody(
         purpose=question.purpose,  # type: ignore[arg-type]
         kinds=question.kinds,  # type: ignore[arg-type]
@@ -105,18 +114,19 @@ def compose(
         subject_count=1,
         federation_epoch=next(iter(snapshot.secrets)),
         legal_basis=question.legal_basis,  # type: ignore[arg-type]
+        certificate_commitment=commitment(opened[0]) if opened else b"",
     ).SerializeToString()
-    header = query_header(peer, QUERY_RECORDS, sequence, snapshot, checkpoint=checkpoint, now=now)
+    header = query_header(peer, method, sequence, snapshot, checkpoint=checkpoint, now=now)
     payload = RecordQuery(header=header, body=body).SerializeToString()
     message = seal(payload, RECORD_QUERY_TYPE, snapshot.message_keys)
     return Composed(
         peer=peer,
-        method=QUERY_RECORDS,
+        method=method,
         purpose=question.purpose,
         header=header,
         body=body,
         message=message,
-        openings=tuple(openings),
+        openings=(*openings, *opened),
         digest=signed_digest(message),
         subject_tokens=(token,),
     )

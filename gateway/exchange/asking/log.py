@@ -21,7 +21,7 @@ def log_answer(composed: Composed, answer: VerifiedAnswer, log: AuditLog) -> Non
             "exchange",
             "asker",
             answer.outcome,
-            count=len(answer.records),
+            count=answer.count,
             answer_digest=sha256(answer.body).digest(),
             peer_receipt=PeerReceipt(answer.receipt.log_origin, answer.receipt.leaf_index),
             peer_checkpoint=answer.peer_checkpoint,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from creditexchange.v1.exchange_pb2 import CertificateAnswerBody, CertificateReference
 from creditexchange.v1.record_pb2 import LearningRecord, LocalView
 from gateway.peers.roster import Peer
 
@@ -22,6 +23,8 @@ class Question:
     peers: tuple[Peer, ...]
     legal_basis: int
     deadline_s: float
+    certificate: CertificateReference | None = field(repr=False, default=None)
+    """Ask only whether this certificate of the learner is valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class PeerResult:
     signed_by: str = ""
     leaf_index: int = 0
     receipt_verified: bool = False
+    certificate: CertificateAnswerBody | None = None
+    """What the peer says of the certificate that was asked about."""
 
 
 @dataclass(frozen=True, slots=True)

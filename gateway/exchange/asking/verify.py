@@ -14,14 +14,27 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from creditexchange.v1.envelope_pb2 import Header, Opening, Receipt, Refusal, RefusalBody, SignedMessage
-from creditexchange.v1.exchange_pb2 import QueryRecordsResponse, RecordAnswer, RecordAnswerBody
+from creditexchange.v1.exchange_pb2 import (
+    CertificateAnswer,
+    CertificateAnswerBody,
+    QueryRecordsResponse,
+    RecordAnswer,
+    RecordAnswerBody,
+    VerifyCertificateResponse,
+)
 from creditexchange.v1.reason_pb2 import Reason
 from creditexchange.v1.record_pb2 import LearningRecord
 from gateway.audit import PeerCheckpoint, verify_receipt
 from gateway.audit.commitment import RECORD, require_root
 from gateway.errors import EnvelopeError, GatewayError, PeerFaultError
 from gateway.exchange.asking.compose import Composed
-from gateway.exchange.messages import RECORD_ANSWER_TYPE, REFUSAL_TYPE, WINDOW_S_MAX, Snapshot
+from gateway.exchange.messages import (
+    CERTIFICATE_ANSWER_TYPE,
+    RECORD_ANSWER_TYPE,
+    REFUSAL_TYPE,
+    WINDOW_S_MAX,
+    Snapshot,
+)
 from gateway.signing.envelope import OpenedEnvelope, open_envelope, parse
 
 P = TypeVar("P", bound=Message)
@@ -39,6 +52,13 @@ class VerifiedAnswer:
     signed_by: str
     receipt: Receipt
     peer_checkpoint: PeerCheckpoint
+    certificate: CertificateAnswerBody | None = None
+    """What the peer says of the certificate that was asked about."""
+
+    @property
+    def count(self) -> int:
+        """How many records were given, or whether the certificate is known: what the entry states."""
+        return len(self.records) if self.certificate is None else int(self.certificate.is_known)
 
 
 def verify_answer(composed: Composed, response: bytes, snapshot: Snapshot, now: datetime) -> VerifiedAnswer:
@@ -70,6 +90,34 @@ def verify_answer(composed: Composed, response: bytes, snapshot: Snapshot, now: 
         signed_by=opened.key_ids[0],
         receipt=answer.receipt,
         peer_checkpoint=checkpoint,
+    )
+
+
+def verify_certificate_answer(
+    composed: Composed, response: bytes, snapshot: Snapshot, now: datetime
+) -> VerifiedAnswer:
+    """Return what a peer says of the certificate that ``composed`` asks about; raises as above."""
+    try:
+        envelope = parse(VerifyCertificateResponse, response, "response")
+        opened = _open(composed, envelope.message, CERTIFICATE_ANSWER_TYPE, now)
+        answer = parse(CertificateAnswer, opened.payload, "answer")
+        body = parse(CertificateAnswerBody, answer.body, "answer body")
+    except EnvelopeError as error:
+        raise _fault_of(error) from error
+    _require_bound(answer.header, composed, snapshot, now)
+    if not hmac.compare_digest(body.query_body_digest, sha256(composed.body).digest()):
+        raise PeerFaultError("ANSWER_NOT_BOUND", "the answer belongs to another query.")
+    checkpoint = _require_receipt(composed, answer.receipt, "OK", int(body.is_known), answer.body)
+    return VerifiedAnswer(
+        outcome="OK",
+        message=envelope.message,
+        body=answer.body,
+        openings=(),
+        records=(),
+        signed_by=opened.key_ids[0],
+        receipt=answer.receipt,
+        peer_checkpoint=checkpoint,
+        certificate=body,
     )
 
 
