@@ -13,6 +13,9 @@ from gateway.errors import CallerError, OperatorError
 from gateway.records.records_key import KEY_FILE, records_key_at
 from gateway.records.sql_source import build_index
 
+INDEX_TIMEOUT_S = 3_600.0
+"""How long one statement may take while an index is built."""
+
 
 def index(
     name: Annotated[
@@ -54,7 +57,7 @@ def index(
                 TimeRemainingColumn(),
             )
             with (
-                foreign_database_of(folder, table) as foreign,
+                foreign_database_of(folder, table, INDEX_TIMEOUT_S) as foreign,
                 Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as bar,
             ):
                 task = bar.add_task(table.name, total=None)
