@@ -116,14 +116,14 @@ class School:
 def school(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[School]:
     """Three students with two results each; the index is not built yet."""
     if request.param == "sqlite":
-        yield from _school(f"sqlite:///{tmp_path / 'school.db'}", tmp_path)
+        yield from _school(f"sqlite:///{tmp_path / 'school.db'}", f"sqlite:///{tmp_path / 'records.db'}")
         return
-    with fresh_database() as url:
-        yield from _school(url, tmp_path)
+    with fresh_database() as url, fresh_database() as index_url:
+        yield from _school(url, index_url)
 
 
-def _school(url: str, folder: Path) -> Iterator[School]:
-    index = open_engine(f"sqlite:///{folder / 'records.db'}")
+def _school(url: str, index_url: str) -> Iterator[School]:
+    index = open_engine(index_url)
     upgrade(index, "records")
     registry = Registry(index)
     made = School(make_url(url).render_as_string(hide_password=False), index, registry)
