@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gateway.cli.output import NodeOption, complain, errors, folder_at, say
 from gateway.errors import CallerError, OperatorError
-from gateway.records.records_key import KEY_FILE, records_key_at
+from gateway.learners.subject_token import FederationSecret
+from gateway.node.assemble import load_secrets, registry_of
+from gateway.node.config import SqlSourceTable, load_config
+from gateway.node.folder import NodeFolder
+from gateway.node.sources import foreign_database_of, mapping_of
+from gateway.records import Registry
+from gateway.records.records_key import KEY_FILE, RecordsKey, records_key_at
 from gateway.records.sql_source import build_index
+
+INDEX_TIMEOUT_S = 3_600.0
+"""How long one statement may take while an index is built."""
 
 
 def index(
@@ -28,10 +38,6 @@ def index(
 
     Example: credit-gateway records index school
     """
-    from gateway.node.assemble import load_secrets, registry_of
-    from gateway.node.config import load_config
-    from gateway.node.sources import foreign_database_of, mapping_of
-
     folder = folder_at(node)
     config = load_config(folder.root)
     tables = [table for table in config.records.sql if name in ("", table.name)]
@@ -47,25 +53,28 @@ def index(
     key = records_key_at(folder.key(KEY_FILE))
     with registry_of(folder, config) as registry:
         for table in tables:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-            )
-            with (
-                foreign_database_of(folder, table) as foreign,
-                Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as bar,
-            ):
-                task = bar.add_task(table.name, total=None)
-                report = build_index(
-                    mapping_of(table),
-                    foreign,
-                    registry.database,
-                    key,
-                    secrets,
-                    lambda done, total, bar=bar, task=task: bar.update(task, completed=done, total=total),  # type: ignore[misc]
-                )
-            say(f"{table.name}: {report.rows:,} rows, {report.learners:,} learners")
-            if report.refused:
-                complain(f"{table.name}: {report.refused:,} rows have no right identifier; nobody finds them")
+            _index_one(folder, table, registry, key, secrets)
+
+
+def _index_one(
+    folder: NodeFolder,
+    table: SqlSourceTable,
+    registry: Registry,
+    key: RecordsKey,
+    secrets: Sequence[FederationSecret],
+) -> None:
+    """Build the index of one source and say what it holds."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        foreign_database_of(folder, table, INDEX_TIMEOUT_S) as foreign,
+        Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as bar,
+    ):
+        task = bar.add_task(table.name, total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        report = build_index(mapping_of(table), foreign, registry.database, key, secrets, show)
+    say(f"{table.name}: {report.rows:,} rows, {report.learners:,} learners")
+    if report.refused:
+        complain(f"{table.name}: {report.refused:,} rows have no right identifier; nobody finds them")

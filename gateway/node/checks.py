@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal, TypeVar
 
 from cryptography import x509
@@ -14,6 +15,7 @@ from gateway.errors import GatewayError
 from gateway.node.assemble import audit_log_of, load_secrets, registry_of
 from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder, NodeKeys, load_keys
+from gateway.node.sources import probe
 from gateway.peers.node_ca import LEAF_RENEWAL_DAYS
 from gateway.peers.roster import Roster, load_roster
 from gateway.policy.grants import Access, load_access
@@ -42,6 +44,8 @@ def run_checks(folder: NodeFolder, clock: Clock) -> list[Finding]:
     keys = _try(findings, "keys", lambda: load_keys(folder, config), lambda _: "readable by this user only")
     _check_secrets(findings, folder, config)
     _try(findings, "scheme.toml", lambda: load_scheme(folder.scheme), _scheme_seen)
+    for table in config.records.sql:
+        _try(findings, f"source {table.name}", partial(probe, folder, table), lambda _: "answers")
     roster = _try(
         findings,
         "peers",

@@ -7,6 +7,7 @@ of that exchange. This only makes that unnecessary again.
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 from gateway.clock import monotonic_s
 from gateway.errors import StorageError
@@ -56,12 +57,16 @@ class Retranslator(threading.Thread):
         try:
             outdated = count_outdated(self._node.registry, snapshot.scheme)
             self._node.metrics.records_outdated.set(outdated)
-            if outdated:
-                _log.info(
-                    "translating records again", scheme=snapshot.scheme.reference.version, records=outdated
-                )
+            if not outdated:
+                self._finished = digest
+                return
+            _log.info("translating records again", scheme=snapshot.scheme.reference.version, records=outdated)
             result = retranslate(
-                self._node.registry, snapshot.scheme, snapshot.node_id, self._goes_on(digest), self._show
+                self._node.registry,
+                snapshot.scheme,
+                snapshot.node_id,
+                partial(self._goes_on, digest),
+                partial(self._show, outdated),
             )
         except StorageError as error:
             _log.warning("records cannot be translated again now; tried again", problem=str(error))
@@ -76,22 +81,16 @@ class Retranslator(threading.Thread):
                 records=result.unfit,
                 reasons=[f"{reason} ({count})" for reason, count in result.reasons.most_common(5)],
             )
-        if outdated:
-            _log.info(
-                "records translated again", scheme=snapshot.scheme.reference.version, records=result.done
-            )
+        _log.info("records translated again", scheme=snapshot.scheme.reference.version, records=result.done)
 
-    def _goes_on(self, digest: bytes):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a closure
-        def goes_on() -> bool:
-            is_present = self._node.snapshot.scheme.reference.digest == digest
-            return is_present and not self._ended.wait(REST_S)
+    def _goes_on(self, digest: bytes) -> bool:
+        """Whether the run is still for the present scheme; rests a moment first."""
+        is_ended = self._ended.wait(REST_S)
+        return not is_ended and self._node.snapshot.scheme.reference.digest == digest
 
-        return goes_on
-
-    def _show(self, progress: Progress) -> None:
-        self._node.metrics.records_outdated.set(progress.left)
+    def _show(self, outdated: int, progress: Progress) -> None:
+        left = max(0, outdated - progress.done)
+        self._node.metrics.records_outdated.set(left)
         if monotonic_s() - self._reported_at >= REPORT_S:
             self._reported_at = monotonic_s()
-            _log.info(
-                "translating records again", done=progress.done, left=progress.left, unfit=progress.unfit
-            )
+            _log.info("translating records again", done=progress.done, left=left, unfit=progress.unfit)

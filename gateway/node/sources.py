@@ -33,8 +33,12 @@ def mapping_of(table: SqlSourceTable) -> SqlMapping:
 
 
 @contextmanager
-def foreign_database_of(folder: NodeFolder, table: SqlSourceTable) -> Iterator[ForeignDatabase]:
+def foreign_database_of(
+    folder: NodeFolder, table: SqlSourceTable, timeout_s: float | None = None
+) -> Iterator[ForeignDatabase]:
     """Yield a source's database, unconnected, and close it afterwards.
+
+    ``timeout_s`` takes the place of the look-ups' own, for reading a whole table.
 
     Raises:
         KeyFileError: the password file is missing or others can read it.
@@ -46,13 +50,19 @@ def foreign_database_of(folder: NodeFolder, table: SqlSourceTable) -> Iterator[F
     foreign = ForeignDatabase(
         folder.database_url(table.url),
         password,
-        timeout_s=table.timeout_s,
+        timeout_s=table.timeout_s if timeout_s is None else timeout_s,
         connections_max=table.connections_max,
     )
     try:
         yield foreign
     finally:
         foreign.close()
+
+
+def probe(folder: NodeFolder, table: SqlSourceTable) -> None:
+    """Ask a source for a learner whom nobody is. Raises ``OperatorError``: it does not answer."""
+    with foreign_database_of(folder, table) as foreign:
+        foreign.look_up(table.query, [None], 1)
 
 
 @contextmanager
@@ -76,5 +86,7 @@ def sources_of(
         sources: list[RecordSource] = [registry]
         for table in config.records.sql:
             foreign = stack.enter_context(foreign_database_of(folder, table))
-            sources.append(SqlSource(mapping_of(table), foreign, registry.database, key, scheme, failed))
+            sources.append(
+                SqlSource(mapping_of(table), foreign, registry.database, key, config.node.id, scheme, failed)
+            )
         yield Sources(sources)

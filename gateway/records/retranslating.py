@@ -17,6 +17,7 @@ from gateway.records.ruling import translate_again
 from gateway.records.source import read_original
 from gateway.schemes import Scheme, UntranslatableError
 from gateway.storage import registry_rows
+from gateway.storage.driver_sql import Row
 from gateway.storage.engine import reading
 
 BATCH_RECORDS = 100
@@ -27,7 +28,6 @@ class Progress(NamedTuple):
     """How far a run is."""
 
     done: int
-    left: int
     unfit: int
     """Records that do not fit the new scheme; they stay in their old version."""
 
@@ -68,7 +68,7 @@ def retranslate(
     Raises:
         StorageError: the database cannot be read or written; what was done stays.
     """
-    result, after, total = Retranslation(), 0, count_outdated(registry, scheme)
+    result, after = Retranslation(), 0
     while goes_on():
         with reading(registry.database) as transaction:
             rows = registry_rows.outdated_rows(transaction, scheme.reference.digest, after, BATCH_RECORDS)
@@ -76,17 +76,21 @@ def retranslate(
             result.is_complete = True
             break
         after = rows[-1][0]
-        changes = []
-        for _, record_id, original, translated, old_digest, content_digest in rows:
-            try:
-                shared = translate_again(read_original(original), translated, scheme, node_id)
-            except UntranslatableError as error:
-                result.unfit += 1
-                result.reasons[f"{error.column}: {error.reason}"] += 1
-                continue
-            new = shared.SerializeToString()
-            changes.append((new, scheme.reference.digest, record_id, old_digest, content_digest, translated))
+        changes = [change for row in rows if (change := _changed(row, scheme, node_id, result)) is not None]
         registry_rows.replace_translations(registry.database, changes)
         result.done += len(changes)
-        progress(Progress(result.done, max(0, total - result.done), result.unfit))
+        progress(Progress(result.done, result.unfit))
     return result
+
+
+def _changed(row: Row, scheme: Scheme, node_id: str, result: Retranslation) -> registry_rows.Change | None:
+    """Return what is to be written of a record; ``None``, noted in ``result``, when it does not fit."""
+    _, record_id, original, translated, old_digest, content_digest = row
+    try:
+        shared = translate_again(read_original(original), translated, scheme, node_id)
+    except UntranslatableError as error:
+        result.unfit += 1
+        result.reasons[f"{error.column}: {error.reason}"] += 1
+        return None
+    new = shared.SerializeToString()
+    return new, scheme.reference.digest, record_id, old_digest, content_digest, translated

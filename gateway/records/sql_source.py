@@ -22,7 +22,8 @@ from gateway.learners.subject_token import FederationSecret, subject_token
 from gateway.records.importing import ORIGINAL_BYTES_MAX, RECORD_ID_CHARACTERS_MAX
 from gateway.records.records_key import RecordsKey
 from gateway.records.source import TEXT_FIELDS, StoredRecord, original_of
-from gateway.schemes import LocalRecord, Scheme
+from gateway.records.translating import translate_stored
+from gateway.schemes import LocalRecord, Scheme, UntranslatableError
 from gateway.storage import registry_rows, source_rows
 from gateway.storage.engine import reading
 from gateway.storage.foreign_database import ForeignDatabase, Row
@@ -77,10 +78,12 @@ class SqlSource:
         foreign: ForeignDatabase,
         index: Database,
         records_key: RecordsKey,
+        node_id: str,
         scheme: Callable[[], Scheme],
         failed: Callable[[str, GatewayError], None] = lambda _name, _error: None,
     ) -> None:
         """Put together; ``scheme`` gives the present one, ``failed`` is told of each failure."""
+        self._node_id = node_id
         self.mapping = mapping
         self._foreign = foreign
         self._index = index
@@ -89,7 +92,7 @@ class SqlSource:
         self._failed = failed
 
     def find(self, subject_tokens: Sequence[bytes], kinds: Collection[int]) -> list[list[StoredRecord]]:
-        """Return the records of ``kinds``, one list a token; they are translated when they are answered.
+        """Return the records of ``kinds``, one list a token, translated by the present scheme.
 
         The database is asked also for a learner whom the index does not have, with a key that nobody
         has: neither a refusal nor its timing tells whether somebody is known.
@@ -103,7 +106,7 @@ class SqlSource:
         try:
             keys = self._keys_of(subject_tokens)
             asked = [key for token in subject_tokens for key in keys.get(token, [None])]
-            answers = iter(self._foreign.look_up(self.mapping.query, asked))
+            answers = iter(self._foreign.look_up(self.mapping.query, asked, RECORDS_A_LEARNER_MAX + 1))
             found = []
             for token in subject_tokens:
                 rows = [row for _ in keys.get(token, [None]) for row in next(answers)]
@@ -126,21 +129,27 @@ class SqlSource:
             raise StorageError(f"the source has more than {RECORDS_A_LEARNER_MAX:,} records of one learner.")
         records: dict[str, StoredRecord] = {}
         for row in rows:
-            record = record_of(row, self.mapping)
-            found = self._scheme().kinds.get(record.kind)
-            if found is None:
-                raise StorageError(
-                    f"source {self.mapping.name}: the scheme does not know the kind of a record.",
-                    remedy="Add the word to [kinds] of scheme.toml.",
-                )
-            if found[0] in kinds:
-                # Without a translation: the answering side makes it, by the scheme of that moment.
-                stored = StoredRecord(
-                    record.record_id, found[0], b"", b"", _original(record, self.mapping.name)
-                )
-                if records.setdefault(record.record_id, stored).original != stored.original:
-                    raise StorageError(f"source {self.mapping.name}: one record_id stands for two records.")
+            stored = self._stored(record_of(row, self.mapping))
+            if (
+                stored.kind in kinds
+                and records.setdefault(stored.record_id, stored).original != stored.original
+            ):
+                raise StorageError(f"source {self.mapping.name}: one record_id stands for two records.")
         return [records[record_id] for record_id in sorted(records)]
+
+    def _stored(self, record: LocalRecord) -> StoredRecord:
+        """Return a record translated by the scheme of this moment. Raises ``StorageError``."""
+        original, scheme = _original(record, self.mapping.name), self._scheme()
+        try:
+            shared = translate_stored(record, scheme, self._node_id)
+        except UntranslatableError as error:
+            raise StorageError(
+                f"source {self.mapping.name}: a record does not fit the scheme: "
+                f"{error.column}: {error.reason}.",
+                remedy="Correct the record in the source, or scheme.toml.",
+            ) from error
+        digest = scheme.reference.digest
+        return StoredRecord(record.record_id, shared.kind, shared.SerializeToString(), digest, original)
 
 
 def record_of(row: Row, mapping: SqlMapping) -> LocalRecord:

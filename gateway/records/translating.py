@@ -34,9 +34,8 @@ def translate_stored(record: LocalRecord, scheme: Scheme, node_id: str) -> pb.Le
         UntranslatableError: a value can only be a mistake, or no longer fits the scheme.
     """
     shared = translate_record(record, scheme, node_id)
-    foreign = {name: value for name, value in record.originals if name.startswith("transcript.")}
-    if FORMAT in foreign:
-        _add_foreign(shared, foreign, scheme)
+    if record.originals and record.originals[0][0] == FORMAT:
+        _add_foreign(shared, dict(record.originals), scheme)
     return shared
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitedTooLongError
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -100,8 +101,8 @@ class ForeignDatabase:
         self._workers = ThreadPoolExecutor(connections_max, thread_name_prefix="source")
         self._resume_at = 0.0
 
-    def look_up(self, query: str, keys: Sequence[object]) -> list[list[Row]]:
-        """Return the rows of ``query``, one list a key.
+    def look_up(self, query: str, keys: Sequence[object], rows_max: int) -> list[list[Row]]:
+        """Return the rows of ``query``, one list a key, of at most ``rows_max`` rows.
 
         Raises:
             StorageError: the database cannot be reached, refuses, or takes longer than ``timeout_s``
@@ -110,10 +111,8 @@ class ForeignDatabase:
         statement = text(query)
 
         def run(connection: Connection) -> list[list[Row]]:
-            return [
-                [dict(row) for row in connection.execute(statement, {PARAMETER: key}).mappings()]
-                for key in keys
-            ]
+            results = (connection.execute(statement, {PARAMETER: key}) for key in keys)
+            return [[dict(row) for row in islice(each.mappings(), rows_max)] for each in results]
 
         return self._bounded(run)
 
@@ -171,7 +170,7 @@ class ForeignDatabase:
     def count(self, query: str) -> int:
         """Return how many rows ``query`` has. Raises ``StorageError``."""
         with self._connected() as connection:
-            inner = query.strip().rstrip(";")
+            inner = f"{query.strip().rstrip(';')}\n"  # the line may end in a comment
             return int(connection.execute(text(f"SELECT count(*) FROM ({inner}) AS counted")).scalar_one())  # noqa: S608 - the operator's own query
 
     def close(self) -> None:

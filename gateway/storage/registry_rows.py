@@ -24,6 +24,9 @@ LOCK_WAIT_MS = 2_000
 _PLACES = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 """Numbers of placeholders, so that few different statements are prepared."""
 
+Change = tuple[bytes, bytes, str, bytes, bytes, bytes]
+"""A new translation and its scheme's digest, for the record with this id, digests and old translation."""
+
 RUNNING = "running"
 """State of an import inside its transaction; nobody else sees it."""
 COMPLETE = "complete"
@@ -214,9 +217,7 @@ def outdated_rows(transaction: Transaction, digest: bytes, after: int, limit: in
     )
 
 
-def replace_translations(
-    database: Database, rows: Sequence[tuple[bytes, bytes, str, bytes, bytes, bytes]]
-) -> None:
+def replace_translations(database: Database, rows: Sequence[Change]) -> None:
     """Write (translated, scheme_digest) of records whose (record_id, scheme_digest, content_digest,
     translated) are still what they were when they were read; one transaction.
 

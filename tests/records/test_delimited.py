@@ -223,3 +223,8 @@ def test_broken_quotes_everywhere_end_in_a_refusal_of_the_file(
     monkeypatch.setattr("gateway.records.intake.delimited.QUOTE_FAULTS_MAX", 10)
     with pytest.raises(IntakeError, match="more than 10 rows have broken quotes"):
         read(tmp_path, HEADER + '1,a,"k"x,t\n' * 11)
+
+
+def test_nobody_but_the_gateway_says_how_a_transcript_is_read(tmp_path: Path) -> None:
+    with pytest.raises(IntakeError, match="only the gateway says how a foreign transcript is read"):
+        read(tmp_path, HEADER.strip() + ",original.transcript.signature\n1,a,课程,高数,unaltered\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from gateway.learners.subject_token import FederationSecret, subject_token
 from gateway.records import Registry
 from gateway.records.source import StoredRecord
 from gateway.records.sql_source import IndexReport, SqlMapping, SqlSource, build_index
+from gateway.schemes import Scheme
 from gateway.storage.engine import open_engine
 from gateway.storage.foreign_database import ForeignDatabase
 from gateway.storage.migrate import upgrade
@@ -63,6 +64,8 @@ class School:
     registry: Registry
     mapping: SqlMapping = MAPPING
     timeout_s: float = 5.0
+    node_id: str = synthetic.NODE
+    scheme: Callable[[], Scheme] = synthetic.scheme
     failures: list[str] = field(default_factory=list)
     opened: list[ForeignDatabase] = field(default_factory=list)
 
@@ -97,7 +100,8 @@ class School:
             self.foreign(),
             self.index,
             synthetic.RECORDS_KEY,
-            synthetic.scheme,
+            self.node_id,
+            self.scheme,
             lambda _name, error: self.failures.append(str(error)),
         )
 
@@ -112,14 +116,14 @@ class School:
 def school(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[School]:
     """Three students with two results each; the index is not built yet."""
     if request.param == "sqlite":
-        yield from _school(f"sqlite:///{tmp_path / 'school.db'}", tmp_path)
+        yield from _school(f"sqlite:///{tmp_path / 'school.db'}", f"sqlite:///{tmp_path / 'records.db'}")
         return
-    with fresh_database() as url:
-        yield from _school(url, tmp_path)
+    with fresh_database() as url, fresh_database() as index_url:
+        yield from _school(url, index_url)
 
 
-def _school(url: str, folder: Path) -> Iterator[School]:
-    index = open_engine(f"sqlite:///{folder / 'records.db'}")
+def _school(url: str, index_url: str) -> Iterator[School]:
+    index = open_engine(index_url)
     upgrade(index, "records")
     registry = Registry(index)
     made = School(make_url(url).render_as_string(hide_password=False), index, registry)

@@ -9,9 +9,11 @@ from typer.testing import CliRunner
 
 from creditexchange.v1 import record_pb2 as pb
 from gateway.cli.records_commands import records_app
+from gateway.clock import system_clock
 from gateway.errors import CallerError, ConfigError, KeyFileError
 from gateway.learners.subject_token import subject_token
 from gateway.node.assemble import assemble, load_secrets
+from gateway.node.checks import run_checks
 from gateway.node.config import load_config
 from gateway.node.folder import NodeFolder
 from gateway.records.sources import Sources
@@ -41,11 +43,26 @@ def declare(folder: NodeFolder, school: School, table: str = TABLE) -> None:
         file.write(table.replace("URL", school.url))
 
 
+def seen_by_check(folder: NodeFolder) -> list[tuple[str, str, str]]:
+    return [(each.state, each.what, each.seen) for each in run_checks(folder, system_clock)]
+
+
+def test_check_asks_each_source(folder: NodeFolder, school: School) -> None:
+    declare(folder, school)
+    school.run("DROP TABLE results")
+    (state, seen) = next(
+        (state, seen) for state, what, seen in seen_by_check(folder) if what == "source school"
+    )
+    assert state == "problem"
+    assert "the source cannot be read" in seen
+
+
 def test_a_node_answers_from_the_database_after_one_command(folder: NodeFolder, school: School) -> None:
     declare(folder, school)
     result = CliRunner().invoke(records_app, ["index", "--node", str(folder.root)], catch_exceptions=False)
     assert result.exit_code == 0
     assert "school: 3 rows, 3 learners" in result.stdout
+    assert ("ok", "source school", "answers") in seen_by_check(folder)
     node = assemble(folder)
     try:
         assert isinstance(node.source, Sources)

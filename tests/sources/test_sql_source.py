@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import tracemalloc
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from creditexchange.v1 import record_pb2 as pb
 from gateway.errors import StorageError
@@ -18,13 +19,14 @@ from gateway.records.ruling import Ruling
 from gateway.records.source import local_record_of
 from gateway.records.sources import Sources
 from gateway.records.sql_source import SqlSource, build_index
-from gateway.records.translating import translate_stored
 from gateway.storage import foreign_database
+from gateway.storage.engine import reading
 from gateway.storage.foreign_database import QueryError, check_select, check_url
 from tests.federation.simulator import Federation, make_federation
 from tests.records import synthetic
 from tests.records.conftest import Desk
 from tests.sources.conftest import QUERY, School, token_of
+from tests.sources.silenced_proxy import SilencedProxy
 
 
 def test_records_are_found_by_token_and_in_order(school: School) -> None:
@@ -33,7 +35,7 @@ def test_records_are_found_by_token_and_in_order(school: School) -> None:
     assert [record.record_id for record in second] == ["S-2-1", "S-2-2"]
     assert nobody == []
     assert [record.record_id for record in first] == ["S-1-1", "S-1-2"]
-    shared = translate_stored(local_record_of(first[0]), synthetic.scheme(), "zhejiang")
+    shared = pb.LearningRecord.FromString(first[0].translated)
     assert shared.titles[0].text == "高等数学"
     assert shared.credits[0].amount == "2.5"
     assert shared.grade.percent_min == "89"
@@ -59,9 +61,7 @@ def test_a_row_of_the_source_is_translated_exactly_like_an_imported_one(school: 
     }
     desk.take_text(",".join(row) + "\n" + ",".join(row.values()) + "\n")
     (imported,) = desk.registry.list_()
-    assert records[0].original == imported.original
-    shared = translate_stored(local_record_of(records[0]), synthetic.scheme(), synthetic.NODE)
-    assert shared.SerializeToString() == imported.translated
+    assert records[0] == imported
 
 
 def test_a_changed_row_is_seen_at_once_and_other_kinds_are_not_asked_for(school: School) -> None:
@@ -77,12 +77,21 @@ def test_the_index_holds_no_identifier_and_no_key_in_clear(school: School, tmp_p
     school.run("UPDATE students SET student_no = 31415926 WHERE student_no = 1")
     school.build()
     assert len(school.find(1)[0]) == 2
-    stored = b"".join(path.read_bytes() for path in tmp_path.glob("records.db*"))
+    with reading(school.index) as connection:
+        rows = connection.execute(text("SELECT * FROM source_learner")).all()
+    stored = b"".join(
+        bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
+        for row in rows
+        for value in row
+    )
+    stored += b"".join(path.read_bytes() for path in tmp_path.glob("records.db*"))
     assert token_of(1) in stored
     assert b"31415926" not in stored
     for number in (1, 2, 3):
         assert synthetic.learner_id(number).encode() not in stored
-    other = SqlSource(school.mapping, school.foreign(), school.index, RecordsKey(bytes(32)), synthetic.scheme)
+    other = SqlSource(
+        school.mapping, school.foreign(), school.index, RecordsKey(bytes(32)), "zhejiang", synthetic.scheme
+    )
     with pytest.raises(StorageError, match="records index"):
         other.find([token_of(1)], [pb.RECORD_KIND_COURSE])
 
@@ -213,6 +222,43 @@ def test_a_slow_source_is_given_up_in_time(school: School, monkeypatch: pytest.M
     assert len(again.find([token_of(1)], [pb.RECORD_KIND_COURSE])[0]) == 2
 
 
+def test_a_server_that_falls_silent_is_cut_off(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the server's own limit nor a closed connection helps then: the waiting side gives up."""
+    url = make_url(school.url)
+    if url.get_backend_name() != "postgresql":
+        return
+    school.build()
+    monkeypatch.setattr(foreign_database, "PAUSE_S", 0.0)
+    with SilencedProxy(url) as proxy:
+        school.url, school.timeout_s = proxy.url, 1.0
+        source = school.source()
+        assert len(source.find([token_of(1)], [pb.RECORD_KIND_COURSE])[0]) == 2
+        proxy.is_silent.set()
+        for _ in range(6):  # three times as many as there are connections
+            begun = time.monotonic()
+            with pytest.raises(StorageError):
+                source.find([token_of(1)], [pb.RECORD_KIND_COURSE])
+            assert time.monotonic() - begun < 2
+        workers = [thread for thread in threading.enumerate() if thread.name.startswith("source")]
+        assert len(workers) <= 2
+        proxy.is_silent.clear()
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                assert len(source.find([token_of(1)], [pb.RECORD_KIND_COURSE])[0]) == 2
+                break
+            except StorageError:
+                assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("url", ["mysql://reader@127.0.0.1:9/school", "mariadb://reader@127.0.0.1:9/school"])
+def test_the_driver_for_mysql_is_found_and_an_absent_server_is_a_reason(url: str) -> None:
+    foreign = foreign_database.ForeignDatabase(url, "password", timeout_s=1, connections_max=1)
+    with pytest.raises(StorageError, match="cannot be read"):
+        foreign.look_up("SELECT :learner", [1], 1)
+    foreign.close()
+
+
 def test_a_source_that_is_gone_or_lacks_a_table_is_a_reason_without_its_text(school: School) -> None:
     school.build()
     school.run("DROP TABLE results")
@@ -237,6 +283,7 @@ def test_somebody_unknown_costs_a_look_up_and_a_refusal_too(school: School) -> N
     [
         ("UPDATE results SET room = '990001199003071231' WHERE id = 'S-1-1'", "identity number"),
         ("UPDATE results SET id = '' WHERE id = 'S-1-1'", "no record_id"),
+        ("UPDATE results SET points = -1 WHERE id = 'S-1-1'", "does not fit the scheme: credits: "),
     ],
 )
 def test_records_that_may_not_leave(school: School, statement: str, reason: str) -> None:
@@ -272,6 +319,7 @@ def test_peers_get_the_sources_records_and_a_reason_when_it_is_down(
     asker, shanghai, anhui = (federation[name] for name in ("zhejiang", "shanghai", "anhui"))
     learner = synthetic.learner_id(1)
     anhui.put(learner, "history")
+    school.node_id, school.scheme = "shanghai", lambda: shanghai.snapshot.scheme
     shanghai.shelf = Sources([school.registry, school.source()])  # type: ignore[assignment]
     question = asker.question(learner_identifier=learner)
     archive = ask(question, asker.snapshot, asker.asking)

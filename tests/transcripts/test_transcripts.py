@@ -292,6 +292,12 @@ def test_a_transcript_needs_its_learner_and_its_format(desk: Desk) -> None:
     ).kept
 
 
+def test_with_its_format_named_a_transcript_may_have_any_name(desk: Desk) -> None:
+    facts = ImportFacts(RECORDS_KEY, learner=learner_id(1), format_name="elmo")
+    utf16 = made.elmo().replace("UTF-8", "UTF-16").encode("utf-16")
+    assert desk.take_text(utf16, "transcript.elmo", facts=facts).added == 1
+
+
 # What signatures show
 
 

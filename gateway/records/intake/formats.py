@@ -79,7 +79,7 @@ def open_records(path: Path, reading: Reading) -> tuple[OpenFile, Rows]:
         CallerError: the file cannot be opened.
         IntakeError: no reader knows files of this kind.
     """
-    opened = _READERS.get(path.suffix.lower())
+    opened = _transcript if reading.facts.format_name else _READERS.get(path.suffix.lower())
     if opened is None:
         raise IntakeError(
             f"{path.name}: unknown kind of file {path.suffix!r}.", remedy=f"Use one of {', '.join(_READERS)}."

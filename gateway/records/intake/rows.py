@@ -21,6 +21,8 @@ from gateway.schemes import LocalRecord, Scheme
 LEARNER_ID = "learner_id"
 LEARNER_ID_TYPE = "learner_id_type"
 ORIGINAL_PREFIX = "original."
+RESERVED_PREFIX = "original.transcript."
+"""Originals by which the gateway itself notes how a foreign transcript is to be read; no table may."""
 
 COLUMNS = (LEARNER_ID_TYPE, LEARNER_ID, *TEXT_FIELDS)
 """Every column of the layout, beside ``original.<name>``."""
@@ -139,11 +141,15 @@ class RowShape:
 
 def is_column(name: str) -> bool:
     """Whether the layout has a column of this name."""
+    if name.startswith(RESERVED_PREFIX):
+        return False
     return name in _KNOWN or (name.startswith(ORIGINAL_PREFIX) and len(name) > len(ORIGINAL_PREFIX))
 
 
 def unknown_column(name: str) -> str:
     """Say that the layout has no column ``name``, and which one may be meant."""
+    if name.startswith(RESERVED_PREFIX):
+        return f"column {shown_name(name)!r}: only the gateway says how a foreign transcript is read"
     near = difflib.get_close_matches(name.strip().lower(), COLUMNS, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
     shown = shown_name(name)

@@ -85,7 +85,7 @@ class TranscriptFile:
     def _read(self, reading: Reading) -> tuple[Transcript, str]:
         """Return the transcript, and what its signature shows."""
         learner = _forms_of(reading)
-        if self._content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        if self._content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_XML_STARTS):
             root = xml_tree.parse_xml(self._content)
             namespace = xml_tree.namespace_of(root)
             if namespace not in NAMESPACES or not root.tag.endswith("}elmo"):
@@ -124,6 +124,8 @@ class TranscriptFile:
         return IntakeError(f"{self.path.name}: {what}", remedy=remedy)
 
 
+_XML_STARTS = (b"<", b"\xff\xfe<\x00", b"\xfe\xff\x00<")
+"""In UTF-8, and in UTF-16 with its byte order mark."""
 _LEARNER_REMEDY = "Say who brought it: --learner -, and type the identifier."
 
 

@@ -128,7 +128,7 @@ def finish(transcript: Transcript, notes: dict[str, str]) -> None:
     if len(drafts) > RECORDS_MAX:
         raise DocumentError(f"it holds more than {RECORDS_MAX:,} achievements.")
     for draft in drafts:
-        draft.notes.update(notes)
+        draft.notes = notes | draft.notes  # the format first: it says how the others are read
     by_node = {id(draft.node): draft for draft in drafts}
     _place(transcript.root, by_node, drafts[0])
     unplaced = next((element for element in transcript.root.elements() if not element.places), None)

@@ -29,6 +29,8 @@ _ED25519_PREFIX = b"\xed\x01"
 """Multicodec of an Ed25519 public key."""
 _UNDEFINED = "urn:x-undefined:"
 
+_CERTIFICATE = f".//{{{SIGNATURE_NAMESPACE}}}X509Certificate"
+
 RDFC, JCS = "eddsa-rdfc-2022", "eddsa-jcs-2022"
 
 
@@ -205,17 +207,10 @@ def check_xml_signature(root: Any) -> str:
     signatures = root.findall(f".//{{{SIGNATURE_NAMESPACE}}}Signature")
     if not signatures:
         return NONE
-    text = signatures[0].findtext(f".//{{{SIGNATURE_NAMESPACE}}}X509Certificate")
-    methods = {
-        str(node.get("Algorithm"))
-        for node in signatures[0].iter(
-            f"{{{SIGNATURE_NAMESPACE}}}SignatureMethod", f"{{{SIGNATURE_NAMESPACE}}}DigestMethod"
-        )
-    }
-    if any(method.endswith("sha1") for method in methods):
-        return "not checked: it uses SHA-1, which proves nothing any more"
-    if len(signatures) > 1 or text is None or signatures[0].getparent() is not root:
-        return "not checked: not one signature of the whole document with its certificate"
+    doubt = _find_doubt(root, signatures)
+    if doubt:
+        return f"not checked: {doubt}"
+    text = signatures[0].findtext(_CERTIFICATE)
     try:
         certificate = load_der_x509_certificate(b64decode("".join(text.split()), validate=True))
         verified = XMLVerifier().verify(
@@ -238,6 +233,21 @@ def check_xml_signature(root: Any) -> str:
         raise DocumentError("its signature covers only a part of it.")
     fingerprint = sha256(certificate.public_bytes(_der())).hexdigest()
     return f"unaltered since it was signed with certificate sha256:{fingerprint}; whose it is, is not shown"
+
+
+def _find_doubt(root: Any, signatures: list[Any]) -> str:
+    """Return why signatures cannot be checked, ``""`` when they can."""
+    names = (f"{{{SIGNATURE_NAMESPACE}}}SignatureMethod", f"{{{SIGNATURE_NAMESPACE}}}DigestMethod")
+    methods = [str(node.get("Algorithm")) for node in signatures[0].iter(*names)]
+    if any(method.endswith("sha1") for method in methods):
+        return "it uses SHA-1, which proves nothing any more"
+    if (
+        len(signatures) > 1
+        or signatures[0].getparent() is not root
+        or signatures[0].find(_CERTIFICATE) is None
+    ):
+        return "not one signature of the whole document with its certificate"
+    return ""
 
 
 def _count(element: Any) -> int:
