@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from gateway.cli.scheme_language import LANGUAGES
 from gateway.schemes import find_differences, move, parse_scheme, present_record, translate_record
 from gateway.schemes.wording import note_in_words, place_in_words
 from tests.schemes.conftest import Command
@@ -177,3 +178,9 @@ def test_every_note_and_place_has_chinese_words() -> None:
             chinese = note_in_words(note, "zh")
         assert re.search(r"[\u4e00-\u9fff]", chinese), note
         assert "study hours" not in chinese
+
+
+def test_both_languages_have_every_heading() -> None:
+    first, *others = LANGUAGES.values()
+    for other in others:
+        assert set(other) == set(first)

@@ -223,6 +223,8 @@ def test_a_file_without_a_column_for_the_kind(scheme: Command, folder: Path) -> 
     [
         (b"", "first line is empty"),
         (b"\n\n", "first line is empty"),
+        (b"x" * 10_000_000, "longer than any header"),
+        ('"学分,学时\n1,2\n'.encode(), "line 1: unexpected end of data"),
         ("课程名称,学分\n".encode(), "no rows"),
         ("课程名称,学分\n高等数学\n".encode(), "line 2: 1 fields, the header has 2"),
         ('课程名称,学分\n"高等数学,4\n'.encode(), "line 2"),

@@ -13,6 +13,7 @@ ENCODINGS = ("utf-8-sig", "gb18030")
 """What spreadsheets of the provinces write, the safer one first."""
 BLOCK_BYTES = 1024 * 1024
 COLUMNS_MAX = 200
+HEADER_CHARACTERS_MAX = 32 * 1024
 DELIMITERS = (",", "\t", ";", "，")
 
 _FOREIGN = (
@@ -38,7 +39,11 @@ class ProvinceFile:
         self.encoding = self._find_encoding()
         header = self._header_line()
         self.delimiter = max(DELIMITERS, key=header.count)
-        self.columns = tuple(name.strip() for name in next(csv.reader([header], delimiter=self.delimiter)))
+        try:
+            names = next(csv.reader([header], delimiter=self.delimiter, strict=True))
+        except csv.Error as error:
+            raise self._fail(f"line 1: {error}", "Check the quotes of the header.") from error
+        self.columns = tuple(name.strip() for name in names)
         self._check_header()
 
     def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
@@ -93,9 +98,13 @@ class ProvinceFile:
 
     def _header_line(self) -> str:
         with self.path.open(encoding=self.encoding, newline="") as file:
-            line = file.readline(BLOCK_BYTES)
+            line = file.readline(HEADER_CHARACTERS_MAX + 1)
         if not line.strip():
             raise self._fail("its first line is empty", "The first line must name the columns.")
+        if len(line) > HEADER_CHARACTERS_MAX:
+            raise self._fail(
+                "its first line is longer than any header", "The first line must name the columns."
+            )
         return line
 
     def _check_header(self) -> None:
