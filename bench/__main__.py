@@ -8,13 +8,17 @@ import logging
 import os
 import platform
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 from rich.console import Console
 from rich.table import Table
 
+from bench.audit import measure_concurrency, measure_growth, measure_pymerkle, measure_verify
 from bench.growth import measure_import, measure_queries
 from bench.translation import measure_translation
 
@@ -22,22 +26,118 @@ FEW = 1_000
 RESULTS = Path(__file__).with_name("results") / "latest.json"
 
 
+@dataclass
+class Report:
+    """What was measured: members for programs, rows for people."""
+
+    quick: bool
+    members: dict[str, Any] = field(default_factory=dict)
+    ratios: dict[str, float] = field(default_factory=dict)
+    rows: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def row(self, measured: str, result: str, to_reach: str = "") -> None:
+        """Add a row for people."""
+        self.rows.append((measured, result, to_reach))
+
+
+def records(report: Report, folder: Path) -> None:
+    """Importing records, and answering among few and among many."""
+    many = 100_000 if report.quick else 1_000_000
+    measure_import(folder, FEW)
+    imported = measure_import(folder, many)
+    few_us, many_us = measure_queries(folder, FEW, many)
+    per_second, ratio = imported.rows / imported.seconds, many_us / few_us
+    report.members["import"] = {
+        "rows": imported.rows,
+        "rows_per_second": round(per_second),
+        "rows_per_cpu_second": round(imported.rows / imported.cpu_seconds),
+        "peak_rss_mb": round(imported.peak_rss_mb, 1),
+    }
+    report.members["query_cpu_us"] = {"among_few": round(few_us, 1), "among_many": round(many_us, 1)}
+    report.ratios["records_many_vs_few"] = round(ratio, 3)
+    report.row(f"import of {many:,} records, SQLite", f"{per_second:,.0f} rows/s")
+    report.row("peak memory of the import", f"{imported.peak_rss_mb:.0f} MB", "under 300 MB")
+    report.row(f"query, CPU among {FEW:,} records", f"{few_us:.0f} µs")
+    report.row(f"query, CPU among {many:,} records", f"{many_us:.0f} µs")
+    report.row("ratio", f"{ratio:.2f}", "at most 1.2")
+
+
+def translation(report: Report, _folder: Path) -> None:
+    """Translating one record."""
+    figures = measure_translation()
+    report.members["translation_cpu_us"] = {
+        "import": round(figures.import_us, 1),
+        "import_varied": round(figures.varied_us, 1),
+        "show": round(figures.show_us, 1),
+    }
+    report.row("translating a record, CPU", f"{figures.import_us:.0f} µs", "under 20 µs")
+    report.row("the same, records little alike", f"{figures.varied_us:.0f} µs", "under 20 µs")
+    report.row("showing it in another scheme, CPU", f"{figures.show_us:.0f} µs")
+
+
+def audit_appends(report: Report, folder: Path) -> None:
+    """Durable appends to the audit log, alone and in groups, and pymerkle's on the same disk."""
+    appends = 2_000 if report.quick else 10_000
+    members = report.members["audit_appends"] = {}
+    for threads in (1, 8, 64):
+        figures = measure_concurrency(folder, threads, appends)
+        members[str(threads)] = {
+            "per_second": round(figures.per_second),
+            "cpu_us": round(figures.cpu_us, 1),
+            "entries_per_commit": round(figures.group, 1),
+        }
+        text = f"{figures.per_second:,.0f}/s, {figures.cpu_us:.0f} µs CPU, {figures.group:.1f} a commit"
+        report.row(f"durable appends, {threads} at once", text)
+    theirs, ours = measure_pymerkle(folder, appends // 4)
+    report.ratios["append_vs_pymerkle"] = round(ours / theirs, 2)
+    report.row("one at a time: ours, pymerkle", f"{ours:,.0f}/s, {theirs:,.0f}/s = {ours / theirs:.1f} times")
+
+
+def audit_growth(report: Report, folder: Path) -> None:
+    """What an append and a proof cost as the log grows, and verifying a whole log."""
+    sizes = [1_000, 100_000] if report.quick else [1_000, 100_000, 10_000_000]
+    verified = 100_000 if report.quick else 1_000_000
+    found = measure_growth(folder, sizes)
+    report.members["audit_growth"] = [
+        {
+            "entries": figures.entries,
+            "append_cpu_us": round(figures.append_cpu_us, 1),
+            "append_wall_us": round(figures.append_wall_us, 1),
+            "proof_cpu_us": round(figures.proof_cpu_us, 1),
+            "proof_bytes": figures.proof_bytes,
+        }
+        for figures in found
+    ]
+    for figures in found:
+        text = f"{figures.append_cpu_us:.0f} µs CPU; proof {figures.proof_cpu_us:.0f} µs"
+        report.row(f"append to {figures.entries:,} entries", f"{text}, {figures.proof_bytes} B")
+    ratio = found[-1].append_cpu_us / found[0].append_cpu_us
+    report.ratios["log_1e5_vs_1e3" if report.quick else "log_1e7_vs_1e3"] = round(ratio, 3)
+    report.row("ratio", f"{ratio:.2f}", "at most 1.2")
+    per_cpu_second, peak_mb = measure_verify(folder, verified)
+    report.members["audit_verify"] = {
+        "entries": verified,
+        "entries_per_cpu_second": round(per_cpu_second),
+        "peak_rss_mb": round(peak_mb, 1),
+    }
+    report.row(f"verifying {verified:,} entries", f"{per_cpu_second:,.0f}/s a core", "at least 100,000")
+    report.row("its peak memory", f"{peak_mb:.0f} MB")
+
+
+SECTIONS: tuple[Callable[[Report, Path], None], ...] = (records, translation, audit_appends, audit_growth)
+
+
 def main() -> None:
     """Run every measurement."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="100,000 records instead of 1,000,000")
-    many = 100_000 if parser.parse_args().quick else 1_000_000
+    parser.add_argument("--quick", action="store_true", help="a tenth and less of each amount")
+    report = Report(parser.parse_args().quick)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     console = Console(highlight=False)
-    with tempfile.TemporaryDirectory(prefix="credit-gateway-bench-") as name:
-        folder = Path(name)
-        console.print(f"importing {FEW:,} and {many:,} records …")
-        measure_import(folder, FEW)
-        imported = measure_import(folder, many)
-        console.print("answering queries …")
-        few_us, many_us = measure_queries(folder, FEW, many)
-    console.print("translating …")
-    translated = measure_translation()
+    for section in SECTIONS:
+        console.print(f"measuring: {(section.__doc__ or '').rstrip('.').lower()} …")
+        with tempfile.TemporaryDirectory(prefix="credit-gateway-bench-") as name:
+            section(report, Path(name))
     results = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
@@ -46,33 +146,14 @@ def main() -> None:
             "system": platform.system(),
             "python": platform.python_version(),
         },
-        "import": {
-            "rows": imported.rows,
-            "rows_per_second": round(imported.rows / imported.seconds),
-            "rows_per_cpu_second": round(imported.rows / imported.cpu_seconds),
-            "peak_rss_mb": round(imported.peak_rss_mb, 1),
-        },
-        "query_cpu_us": {"among_few": round(few_us, 1), "among_many": round(many_us, 1)},
-        "translation_cpu_us": {
-            "import": round(translated.import_us, 1),
-            "import_varied": round(translated.varied_us, 1),
-            "show": round(translated.show_us, 1),
-        },
-        "ratios": {"records_many_vs_few": round(many_us / few_us, 3)},
+        **report.members,
+        "ratios": report.ratios,
     }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     table = Table("measured", "result", "to reach", title_justify="left", box=None, header_style="bold")
-    table.add_row(
-        f"import of {many:,} records, SQLite", f"{results['import']['rows_per_second']:,} rows/s", ""
-    )
-    table.add_row("peak memory of the import", f"{imported.peak_rss_mb:.0f} MB", "under 300 MB")
-    table.add_row(f"query, CPU among {FEW:,} records", f"{few_us:.0f} µs", "")
-    table.add_row(f"query, CPU among {many:,} records", f"{many_us:.0f} µs", "")
-    table.add_row("ratio", f"{many_us / few_us:.2f}", "at most 1.2")
-    table.add_row("translating a record, CPU", f"{translated.import_us:.0f} µs", "under 20 µs")
-    table.add_row("the same, records little alike", f"{translated.varied_us:.0f} µs", "under 20 µs")
-    table.add_row("showing it in another scheme, CPU", f"{translated.show_us:.0f} µs", "")
+    for row in report.rows:
+        table.add_row(*row)
     console.print(table)
     console.print(f"written to {RESULTS.relative_to(RESULTS.parents[2])}")
 

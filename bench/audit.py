@@ -131,8 +131,10 @@ def measure_growth(folder: Path, sizes: list[int]) -> list[GrowthFigures]:
     return found
 
 
-def measure_verify(database: Path) -> tuple[float, float]:
-    """Verify a log in a process of its own; return entries per CPU-second and peak memory in MB."""
+def measure_verify(folder: Path, size: int) -> tuple[float, float]:
+    """Verify a log of ``size`` entries in a process of its own; return entries per CPU-second and peak MB."""
+    database = folder / f"verify-{size}.db"
+    _filled(database, size, checkpoint_every=8).dispose()
     code = "import sys; from bench.audit import verify_in_this_process as run; run(sys.argv[1])"
     done = subprocess.run(
         [sys.executable, "-c", code, str(database)], capture_output=True, text=True, check=True
@@ -199,8 +201,11 @@ def _measure_proofs(engine: Database, size: int) -> tuple[float, int]:
     return cpu_us, max(len(proof) for proof in proofs) * 32
 
 
-def _filled(path: Path, size: int) -> Database:
-    """Return a database whose log holds ``size`` entries, written in large transactions."""
+def _filled(path: Path, size: int, checkpoint_every: int = 0) -> Database:
+    """Return a database whose log holds ``size`` entries, written in large transactions.
+
+    ``checkpoint_every`` so many entries there is a signed checkpoint, as groups of that size leave.
+    """
     engine = open_engine(f"sqlite:///{path}")
     AuditLog.create(engine, ORIGIN, clock=system_clock, born_with_keys=True)
     edge: list[bytes] = []
@@ -212,13 +217,14 @@ def _filled(path: Path, size: int) -> Database:
     while done < size:
         count = min(FILL_BATCH, size - done)
         with writing(engine) as transaction:
-            _insert(transaction, edge, done, list(islice(leaves, count)))
+            _insert(transaction, edge, done, list(islice(leaves, count)), checkpoint_every)
         done += count
     signer = NoteSigner(ORIGIN, KEY)
     with writing(engine) as transaction:
         root = root_from_edge(edge)
         audit_rows.update_tree(transaction, ORIGIN, TreeRow(size, root, tuple(edge), 1))
-        audit_rows.insert_checkpoint(transaction, size, Checkpoint(ORIGIN, size, root).sign([signer]))
+        if not checkpoint_every or size % checkpoint_every:
+            audit_rows.insert_checkpoint(transaction, size, Checkpoint(ORIGIN, size, root).sign([signer]))
         transaction.exec_driver_sql("CREATE INDEX ix_audit_entry_exchange_id ON audit_entry (exchange_id)")
         transaction.exec_driver_sql("CREATE INDEX audit_entry_peer ON audit_entry (peer, idx)")
     return engine
@@ -234,12 +240,20 @@ def _leaves() -> Iterator[tuple[bytes, bytes]]:
 
 
 def _insert(
-    transaction: Transaction, edge: list[bytes], start: int, items: list[tuple[bytes, bytes]]
+    transaction: Transaction,
+    edge: list[bytes],
+    start: int,
+    items: list[tuple[bytes, bytes]],
+    checkpoint_every: int,
 ) -> None:
+    signer = NoteSigner(ORIGIN, KEY)
     rows, nodes = [], []
     for index, (exchange_id, leaf) in enumerate(items, start):
         hashed = sha256(b"\x00" + leaf).digest()
         nodes += [value for _, _, value in append(edge, index, hashed)]
         rows.append((index, leaf, hashed, exchange_id, "zhejiang", 1))
+        if checkpoint_every and not (index + 1) % checkpoint_every:
+            note = Checkpoint(ORIGIN, index + 1, root_from_edge(edge)).sign([signer])
+            audit_rows.insert_checkpoint(transaction, index + 1, note)
     audit_rows.insert_entries(transaction, rows)
     audit_rows.insert_nodes(transaction, start - start.bit_count(), nodes)

@@ -47,7 +47,7 @@ def erase_learner(log: AuditLog, clock: Clock, subject_tokens: Sequence[bytes], 
         RefusedError: ``AUDIT_UNAVAILABLE``; nothing was erased.
         StorageError: the database cannot be read or written.
     """
-    refs = [log.vault.subject_ref(token) for token in subject_tokens]
+    refs = [ref for token in subject_tokens for ref in log.vault.subject_refs(token)]
     with log.reading() as connection:
         parts = evidence_rows.read_parts_of_subjects(connection, refs) if refs else []
     notices = _erase(log, clock, parts, reason)

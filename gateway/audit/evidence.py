@@ -79,11 +79,16 @@ class Openings:
 
 
 class EvidenceVault:
-    """Encrypts and decrypts openings under the node's evidence key (32 bytes)."""
+    """Encrypts openings under the node's evidence key (32 bytes) and decrypts them.
 
-    def __init__(self, evidence_key: bytes) -> None:
+    While the evidence key is being rotated there is a ``previous`` one, which only decrypts.
+    """
+
+    def __init__(self, evidence_key: bytes, previous: bytes | None = None) -> None:
         if len(evidence_key) != KEY_BYTES:
             raise ValueError("the evidence key is 32 bytes long")
+        self.previous = EvidenceVault(previous) if previous is not None else None
+        """The vault of the key that is being retired, if there is one."""
         self._wrapping_key = _derive(evidence_key, b"wrap")
         self._subject_key = _derive(evidence_key, b"subject")
         self.key_id = _derive(evidence_key, b"id")[:8]
@@ -92,6 +97,11 @@ class EvidenceVault:
     def subject_ref(self, subject_token: bytes) -> bytes:
         """Return the 32 bytes under which entries about this learner are found."""
         return hmac.digest(self._subject_key, subject_token, sha256)
+
+    def subject_refs(self, subject_token: bytes) -> tuple[bytes, ...]:
+        """Return everything under which entries about this learner may be found."""
+        earlier = (self.previous.subject_ref(subject_token),) if self.previous is not None else ()
+        return (self.subject_ref(subject_token), *earlier)
 
     def seal(self, draft: EntryDraft, evidence: Evidence, now_ms: int) -> SealedPart | None:
         """Return the encrypted openings of ``evidence``, ``None`` when there are none."""
@@ -117,6 +127,8 @@ class EvidenceVault:
             EvidenceError: another evidence key, another entry, or altered bytes.
         """
         if not hmac.compare_digest(sealed.wrapped_by, self.key_id):
+            if self.previous is not None:
+                return self.previous.open(draft, sealed)
             raise EvidenceError(
                 "the openings were encrypted under another evidence key.",
                 remedy="Put the earlier evidence key back in its place.",
@@ -136,6 +148,23 @@ class EvidenceVault:
             request=tuple(QueryRecordsRequest.FromString(content[4:end]).openings),
             answer=tuple(QueryRecordsResponse.FromString(content[end:]).openings),
         )
+
+    def rewrap(self, sealed: SealedPart) -> bytes:
+        """Return the data key of a part that the previous evidence key wraps, wrapped by this one.
+
+        Raises:
+            EvidenceError: there is no previous key, or it does not wrap this part.
+        """
+        try:
+            if self.previous is None:
+                raise EvidenceError("there is no previous evidence key.")
+            data_key = aes_key_unwrap(self.previous._wrapping_key, sealed.wrapped_key)  # noqa: SLF001
+        except (InvalidUnwrap, ValueError) as error:
+            raise EvidenceError(
+                "a data key is not wrapped by the previous evidence key.",
+                remedy="Run `credit-gateway audit verify`; put the right key back in its place.",
+            ) from error
+        return aes_key_wrap(self._wrapping_key, data_key)
 
     def _bound_to(self, draft: EntryDraft, part: int) -> bytes:
         fields = (_CONTEXT, draft.role.encode(), draft.request_digest + part.to_bytes(2, "big"))

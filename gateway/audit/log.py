@@ -152,6 +152,7 @@ class AuditLog:
         clock: Clock,
         evidence_key: bytes,
         *,
+        previous_evidence_key: bytes | None = None,
         skew_s: float = SKEW_S,
         failed: Callable[[GatewayError], None] = _ignore,
     ) -> AuditLog:
@@ -160,6 +161,7 @@ class AuditLog:
         A store without the mark of its replay guard gets a fence: messages issued before now plus
         ``skew_s`` are refused. The fence is kept across restarts.
 
+        ``previous_evidence_key`` still decrypts, while the evidence key is being rotated.
         ``failed`` is told why the log could not be written or read, each time: for the operator,
         since callers and peers are told only that it could not.
 
@@ -178,7 +180,15 @@ class AuditLog:
         with reading(engine) as connection:
             fence = message_ids.get_fact(connection, FENCE_UNTIL)
         fence_until = from_unix_ms(int(fence)) if fence is not None else None
-        return cls(engine, signer, EvidenceVault(evidence_key), clock, head, fence_until, failed)
+        return cls(
+            engine,
+            signer,
+            EvidenceVault(evidence_key, previous_evidence_key),
+            clock,
+            head,
+            fence_until,
+            failed,
+        )
 
     def close(self) -> None:
         """Give back the connection that is held for reads. The engine belongs to the caller."""

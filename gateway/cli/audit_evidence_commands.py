@@ -41,10 +41,10 @@ from gateway.exchange.evidence_bundle import EvidenceBundle
 from gateway.learners.identifier import RESIDENT_ID
 from gateway.learners.subject_token import subject_token
 from gateway.node.assemble import load_secrets
+from gateway.node.folder import load_keys
 from gateway.peers.roster import Roster, load_roster
 from gateway.policy.purposes import kind_word
 from gateway.signing.cosignature import CosignatureVerifier
-from gateway.signing.key_files import read_secret
 from gateway.signing.signed_note import parse_note
 from gateway.storage import audit_rows, evidence_rows
 from gateway.storage.audit_rows import EntryRow
@@ -195,7 +195,8 @@ def erase(
 @contextmanager
 def _collecting(node: Path) -> Iterator[tuple[Collector, AuditStore]]:
     with audit_store(node) as store, reading(store.engine) as connection:
-        vault = EvidenceVault(read_secret(store.folder.key("evidence.secret")))
+        keys = load_keys(store.folder, store.config)
+        vault = EvidenceVault(keys.evidence, keys.previous_evidence)
         roster = load_roster(store.folder.peers, store.config.node.id)
         nodes = (store.config.node.id, *roster.peers)
         witnesses = tuple(witness.verifier_key for witness in store.config.audit.witnesses)
@@ -230,8 +231,8 @@ def _rows_about(
 ) -> list[EntryRow]:
     indexes: set[int] = set()
     for secret in load_secrets(store.folder, store.config).values():
-        ref = collector.vault.subject_ref(subject_token(secret, identifier_type, identifier))
-        indexes.update(evidence_rows.read_indexes_of_subject(collector.connection, ref))
+        for ref in collector.vault.subject_refs(subject_token(secret, identifier_type, identifier)):
+            indexes.update(evidence_rows.read_indexes_of_subject(collector.connection, ref))
     return [_row_at(collector, index) for index in sorted(indexes)]
 
 

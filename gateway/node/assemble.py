@@ -266,6 +266,7 @@ def _open_log(
         keys.log.private,
         clock,
         keys.evidence,
+        previous_evidence_key=keys.previous_evidence,
         skew_s=config.exchange.skew_s,
         failed=failed,
     )

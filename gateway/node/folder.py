@@ -41,6 +41,9 @@ from gateway.storage.engine import open_engine
 from gateway.storage.migrate import upgrade
 
 SECRET_BYTES = 32
+EVIDENCE_KEY = "evidence.secret"
+PREVIOUS_EVIDENCE_KEY = "evidence-previous.secret"
+"""There only while the evidence key is being rotated."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ class NodeKeys:
     log: SigningKey
     witness: SigningKey
     evidence: bytes
+    previous_evidence: bytes | None
+    """The evidence key that is being retired, while it is."""
     tls_ca: x509.Certificate
     tls_ca_key: Any
     tls_leaf_pem: bytes
@@ -132,7 +137,8 @@ def load_keys(folder: NodeFolder, config: NodeConfig) -> NodeKeys:
         message=read_signing_key(folder.key("message.pem"), passphrase),
         log=read_signing_key(folder.key("log.pem"), passphrase),
         witness=read_signing_key(folder.key("witness.pem"), passphrase),
-        evidence=read_secret(folder.key("evidence.secret")),
+        evidence=read_secret(folder.key(EVIDENCE_KEY)),
+        previous_evidence=_read_previous(folder.key(PREVIOUS_EVIDENCE_KEY)),
         tls_ca=_read_certificate(folder.key("tls-ca.crt")),
         tls_ca_key=read_private_key(folder.key("tls-ca.pem"), passphrase),
         tls_leaf_pem=_read_certificate(folder.key("tls-leaf.crt")).public_bytes(Encoding.PEM),
@@ -267,6 +273,10 @@ def _make_databases(folder: NodeFolder, config: NodeConfig, now: datetime, *, bo
     finally:
         records.dispose()
         node.dispose()
+
+
+def _read_previous(path: Path) -> bytes | None:
+    return read_secret(path) if path.exists() else None
 
 
 def _read_certificate(path: Path) -> x509.Certificate:

@@ -123,6 +123,54 @@ def read_indexes_of_subject(transaction: Transaction, subject_ref: bytes) -> lis
     return [row[0] for row in rows]
 
 
+def read_parts_wrapped_otherwise(
+    transaction: Transaction, key_id: bytes, count: int
+) -> list[tuple[int, bytes, SealedPart]]:
+    """Return (index, leaf, part) of up to ``count`` parts that another evidence key wraps."""
+    rows = fetch_all(
+        transaction,
+        "SELECT a.idx, a.leaf, e.part, e.nonce, e.ciphertext, k.wrapped_key, k.wrapped_by, k.expires_at "
+        "FROM evidence_key k JOIN evidence e ON e.idx = k.idx AND e.part = k.part "
+        "JOIN audit_entry a ON a.idx = k.idx WHERE k.wrapped_by <> ? ORDER BY k.idx, k.part LIMIT ?",
+        (key_id, count),
+    )
+    return [
+        (
+            row[0],
+            bytes(row[1]),
+            SealedPart(row[2], bytes(row[3]), bytes(row[4]), bytes(row[5]), bytes(row[6]), row[7]),
+        )
+        for row in rows
+    ]
+
+
+def count_wrapped_otherwise(transaction: Transaction, key_id: bytes) -> int:
+    """Return how many parts another evidence key wraps."""
+    row = fetch_one(transaction, "SELECT count(*) FROM evidence_key WHERE wrapped_by <> ?", (key_id,))
+    return 0 if row is None else int(row[0])
+
+
+def put_rewrapped(
+    transaction: Transaction,
+    place: tuple[int, int],
+    wrapped_key: bytes,
+    key_id: bytes,
+    subject_refs: Sequence[bytes],
+) -> None:
+    """Set the wrapped key of the part at ``place`` (index, part) and whom it is about."""
+    execute(
+        transaction,
+        "UPDATE evidence_key SET wrapped_key = ?, wrapped_by = ? WHERE idx = ? AND part = ?",
+        (wrapped_key, key_id, *place),
+    )
+    execute(transaction, "DELETE FROM subject_index WHERE idx = ? AND part = ?", place)
+    execute_many(
+        transaction,
+        "INSERT INTO subject_index (subject_ref, idx, part) VALUES (?, ?, ?)",
+        [(ref, *place) for ref in subject_refs],
+    )
+
+
 def read_parts_of_subjects(transaction: Transaction, subject_refs: Sequence[bytes]) -> list[PartRow]:
     """Return every part of openings about learners, by any of their references."""
     marks = ", ".join("?" * len(subject_refs))

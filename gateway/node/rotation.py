@@ -1,0 +1,49 @@
+"""Rotates the evidence key of a stopped node."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from gateway.audit.evidence_rotation import rotate_evidence_key
+from gateway.clock import Clock, system_clock
+from gateway.node.assemble import audit_log_of
+from gateway.node.config import load_config
+from gateway.node.folder import EVIDENCE_KEY, PREVIOUS_EVIDENCE_KEY, SECRET_BYTES, NodeFolder, load_keys
+from gateway.node.lock import node_lock
+from gateway.signing.key_files import write_secret
+
+
+def rotate_evidence(
+    folder: NodeFolder, progress: Callable[[int, int], None], clock: Clock = system_clock
+) -> int:
+    """Replace the evidence key by a new one; return how many data keys were wrapped anew.
+
+    Interrupted at any point, it is finished by running it again; until then both keys stay.
+
+    Raises:
+        AlreadyRunningError: the node runs.
+        OperatorError: a key file or the database cannot be used.
+        EvidenceError: openings do not decrypt under either key; nothing of them was changed.
+    """
+    config = load_config(folder.root)
+    with node_lock(folder):
+        _begin(folder)
+        keys = load_keys(folder, config)
+        with audit_log_of(folder, config, keys, clock) as log:
+            done = rotate_evidence_key(log, progress)
+        folder.key(PREVIOUS_EVIDENCE_KEY).unlink()
+    return done
+
+
+def _begin(folder: NodeFolder) -> None:
+    """Put a new key in place and keep the old one as the previous; finish what was begun."""
+    present, previous = folder.key(EVIDENCE_KEY), folder.key(PREVIOUS_EVIDENCE_KEY)
+    fresh = folder.key(f"{EVIDENCE_KEY}.new")
+    if previous.exists() and present.exists():
+        return
+    if not previous.exists():
+        fresh.unlink(missing_ok=True)
+        write_secret(fresh, os.urandom(SECRET_BYTES))
+        present.replace(previous)
+    fresh.replace(present)
