@@ -20,6 +20,7 @@ from rich.table import Table
 
 from bench.audit import measure_concurrency, measure_growth, measure_pymerkle, measure_verify
 from bench.growth import measure_import, measure_queries
+from bench.reconcile import measure_reconcile
 from bench.translation import measure_translation
 
 FEW = 1_000
@@ -124,7 +125,26 @@ def audit_growth(report: Report, folder: Path) -> None:
     report.row("its peak memory", f"{peak_mb:.0f} MB")
 
 
-SECTIONS: tuple[Callable[[Report, Path], None], ...] = (records, translation, audit_appends, audit_growth)
+def audit_reconcile(report: Report, folder: Path) -> None:
+    """Comparing two logs about the same exchanges."""
+    size = 20_000 if report.quick else 1_000_000
+    per_cpu_second, peak_mb = measure_reconcile(folder, size)
+    report.members["audit_reconcile"] = {
+        "entries": size,
+        "entries_per_cpu_second": round(per_cpu_second),
+        "peak_rss_mb": round(peak_mb, 1),
+    }
+    report.row(f"comparing two logs of {size:,} entries", f"{per_cpu_second:,.0f}/s a core")
+    report.row("its peak memory", f"{peak_mb:.0f} MB", "the same for any number")
+
+
+SECTIONS: tuple[Callable[[Report, Path], None], ...] = (
+    records,
+    translation,
+    audit_appends,
+    audit_growth,
+    audit_reconcile,
+)
 
 
 def main() -> None:
