@@ -82,6 +82,7 @@ _NOTES: tuple[tuple[str, str], ...] = (
     (r"the list has no such code", "代码表中无此代码"),
     (r"the scheme has no list for (\S+)", r"本制度没有对应 \1 的代码表"),
     (r"it is a shared code already", "已是共享代码"),
+    (r"no code_list of (\S+) codes is declared for it", r"没有为其声明 \1 代码表"),
     (r"continued by (\S+)", r"由 \1 承继"),
     (r"no word for this level", "没有对应该等级的用语"),
     (r"no word for it", "没有对应的用语"),

@@ -247,6 +247,32 @@ def test_files_that_are_none(scheme: Command, folder: Path, content: bytes, comp
     assert not (folder / "scheme.toml").exists()
 
 
+def test_codes_without_a_list_are_named_in_the_draft_and_counted(scheme: Command, folder: Path) -> None:
+    rows = (
+        "课程名称,证书代码,院校代码,专业代码,field_scheme\n"
+        + "证书甲,A1,S1,080901,majors\n" * 2
+        + "证书乙,A2,S1,,\n丙,,,,\n"
+    )
+    (folder / "codes.csv").write_text(rows, encoding="utf-8")
+    ended = scheme("new", "codes.csv", "--defaults")
+    assert "4 records: 1 translate fully (25.0 %), 3 in part" in ended.out
+    assert "no code_list of certificate codes is declared for it" in ended.out
+    path = folder / "scheme.toml"
+    text = path.read_text(encoding="utf-8")
+    assert '# "A1" = "" # 2 records' in text
+    assert "080901" not in text  # its list has a name of its own
+    head, _, lists = text.partition("# 1 codes of kind institution")
+    filled = "\n".join(
+        line.removeprefix("# ") for line in lists.split("\n")[1:] if not line.startswith("# 2 codes")
+    )
+    for code in ("S1", "A1", "A2"):
+        filled = filled.replace(f'"{code}" = ""', f'"{code}" = "shared-{code}"')
+    path.write_text(head + filled.replace("\n#\n", "\n"), encoding="utf-8")
+    assert (
+        "4 records: 4 translate fully" in scheme("coverage", "scheme.toml", "codes.csv", "--kind", "课程").out
+    )
+
+
 def test_another_encoding_is_read_and_told(scheme: Command, folder: Path) -> None:
     (folder / "records.csv").write_bytes(RECORDS.encode("gb18030"))
     ended = scheme("new", "records.csv", "--defaults")

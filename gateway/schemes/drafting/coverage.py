@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from creditexchange.v1.record_pb2 import LearningRecord
 from gateway.schemes.drafting.columns import local_record
 from gateway.schemes.drafting.province_file import ProvinceFile
+from gateway.schemes.drafting.survey import CODE_COLUMNS
+from gateway.schemes.local_record import LocalRecord
 from gateway.schemes.scheme import Scheme
 from gateway.schemes.shared_words import LOSSES
 from gateway.schemes.translate import translate_record
@@ -65,7 +67,7 @@ def measure_coverage(
             refused += 1
             missing = {(error.column, _shown(getattr(record, error.column, "")), error.reason)}
         else:
-            missing = set(_untranslated(shared))
+            missing = {*_untranslated(shared), *_unlisted(record, shared)}
             full, partial = full + (not missing), partial + bool(missing)
         for entry in missing:
             if entry in counts or len(counts) < UNMAPPED_MAX:
@@ -82,6 +84,15 @@ def _untranslated(shared: LearningRecord) -> Iterable[tuple[str, str, str]]:
             if step.path == "credits[0].study_hours" and shared.credits[0].unit:
                 value = f"{shared.credits[0].unit}"
             yield re.sub(r"\[\d+\]", "", step.path), _shown(value), step.note or LOSSES.word(step.loss)
+
+
+def _unlisted(record: LocalRecord, shared: LearningRecord) -> Iterator[tuple[str, str, str]]:
+    """Yield codes of the province's own for which the scheme declares no list."""
+    listed = {code.as_issued for code in shared.codes}
+    for column, (of, list_column) in CODE_COLUMNS.items():
+        code = getattr(record, column)
+        if code and code not in listed and not (list_column and getattr(record, list_column)):
+            yield column, _shown(code), f"no code_list of {of} codes is declared for it"
 
 
 def _shown(value: str) -> str:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from gateway.schemes.drafting.columns import SKIP
 from gateway.schemes.drafting.known_words import CONVERTIBILITY_OF, GRADE_WORDS
 from gateway.schemes.drafting.questions import MARKS, NO_HOURS, Answers, suffixes_of
-from gateway.schemes.drafting.survey import AMOUNT_COLUMNS, Survey
+from gateway.schemes.drafting.survey import AMOUNT_COLUMNS, CODE_COLUMNS, Survey
 from gateway.schemes.load import parse_scheme
 from gateway.schemes.ratio import exact_text, parse_amount
 
@@ -21,6 +21,8 @@ _PERCENT_OF = {
     "pass": ("60", "70"),
     "fail": ("0", "60"),
 }
+CODES_SHOWN = 100
+"""Codes of one list that a draft names, the commonest first."""
 _UNCOUNTED = ("degree", "graduation", "leisure")
 """Kinds that usually have no credits of their own."""
 
@@ -32,7 +34,12 @@ def write_draft(found: Survey, answers: Answers, columns: Mapping[str, str], sou
         SchemeError: the answers contradict one another.
     """
     text = "\n".join(
-        [*_head(found, answers, columns, source), *_credits(found, answers), *_tables(found, answers)]
+        [
+            *_head(found, answers, columns, source),
+            *_credits(found, answers),
+            *_tables(found, answers),
+            *_code_lists(found, columns),
+        ]
     )
     parse_scheme(text + "\n", "the draft")
     return text + "\n"
@@ -107,6 +114,21 @@ def _tables(found: Survey, answers: Answers) -> Iterator[str]:
     tables += [f"levels.{name}" for name in ("education", "degree", "skill", "x-certificate")]
     for table in tables:
         yield from _mapped(table, _chosen(answers, table))
+
+
+def _code_lists(found: Survey, columns: Mapping[str, str]) -> Iterator[str]:
+    """Yield the codes that need a list, as comments: nobody but the province knows what they mean."""
+    for column, (of, list_column) in CODE_COLUMNS.items():
+        codes = found.of(column)
+        if not codes or list_column in columns.values():
+            continue
+        yield f"\n# {len(codes):,} codes of kind {of} have no list. Fill in the shared ones and uncomment:"
+        yield f'# [[code_list]]\n# of = "{of}"'
+        if list_column:
+            yield '# local = "local"'
+        yield '# shared = "name-of-the-shared-list"\n#\n# [code_list.codes]'
+        for code, count in codes.most_common(CODES_SHOWN):
+            yield f'# {quoted(code)} = "" # {count:,} records'
 
 
 def _chosen(answers: Answers, table: str) -> dict[str, str]:

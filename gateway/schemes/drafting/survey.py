@@ -25,7 +25,13 @@ WORD_COLUMNS = {
 }
 """Columns whose words a scheme maps, and in which table."""
 AMOUNT_COLUMNS = ("credits", "hours")
-COUNTED_COLUMNS = (*WORD_COLUMNS, *AMOUNT_COLUMNS, "grade", "credit_unit")
+CODE_COLUMNS = {
+    "issuer_code": ("institution", "issuer_code_scheme"),
+    "field_code": ("discipline", "field_scheme"),
+    "certificate_code": ("certificate", ""),
+}
+"""Columns of codes: what they stand for, and the column that names their list."""
+COUNTED_COLUMNS = (*WORD_COLUMNS, *AMOUNT_COLUMNS, *CODE_COLUMNS, "grade", "credit_unit")
 
 
 @dataclass(slots=True)
