@@ -13,12 +13,13 @@ from cryptography import x509
 from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.node.assemble import audit_log_of, load_secrets, registry_of
-from gateway.node.config import NodeConfig, load_config
+from gateway.node.config import NodeConfig, SqlSourceTable, load_config
 from gateway.node.folder import NodeFolder, NodeKeys, load_keys
 from gateway.node.sources import probe
 from gateway.peers.node_ca import LEAF_RENEWAL_DAYS
 from gateway.peers.roster import Roster, load_roster
 from gateway.policy.grants import Access, load_access
+from gateway.records.sql_source import count_indexed
 from gateway.schemes import Scheme, load_scheme
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ def run_checks(folder: NodeFolder, clock: Clock) -> list[Finding]:
     _check_secrets(findings, folder, config)
     _try(findings, "scheme.toml", lambda: load_scheme(folder.scheme), _scheme_seen)
     for table in config.records.sql:
-        _try(findings, f"source {table.name}", partial(probe, folder, table), lambda _: "answers")
+        _try(findings, f"source {table.name}", partial(_ask_source, folder, config, table), _source_seen)
     roster = _try(
         findings,
         "peers",
@@ -79,6 +80,17 @@ def _check_secrets(findings: list[Finding], folder: NodeFolder, config: NodeConf
             "node.toml, federation.epochs is empty: the node can neither ask nor import. Run "
             "`credit-gateway init` with --federation-secret and name the epoch in node.toml.",
         )
+
+
+def _ask_source(folder: NodeFolder, config: NodeConfig, table: SqlSourceTable) -> int:
+    """Return how many learners a source's index has, after the source itself answered."""
+    probe(folder, table)
+    with registry_of(folder, config) as registry:
+        return count_indexed(registry.database, table.name)
+
+
+def _source_seen(learners: int) -> str:
+    return f"answers; {learners:,} learners in its index" if learners else "answers; run `records index`"
 
 
 def _check_access(findings: list[Finding], roster: Roster, access: Access) -> None:

@@ -247,6 +247,12 @@ def build_index(
     return IndexReport(rows, learners // max(1, len(secrets)), refused)
 
 
+def count_indexed(index: Database, source: str) -> int:
+    """Return how many subject tokens the index of a source has. Raises ``StorageError``."""
+    with reading(index) as transaction:
+        return source_rows.count_tokens(transaction, source)
+
+
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
     batch: list[Row] = []
     for row in rows:

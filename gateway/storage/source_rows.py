@@ -34,6 +34,11 @@ def end_generation(transaction: Transaction, source: str, generation: int) -> in
     execute(
         transaction, "DELETE FROM source_learner WHERE source = ? AND generation < ?", (source, generation)
     )
+    return count_tokens(transaction, source)
+
+
+def count_tokens(transaction: Transaction, source: str) -> int:
+    """Return how many subject tokens the index of a source has."""
     row = fetch_one(
         transaction, "SELECT count(DISTINCT subject_token) FROM source_learner WHERE source = ?", (source,)
     )

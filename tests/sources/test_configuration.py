@@ -62,7 +62,7 @@ def test_a_node_answers_from_the_database_after_one_command(folder: NodeFolder, 
     result = CliRunner().invoke(records_app, ["index", "--node", str(folder.root)], catch_exceptions=False)
     assert result.exit_code == 0
     assert "school: 3 rows, 3 learners" in result.stdout
-    assert ("ok", "source school", "answers") in seen_by_check(folder)
+    assert ("ok", "source school", "answers; 3 learners in its index") in seen_by_check(folder)
     node = assemble(folder)
     try:
         assert isinstance(node.source, Sources)

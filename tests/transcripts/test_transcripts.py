@@ -89,6 +89,12 @@ def test_what_was_not_passed_earned_no_credits(desk: Desk, status: str) -> None:
     assert record.grade.status == pb.GradeStatus.Value(f"GRADE_STATUS_{status.upper().replace('-', '_')}")
 
 
+def test_a_name_in_chinese_characters_begins_with_the_family(desk: Desk) -> None:
+    text = made.elmo().replace("Siyu", "思雨").replace(">Lin<", ">林<")
+    (record,) = take(desk, text.encode())
+    assert record.holder_name == "林思雨"
+
+
 def test_parts_of_a_programme(desk: Desk) -> None:
     part = f"<hasPart>{made.course(2)}</hasPart>"
     whole, inner = take(desk, made.written(made.elmo(made.course(1, parts=part))))

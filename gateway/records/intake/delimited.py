@@ -80,8 +80,8 @@ class _Lines:
         return [line.problem for line in self.record if line.problem is not None]
 
 
-def read_rows(source: SourceFile, reading: Reading) -> Iterator[Row | RefusedRow]:
-    """Yield each row, or why it is none.
+def read_rows(source: SourceFile, reading: Reading | None = None) -> Iterator[Row | RefusedRow]:
+    """Yield each row, or why it is none; without ``reading`` only the record layout is known.
 
     Raises:
         CallerError: the file cannot be opened.
@@ -112,7 +112,9 @@ def read_rows(source: SourceFile, reading: Reading) -> Iterator[Row | RefusedRow
         raise source.fail("there are no rows below the header.")
 
 
-def _read_header(source: SourceFile, lines: _Lines, parser: Iterator[list[str]], reading: Reading) -> Shape:
+def _read_header(
+    source: SourceFile, lines: _Lines, parser: Iterator[list[str]], reading: Reading | None
+) -> Shape:
     try:
         names = next(parser, None)
     except (csv.Error, _RunawayError) as error:

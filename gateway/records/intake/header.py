@@ -9,14 +9,17 @@ from gateway.records.intake.rows import Reading, RowShape, Shape, find_column_pr
 from gateway.records.intake.uploads import UploadShape, find_layout, find_upload_problems
 
 
-def shape_of(names: Sequence[str], reading: Reading, fail: Callable[[str, str], IntakeError]) -> Shape:
+def shape_of(names: Sequence[str], reading: Reading | None, fail: Callable[[str, str], IntakeError]) -> Shape:
     """Return how the rows below a header are read.
 
     Raises:
         IntakeError: the header is wrong; everything that is wrong with it is named.
     """
     layout = find_layout(names)
-    problems = find_upload_problems(layout, names, reading) if layout else find_column_problems(names)
+    if layout is None or reading is None:
+        problems = find_column_problems(names)
+    else:
+        problems = find_upload_problems(layout, names, reading)
     if problems:
         raise fail(f"line 1: {'; '.join(problems)}.", "See docs/records.md for the columns.")
-    return UploadShape(layout, names, reading) if layout else RowShape(names)
+    return RowShape(names) if layout is None or reading is None else UploadShape(layout, names, reading)

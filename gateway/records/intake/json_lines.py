@@ -47,7 +47,7 @@ _decode = json.JSONDecoder(
 ).decode
 
 
-def read_rows(source: SourceFile, _reading: Reading) -> Iterator[Row | RefusedRow]:
+def read_rows(source: SourceFile, _reading: Reading | None = None) -> Iterator[Row | RefusedRow]:
     """Yield each row, or why it is none.
 
     Raises:

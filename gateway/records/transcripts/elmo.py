@@ -184,6 +184,13 @@ def _add_instance(each: Draft, node: Node) -> None:
         each.put("credit_unit", scheme, scheme.value.strip().lower() if scheme else None)
 
 
+def _full_name(given: str, family: str) -> str:
+    """Return the name as it is written: of one in Chinese characters, the family name first."""
+    if all("\u3400" <= character <= "\U0003ffff" for character in given + family):
+        return family + given
+    return f"{given} {family}"
+
+
 def _add_context(each: Draft, report: Node, person: Node) -> None:
     """Add what the report says of all its achievements, and the scale that this one's grade is on."""
     issuer = report.first("issuer")
@@ -195,7 +202,7 @@ def _add_context(each: Draft, report: Node, person: Node) -> None:
     if identifier is not None:
         each.put("issuer_code", identifier.element)
         each.put("issuer_code_scheme", identifier.element_at("@type"))
-    each.members["holder_name"] = f"{person.text('givenNames')} {person.text('familyName')}"
+    each.members["holder_name"] = _full_name(person.text("givenNames"), person.text("familyName"))
     for name in ("givenNames", "familyName"):
         element = person.element_at(name)
         if element is not None:
