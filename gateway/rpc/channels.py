@@ -17,8 +17,6 @@ from gateway.rpc.methods import DEADLINE_S_MAX
 from gateway.rpc.status import fault_of
 
 KEEPALIVE_MS = 60_000
-UNREACHABLE_AFTER_S = 3.0
-"""How long an endpoint may take to connect before the next one is tried."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,17 @@ class TlsLeaf:
         return "TlsLeaf(…)"
 
 
+@dataclass
+class _Open:
+    """A channel to one endpoint of a peer whose card was as it is in ``peer``."""
+
+    peer: Peer
+    channel: grpc.Channel
+    has_failed: bool = False
+    """No connection, the last time: gRPC would refuse the next calls at once for some seconds, even
+    though the peer may be back. The next call opens a new channel instead."""
+
+
 class Channels:
     """Calls peers over mutual TLS; implements :class:`gateway.peers.caller.PeerCaller`.
 
@@ -44,7 +53,7 @@ class Channels:
         self._leaf = leaf
         self._message_bytes_max = message_bytes_max
         self._lock = threading.Lock()
-        self._channels: dict[tuple[str, str], tuple[Peer, grpc.Channel]] = {}
+        self._channels: dict[tuple[str, str], _Open] = {}
 
     def call(self, peer: Peer, method: str, request: bytes, timeout_s: float) -> bytes:
         """See :meth:`gateway.peers.caller.PeerCaller.call`. Endpoints are tried in the card's order."""
@@ -65,15 +74,15 @@ class Channels:
     def forget(self, keep: Sequence[Peer]) -> None:
         """See :meth:`gateway.peers.caller.PeerCaller.forget`."""
         with self._lock:
-            stale = [place for place, (peer, _) in self._channels.items() if peer not in keep]
-            closing = [self._channels.pop(place)[1] for place in stale]
+            stale = [place for place, known in self._channels.items() if known.peer not in keep]
+            closing = [self._channels.pop(place).channel for place in stale]
         for channel in closing:
             _close_later(channel)
 
     def close(self) -> None:
         """Close every channel at once."""
         with self._lock:
-            closing = [channel for _, channel in self._channels.values()]
+            closing = [known.channel for known in self._channels.values()]
             self._channels.clear()
         for channel in closing:
             channel.close()
@@ -81,27 +90,32 @@ class Channels:
     def _call_endpoint(
         self, peer: Peer, endpoint: str, method: str, request: bytes, timeout_s: float
     ) -> bytes:
-        channel = self._channel(peer, endpoint)
-        call: Any = channel.unary_unary(method)  # bytes in, bytes out: no serialiser
-        response: bytes = call(request, timeout=timeout_s)
+        opened = self._opened(peer, endpoint)
+        call: Any = opened.channel.unary_unary(method)  # bytes in, bytes out: no serialiser
+        try:
+            response: bytes = call(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            opened.has_failed = error.code() is grpc.StatusCode.UNAVAILABLE
+            raise
         return response
 
-    def _channel(self, peer: Peer, endpoint: str) -> grpc.Channel:
+    def _opened(self, peer: Peer, endpoint: str) -> _Open:
         place = (peer.node_id, endpoint)
         with self._lock:
             known = self._channels.get(place)
-            if known is not None and known[0].card.fingerprint == peer.card.fingerprint:
-                return known[1]
+            is_same = known is not None and known.peer.card.fingerprint == peer.card.fingerprint
+            if known is not None and is_same and not known.has_failed:
+                return known
             leaf = self._leaf()
             channel = grpc.secure_channel(
                 endpoint,
                 grpc.ssl_channel_credentials(peer.card.ca_pem, leaf.key, leaf.certificate),
                 options=_options(peer.node_id, self._message_bytes_max),
             )
-            self._channels[place] = (peer, channel)
+            opened = self._channels[place] = _Open(peer, channel)
         if known is not None:
-            _close_later(known[1])
-        return channel
+            _close_later(known.channel)
+        return opened
 
 
 def _close_later(channel: grpc.Channel) -> None:
@@ -117,6 +131,7 @@ def _options(node_id: str, message_bytes_max: int) -> list[tuple[str, str | int]
         ("grpc.default_authority", tls_name(node_id)),
         ("grpc.enable_retries", 0),
         ("grpc.enable_http_proxy", 0),
+        ("grpc.use_local_subchannel_pool", 1),  # a new channel does not inherit the old one's back-off
         ("grpc.max_receive_message_length", message_bytes_max),
         ("grpc.max_send_message_length", message_bytes_max),
         ("grpc.keepalive_time_ms", KEEPALIVE_MS),

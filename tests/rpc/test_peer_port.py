@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
-from gateway.errors import AlreadyRunningError, RefusedError
+from gateway.errors import AlreadyRunningError, PeerFaultError, RefusedError
 from gateway.exchange.answering.answer import SignedRefusalError
 from gateway.exchange.messages import ECHO, ExchangeSettings, IncomingCall, Snapshot
 from gateway.node.assemble import OUTCOMES
@@ -409,3 +409,25 @@ def test_our_own_channels_reach_it_and_read_its_refusals(port: Port) -> None:
         assert details.signed == signed
     finally:
         channels.close()
+
+
+def test_a_peer_that_came_back_is_reached_at_once(port: Port) -> None:
+    """gRPC would refuse further calls for seconds after a failed connection; a person would ask again."""
+    channels = Channels(lambda: TlsLeaf(*LEAF), 256 * 1024)
+    address = f"127.0.0.1:{free_port()}"
+    port.shanghai.endpoints = (address,)
+    peer = port.shanghai.peer()
+    limits = ServerLimits(threads=4)
+    run = {method.name: lambda request, _call, _snapshot: request for method in METHODS}
+    server = peer_server(port.guard, run, limits, Health())
+    try:
+        for _ in range(5):  # back-off grows with each attempt
+            with pytest.raises(PeerFaultError) as fault:
+                channels.call(peer, ECHO, b"hello", 10)
+            assert fault.value.outcome == "UNREACHABLE"
+        add_peer_port(server, address, lambda: port.tls[0])
+        server.start()
+        assert channels.call(peer, ECHO, b"hello", 10) == b"hello"
+    finally:
+        channels.close()
+        server.stop(None).wait()
