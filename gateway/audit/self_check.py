@@ -20,12 +20,13 @@ def verify_log(
     *,
     held: Sequence[str] = (),
     start: int = 0,
+    every_signature: bool = False,
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Verify every byte of the log whose origin is the name of ``verifier_key`` (a vkey).
 
-    The store may be appended to meanwhile. ``held`` are checkpoints that others kept; ``start`` and
-    ``progress`` as in :func:`gateway.audit.verify.verify_stored_log`.
+    The store may be appended to meanwhile. ``held`` are checkpoints that others kept; ``start``,
+    ``every_signature`` and ``progress`` as in :func:`gateway.audit.verify.verify_stored_log`.
 
     Raises:
         NoteError: the verifier key is malformed.
@@ -35,7 +36,9 @@ def verify_log(
     verifier = NoteVerifier.from_vkey(verifier_key)
     with reading(engine) as connection:
         source = _StoredLog(connection, verifier.name)
-        return verify_stored_log(source, verifier, held=held, start=start, progress=progress)
+        return verify_stored_log(
+            source, verifier, held=held, start=start, every_signature=every_signature, progress=progress
+        )
 
 
 class _StoredLog:
@@ -65,6 +68,9 @@ class _StoredLog:
 
     def edge(self, size: int) -> tuple[bytes, ...]:
         return stored_edge(self._connection, size)
+
+    def checkpoint_count(self) -> int:
+        return audit_rows.count_checkpoints(self._connection)
 
     def checkpoints(self, after: int) -> Iterator[tuple[int, str]]:
         return audit_rows.stream_checkpoints(self._connection, after)

@@ -103,6 +103,12 @@ def verify(
     ask_peers: Annotated[
         bool, typer.Option("--ask-peers", help="Hold the log against what the peers have cosigned of it.")
     ] = False,
+    every_signature: Annotated[
+        bool,
+        typer.Option(
+            "--every-signature", help="Verify each checkpoint's signature, also of a log with very many."
+        ),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an interrupted verification ended.")
     ] = False,
@@ -123,7 +129,7 @@ def verify(
     if ask_peers:
         notes += _held_by_peers(node)
     with audit_store(node) as store:
-        report = run_verify(store, held=notes, resume=resume)
+        report = run_verify(store, held=notes, resume=resume, every_signature=every_signature)
     if output is Output.json:
         print_json(_report_json(report))
     else:
@@ -156,7 +162,9 @@ def show_entries(engine: Database, *, last: int, peer: str = "", exchange: str =
     return list_entries(engine, last=last, peer=peer, exchange_id=exchange_id)
 
 
-def run_verify(store: AuditStore, *, held: Sequence[str] = (), resume: bool = False) -> VerifyReport:
+def run_verify(
+    store: AuditStore, *, held: Sequence[str] = (), resume: bool = False, every_signature: bool = False
+) -> VerifyReport:
     """Verify the log of an open store, with a progress bar where somebody watches."""
     mark = store.folder.run / VERIFIED_MARK
     reached = 0
@@ -175,6 +183,7 @@ def run_verify(store: AuditStore, *, held: Sequence[str] = (), resume: bool = Fa
                 store.verifier.vkey,
                 held=held,
                 start=_read_mark(mark) if resume else 0,
+                every_signature=every_signature,
                 progress=note_progress,
             )
         except KeyboardInterrupt:
@@ -244,6 +253,7 @@ def _report_json(report: VerifyReport) -> dict[str, Any]:
         "entries": report.entries,
         "verified_from": report.verified_from,
         "checkpoints": report.checkpoints,
+        "signatures": report.signatures,
         "first_bad": report.first_bad,
         "findings": list(report.findings),
     }
@@ -251,6 +261,8 @@ def _report_json(report: VerifyReport) -> dict[str, Any]:
 
 def _say_report(report: VerifyReport, held: int) -> None:
     against = f" and {held} that others hold" if held else ""
+    if report.signatures < report.checkpoints:
+        against += f", {report.signatures} of their signatures verified"
     if report.verified_from:
         against += f"; entries below {report.verified_from} were verified by an earlier run"
     if report.ok:

@@ -116,6 +116,12 @@ def read_checkpoint(transaction: Transaction, size_max: int | None = None) -> tu
     return None if row is None else (int(row[0]), str(row[1]))
 
 
+def count_checkpoints(transaction: Transaction) -> int:
+    """Return how many checkpoints are stored."""
+    row = fetch_one(transaction, "SELECT count(*) FROM audit_checkpoint")
+    return 0 if row is None else int(row[0])
+
+
 def node_position(level: int, idx: int) -> int:
     """Return where a complete subtree of level 1 or above stands in ``audit_node``, from 0.
 

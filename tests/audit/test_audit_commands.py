@@ -101,6 +101,7 @@ def test_an_intact_log(store: Path) -> None:
         "entries": 4,
         "verified_from": 0,
         "checkpoints": 4,
+        "signatures": 4,
         "first_bad": None,
         "findings": [],
     }

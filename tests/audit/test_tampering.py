@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.audit import AuditLog, Checkpoint, VerifyReport, leaf_hash, verify_log
+from gateway.audit import AuditLog, Checkpoint, VerifyReport, leaf_hash, verify, verify_log
 from gateway.audit.group import PendingEntry
 from gateway.audit.merkle import append, root_from_edge
 from gateway.errors import AuditLogError
@@ -361,3 +361,40 @@ def test_only_the_tail_is_hashed_at_a_start(tmp_path: Path) -> None:
 
 def log_item():
     return PendingEntry(answered(), None, None, None, ())
+
+
+def test_of_very_many_signatures_a_sample_is_verified_and_the_last_one_always(
+    victim: Victim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "SIGNATURES_MAX", 5)
+    report = victim.verified()
+    assert (report.ok, report.checkpoints) == (True, ENTRIES)
+    assert 1 <= report.signatures <= ENTRIES
+    assert verify_log(victim.engine, VKEY, every_signature=True).signatures == ENTRIES
+    forged = Checkpoint(ORIGIN, ENTRIES, bytes(32)).sign([NoteSigner(ORIGIN, Ed25519PrivateKey.generate())])
+    last = (forged, ENTRIES)
+    report = victim.verified(lambda c: c.execute("UPDATE audit_checkpoint SET note = ? WHERE size = ?", last))
+    assert not report.ok
+
+
+@pytest.mark.parametrize("size", [1, 5, ENTRIES - 1])
+def test_a_root_is_held_against_the_tree_whether_its_signature_is_sampled_or_not(
+    victim: Victim, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(verify, "SIGNATURES_MAX", 1)
+    note = victim.notes[size - 1].split("\n")
+    note[2] = victim.notes[size].split("\n")[2]
+    altered = ("\n".join(note), size)
+    report = victim.verified(
+        lambda c: c.execute("UPDATE audit_checkpoint SET note = ? WHERE size = ?", altered)
+    )
+    assert not report.ok
+    assert f"the checkpoint of size {size} is not acceptable" in report.findings[0]
+
+
+def test_when_a_sample_shows_something_wrong_everything_is_verified(
+    victim: Victim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "SIGNATURES_MAX", 1)
+    report = victim.verified(alter(3))
+    assert (report.first_bad, report.signatures) == (3, ENTRIES)
