@@ -7,6 +7,7 @@ import re
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -359,6 +360,14 @@ def test_broken_workbooks_are_refused_in_words(desk: Desk) -> None:
         path.write_bytes(broken)
         with pytest.raises(IntakeError, match="no XLSX workbook"):
             desk.take(path, facts=FACTS)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    with pytest.raises(IntakeError, match="packed in a way"):
+        desk.take(path, facts=FACTS)
+    for place in range(40, len(content), 97):  # one byte after another damaged
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        with suppress(IntakeError):
+            desk.take(path, facts=FACTS, replace=True)
     book = Workbook()
     for sheet in (book.worksheets[0], book.create_sheet("b")):
         sheet.append(list(OWN))

@@ -252,6 +252,7 @@ BADGE = made.achievement_credential()
         (BADGE | {"validUntil": "2024-01-01T00:00:00Z"}, "has expired"),
         (BADGE | {"validFrom": "2999-01-01T00:00:00Z"}, "not valid before"),
         (BADGE | {"validFrom": "yesterday"}, "no date and time"),
+        (BADGE | {"validUntil": "2024-13-45T00:00:00Z"}, "no date and time"),
         (made.achievement_credential(type=["ClrSubject"]), "no AchievementSubject"),
         (made.clr(_without(BADGE, "issuer")), "/verifiableCredential/issuer is missing"),
         (made.learning_model() | {"validUntil": "2024-02-01T00:00:00"}, "has expired"),

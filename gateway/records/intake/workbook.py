@@ -8,6 +8,7 @@ text; a number is taken as Excel shows it, a formula or an error value is refuse
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from datetime import date, datetime, time
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 from zlib import error as ZlibError  # noqa: N812 - the library's own name is lower-case
 
 from gateway.errors import CallerError, IntakeError
@@ -34,6 +35,22 @@ ROWS_MAX = 1_048_576
 """Rows of a sheet by the standard; a gap beyond it would never end."""
 EXACT_DIGITS_MAX = 15
 """Excel keeps so many digits of a number; an identity number has more."""
+
+_DAMAGED = (
+    BadZipFile,
+    ZlibError,
+    struct.error,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    EOFError,
+    OSError,
+)
+"""What a broken archive or part makes of the two libraries that read it."""
 
 _BLOCK_BYTES = 64 * 1024
 _SHARED_TEXTS = "xl/sharedStrings.xml"
@@ -89,8 +106,8 @@ class WorkbookFile:
         from openpyxl import load_workbook
         from openpyxl.utils.exceptions import InvalidFileException
 
-        self._check_archive()
         try:
+            self._check_archive()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about styles and extensions, which nobody reads here
                 book = load_workbook(self._file, read_only=True, keep_links=False)
@@ -102,18 +119,7 @@ class WorkbookFile:
             raise self.fail("a part declares a document type or entities; no workbook needs that.") from error
         except IntakeError:
             raise
-        except (
-            InvalidFileException,
-            BadZipFile,
-            ZlibError,
-            SyntaxError,
-            ValueError,
-            TypeError,
-            KeyError,
-            IndexError,
-            AttributeError,
-            EOFError,
-        ) as error:
+        except (InvalidFileException, *_DAMAGED) as error:
             raise self.fail("it is damaged, or no XLSX workbook.", "Save it again as .xlsx.") from error
 
     def _check_archive(self) -> None:
@@ -125,6 +131,8 @@ class WorkbookFile:
                 parts = archive.infolist()
                 if any(part.flag_bits & 1 for part in parts):
                     raise self.fail("it is encrypted.", "Save it without a password.")
+                if any(part.compress_type not in (ZIP_STORED, ZIP_DEFLATED) for part in parts):
+                    raise self.fail("it is packed in a way that no workbook is.", "Save it again as .xlsx.")
                 for part in parts:
                     if part.filename.endswith((".xml", ".rels")):
                         self._check_part(archive, part.filename)

@@ -107,11 +107,18 @@ def _check(node: Node, *, is_clr: bool) -> None:
     if not (node.text("validFrom") or node.text("issuanceDate")):
         raise DocumentError(f"{node.path} has neither validFrom nor issuanceDate.")
     for name in ("validFrom", "issuanceDate", "validUntil", "expirationDate", "awardedDate"):
-        if node.first(name) and not _DATE.fullmatch(node.text(name)):
+        if node.first(name) and not _is_moment(node.text(name)):
             raise DocumentError(f"{node.path}/{name} is no date and time with time zone.")
     for inner in subject.nodes():
         if inner.name in ("creditsEarned", "creditsAvailable") and not _is_number(inner.text()):
             raise DocumentError(f"{inner.path} is no number.")
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return _DATE.fullmatch(text) is not None and bool(datetime.fromisoformat(text))
+    except ValueError:
+        return False  # a month 13, an hour 25
 
 
 def _is_number(text: str) -> bool:
