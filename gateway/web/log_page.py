@@ -7,12 +7,14 @@ nothing but proofs; writing is only what a witness writes.
 from __future__ import annotations
 
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from waitress import wasyncore
 from waitress.server import create_server
 
 from gateway.audit import AuditLog, Witness
@@ -26,6 +28,8 @@ from gateway.web.add_checkpoint import BODY_BYTES_MAX, parse_body
 
 THREADS = 4
 CONNECTIONS_MAX = 200
+LOOP_S = 30.0
+"""How long the loop sleeps when nothing happens, seconds."""
 SOURCE = "http"
 IMMUTABLE = ("Cache-Control", "public, max-age=31536000, immutable")
 FRESH = ("Cache-Control", "no-cache")
@@ -141,26 +145,30 @@ class LogServer:
             AlreadyRunningError: it cannot be listened on.
         """
         host, port = address.rsplit(":", 1)
+        family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
         try:
-            self._server = create_server(
-                page,
-                host=host.strip("[]"),
-                port=int(port),
-                threads=THREADS,
-                connection_limit=CONNECTIONS_MAX,
-                max_request_body_size=BODY_BYTES_MAX + 1,
-                max_request_header_size=8 * 1024,
-                channel_timeout=30,
-                ident=None,
-                clear_untrusted_proxy_headers=True,
-            )
+            listening = socket.create_server((host.strip("[]"), int(port)), family=family)
         except OSError as error:
             raise AlreadyRunningError(
                 f"the audit page's address {address} cannot be listened on.",
                 remedy="Another program has the port. Stop it, or change audit.listen in node.toml.",
             ) from error
+        self._open: Any = {}
+        """Waitress's sockets by descriptor."""
+        self._server: Any = create_server(
+            page,
+            map=self._open,
+            sockets=[listening],
+            threads=THREADS,
+            connection_limit=CONNECTIONS_MAX,
+            max_request_body_size=BODY_BYTES_MAX + 1,
+            max_request_header_size=8 * 1024,
+            channel_timeout=30,
+            ident=None,
+            clear_untrusted_proxy_headers=True,
+        )
+        self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="log-page", daemon=True)
-        self._stopped = False
 
     def start(self) -> None:
         """Begin to answer."""
@@ -168,17 +176,15 @@ class LogServer:
 
     def stop(self) -> None:
         """Stop answering and give the port back."""
-        self._stopped = True
-        self._server.task_dispatcher.shutdown(timeout=5)
-        self._server.close()
+        self._is_stopping = True
+        self._server.trigger.pull_trigger()
         self._thread.join(timeout=5)
+        self._server.task_dispatcher.shutdown(timeout=5)
+        wasyncore.close_all(self._open)
 
     def _run(self) -> None:
-        try:
-            self._server.run()
-        except OSError:
-            if not self._stopped:  # the socket is closed under the loop: waitress knows no other way
-                raise
+        while not self._is_stopping:
+            wasyncore.loop(timeout=LOOP_S, map=self._open, count=1)
 
 
 def _refused(refused: RefusedError) -> Page:
