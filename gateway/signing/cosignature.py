@@ -8,7 +8,6 @@ ignored.
 from __future__ import annotations
 
 import hmac
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,9 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from gateway.signing.signed_note import (
     NoteError,
     NoteSignature,
-    decode_base64,
     note_key_id,
     parse_note,
+    parse_vkey,
+    render_vkey,
     require_name,
 )
 
@@ -51,8 +51,7 @@ class CosignatureVerifier:
     @property
     def vkey(self) -> str:
         """The verifier key as text: ``name+hex key id+base64(0x04 || key)``."""
-        content = bytes([ED25519_COSIGNATURE]) + self.public.public_bytes_raw()
-        return f"{self.name}+{self.key_id.hex()}+{b64encode(content).decode()}"
+        return render_vkey(self.name, self.key_id, ED25519_COSIGNATURE, self.public)
 
     @classmethod
     def from_vkey(cls, vkey: str) -> CosignatureVerifier:
@@ -61,17 +60,7 @@ class CosignatureVerifier:
         Raises:
             NoteError: it is malformed, its key id is not that of its key, or it is not of type 0x04.
         """
-        parts = vkey.split("+", 2)
-        if len(parts) != 3:
-            raise NoteError("a verifier key is NAME+KEYID+BASE64.")
-        name, hex_id, encoded = parts
-        content = decode_base64(encoded, "verifier key")
-        if content[:1] != bytes([ED25519_COSIGNATURE]) or len(content) != 33:
-            raise NoteError("the verifier key is not of type Ed25519 cosignature.")
-        verifier = cls(name, Ed25519PublicKey.from_public_bytes(content[1:]))
-        if verifier.key_id.hex() != hex_id:
-            raise NoteError("the verifier key's id does not belong to its key.")
-        return verifier
+        return cls(*parse_vkey(vkey, ED25519_COSIGNATURE))
 
     def verify(self, signature: bytes, text: str) -> int:
         """Return the time, seconds since 1970, at which this witness signed the checkpoint ``text``.

@@ -77,8 +77,7 @@ class NoteVerifier:
     @property
     def vkey(self) -> str:
         """The verifier key as text: ``name+hex key id+base64(type || key)``."""
-        content = bytes([ED25519]) + self.public.public_bytes_raw()
-        return f"{self.name}+{self.key_id.hex()}+{b64encode(content).decode()}"
+        return render_vkey(self.name, self.key_id, ED25519, self.public)
 
     @classmethod
     def from_vkey(cls, vkey: str) -> NoteVerifier:
@@ -87,17 +86,7 @@ class NoteVerifier:
         Raises:
             NoteError: it is malformed, its key id is not that of its key, or it is not Ed25519.
         """
-        parts = vkey.split("+", 2)
-        if len(parts) != 3:
-            raise NoteError("a verifier key is NAME+KEYID+BASE64.")
-        name, hex_id, encoded = parts
-        content = decode_base64(encoded, "verifier key")
-        if content[:1] != bytes([ED25519]) or len(content) != 33:
-            raise NoteError("the verifier key is not of type Ed25519.")
-        verifier = cls(name, Ed25519PublicKey.from_public_bytes(content[1:]))
-        if verifier.key_id.hex() != hex_id:
-            raise NoteError("the verifier key's id does not belong to its key.")
-        return verifier
+        return cls(*parse_vkey(vkey, ED25519))
 
     def verify(self, signature: bytes, text: str) -> None:
         """Return if ``signature`` is this key's over ``text``.
@@ -138,6 +127,30 @@ class NoteSigner:
 def note_key_id(name: str, signature_type: int, public_key: bytes) -> bytes:
     """Return SHA-256(name || 0x0A || type || key)[:4]."""
     return sha256(name.encode() + b"\n" + bytes([signature_type]) + public_key).digest()[:KEY_ID_BYTES]
+
+
+def render_vkey(name: str, key_id: bytes, signature_type: int, public: Ed25519PublicKey) -> str:
+    """Return a verifier key as text: ``name+hex key id+base64(type || key)``."""
+    content = bytes([signature_type]) + public.public_bytes_raw()
+    return f"{name}+{key_id.hex()}+{b64encode(content).decode()}"
+
+
+def parse_vkey(vkey: str, signature_type: int) -> tuple[str, Ed25519PublicKey]:
+    """Return name and key of a verifier key of an Ed25519 ``signature_type``.
+
+    Raises:
+        NoteError: it is malformed, of another type, or its key id is not that of its key.
+    """
+    parts = vkey.split("+", 2)
+    if len(parts) != 3:
+        raise NoteError("a verifier key is NAME+KEYID+BASE64.")
+    name, hex_id, encoded = parts
+    content = decode_base64(encoded, "verifier key")
+    if content[:1] != bytes([signature_type]) or len(content) != 33:
+        raise NoteError(f"the verifier key is not of type {signature_type:#04x}.")
+    if note_key_id(name, signature_type, content[1:]).hex() != hex_id:
+        raise NoteError("the verifier key's id does not belong to its key.")
+    return name, Ed25519PublicKey.from_public_bytes(content[1:])
 
 
 def sign_note(text: str, signers: Sequence[NoteSigner]) -> str:

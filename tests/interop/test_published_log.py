@@ -28,6 +28,7 @@ from gateway.web.http_witness import HttpWitness
 from tests.federation.simulator import LEARNER, Federation, SimulatedNode, make_federation
 from tests.ports import free_port
 
+SIGSTORE = Path(__file__).with_name("sigstore_verify.cjs")
 SITE = Path(__file__).parents[2] / ".interop"
 
 
@@ -177,6 +178,32 @@ def test_our_proof_file_verifies_hash_by_hash_elsewhere(published: Published, tm
     assert done.returncode == 0, done.stdout + done.stderr
     (tmp_path / "proof").write_text("".join(part.hex() + "\n" for part in file.proof[::-1]))
     assert run("aics_tlog", *arguments).returncode != 0
+
+
+@pytest.mark.parametrize("index", [0, 77, 255, 256, 299])
+def test_npms_own_verifier_accepts_our_proof_file(published: Published, tmp_path: Path, index: int) -> None:
+    """Sigstore's JavaScript, by which npm checks provenance: log signature and inclusion."""
+    with published.node.log.reading() as connection:
+        text = Collector(connection, published.node.log.vault, ()).proof(index).render()
+    leaf, proof = published.leaf(index, tmp_path / "leaf"), tmp_path / "proof"
+
+    def verdict(content: str) -> tuple[int, str]:
+        proof.write_text(content)
+        command = ["node", SIGSTORE, proof, leaf, published.node.log.verifier.vkey]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout
+
+    assert verdict(text) == (0, "included 300\n")
+    lines = text.split("\n")
+    for altered in (
+        text.replace(f"index {index}\n", f"index {index ^ 1}\n"),
+        text.replace(lines[2], lines[3]),
+        text.replace("\n300\n", "\n301\n"),
+    ):
+        status, said = verdict(altered)
+        assert (status, said.startswith("rejected: ")) == (1, True)
+    flip(leaf, 20)
+    assert verdict(text)[0] == 1
 
 
 @dataclass
