@@ -127,7 +127,7 @@ def audit_growth(report: Report, folder: Path) -> None:
 
 def audit_reconcile(report: Report, folder: Path) -> None:
     """Comparing two logs about the same exchanges."""
-    size = 20_000 if report.quick else 1_000_000
+    size = 20_000 if report.quick else 200_000
     per_cpu_second, peak_mb = measure_reconcile(folder, size)
     report.members["audit_reconcile"] = {
         "entries": size,

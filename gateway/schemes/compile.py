@@ -130,6 +130,7 @@ def _compile_levels(file: SchemeFile) -> Mapping[str, LevelRules]:
         "degree": file.levels.degree,
         "skill": file.levels.skill,
         "x-certificate": file.levels.x_certificate,
+        "qualification": file.levels.qualification,
     }
     return MappingProxyType(
         {

@@ -35,6 +35,11 @@ LEVEL_CODES: dict[str, tuple[str, ...]] = {
     "degree": ("doctor", "master", "bachelor"),
     "skill": ("5", "4", "3", "2", "1"),
     "x-certificate": ("junior", "intermediate", "senior"),
+    "qualification": tuple(
+        f"{name}-{level}"
+        for name, highest in (("ouc", 10), ("gd", 7), ("eqf", 8))
+        for level in range(1, highest + 1)
+    ),
 }
 """Codes of the shared frameworks (record.proto, LevelFramework)."""
 
@@ -246,6 +251,8 @@ class LevelsTable(_Table):
         default={}, alias="x-certificate"
     )
     """Levels of 1+X certificates."""
+    qualification: dict[str, Annotated[str, _one_of(LEVEL_CODES["qualification"])]] = {}
+    """Levels of a qualifications framework, which the code names: ouc-4, gd-3, eqf-6."""
 
 
 class CodeListTable(_Table):

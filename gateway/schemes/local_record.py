@@ -39,6 +39,7 @@ class LocalRecord:
     degree_level: str = ""
     skill_level: str = ""
     x_level: str = ""
+    framework_level: str = ""
     start_date: str = ""
     end_date: str = ""
     award_date: str = ""

@@ -126,6 +126,7 @@ def _words(source: Scheme, target: Scheme) -> Iterator[Moved]:
         ("degree", "degree_level"),
         ("skill", "skill_level"),
         ("x-certificate", "x_level"),
+        ("qualification", "framework_level"),
     ):
         for word in source.levels[framework].words.values():
             view = _view(source, target, _record(source, **{column: word}))

@@ -172,6 +172,7 @@ def _add_levels(record: LocalRecord, scheme: Scheme, shared: LearningRecord) -> 
         ("degree", record.degree_level),
         ("skill", record.skill_level),
         ("x-certificate", record.x_level),
+        ("qualification", record.framework_level),
     ):
         if word:
             shared.MergeFrom(scheme.shared_parts.get(_level_part, scheme, framework, word, place))

@@ -103,6 +103,7 @@ _SHARED = {
     "vocational-qualification": "职业资格",
     "skill-level": "职业技能等级",
     "x-certificate": "1+X 证书",
+    "qualification": "资历等级",
     "training": "培训",
     "experience": "经历",
     "competition": "竞赛",

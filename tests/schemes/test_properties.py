@@ -176,7 +176,11 @@ def test_any_words_translate_and_any_record_is_shown(scheme: Scheme, values: dic
 
 @many_cases
 @given(
-    provinces, st.sampled_from(["education_level", "degree_level", "skill_level", "x_level", "grade"]), words
+    provinces,
+    st.sampled_from(
+        ["education_level", "degree_level", "skill_level", "x_level", "framework_level", "grade"]
+    ),
+    words,
 )
 def test_a_word_without_rule_is_untranslated_with_a_reason(scheme: Scheme, column: str, word: str) -> None:
     shared = translate_record(record(kind=COURSE[scheme.scheme_id], **{column: word}), scheme, "node")
@@ -215,6 +219,7 @@ def test_words_come_back_with_the_meaning_that_they_had(
                 ("degree", "degree_level"),
                 ("skill", "skill_level"),
                 ("x-certificate", "x_level"),
+                ("qualification", "framework_level"),
             ]
         )
     )

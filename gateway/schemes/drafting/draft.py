@@ -111,7 +111,9 @@ def _tables(found: Survey, answers: Answers) -> Iterator[str]:
         entry = f"{{ kind = {quoted(kind)}, convertibility = {quoted(CONVERTIBILITY_OF[kind])} }}"
         yield f"{quoted(word)} = {entry}"
     tables = ["status", "hour_kinds", "issuer_roles"]
-    tables += [f"levels.{name}" for name in ("education", "degree", "skill", "x-certificate")]
+    tables += [
+        f"levels.{name}" for name in ("education", "degree", "skill", "x-certificate", "qualification")
+    ]
     for table in tables:
         yield from _mapped(table, _chosen(answers, table))
 

@@ -22,6 +22,7 @@ WORD_COLUMNS = {
     "degree_level": "levels.degree",
     "skill_level": "levels.skill",
     "x_level": "levels.x-certificate",
+    "framework_level": "levels.qualification",
 }
 """Columns whose words a scheme maps, and in which table."""
 AMOUNT_COLUMNS = ("credits", "hours")
