@@ -6,18 +6,21 @@ checkpoint last: an interrupted export leaves what was published before valid, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.audit.checkpoint import Checkpoint, open_checkpoint, origin_of, size_of
-from gateway.audit.merkle import append, leaf_hash, node_hash, root_from_edge
+from gateway.audit.merkle import HASH_BYTES, append, leaf_hash, node_hash, root_from_edge
 from gateway.audit.tiles import (
     LEVEL_STEP,
     TILE_HASHES,
     StoredTiles,
     Tile,
     TileError,
+    bundle,
+    parse_path,
     tiles_of,
     unbundle,
 )
@@ -105,9 +108,11 @@ def verify_tiles(
     policies = [policy_text(log, signed, quorum) for quorum in range(len(signed) + 1)]
     if _read(directory, POLICY, NOTE_BYTES_MAX).decode("utf-8", "replace") not in policies:
         raise TileError("policy: it is not about the keys that were named.")
-    _require_files(directory, {tile.path for tile in tiles_of(checkpoint.size)})
+    narrower = _require_files(directory, {tile.path: tile for tile in tiles_of(checkpoint.size)})
     files = _Rehash(directory, checkpoint, progress).run()
-    return TileReport(checkpoint, files, tuple(c.name for c in cosigned))
+    for tile, wider in narrower:
+        _require_prefix(directory, tile, wider)
+    return TileReport(checkpoint, files + len(narrower), tuple(c.name for c in cosigned))
 
 
 class _Rehash:
@@ -178,11 +183,37 @@ def _subtree_root(hashes: list[bytes]) -> bytes:
     return hashes[0]
 
 
-def _require_files(directory: Path, expected: Container[str]) -> None:
-    """Return if ``directory`` holds no file that a log of this size does not have."""
+def _require_files(directory: Path, expected: Mapping[str, Tile]) -> list[tuple[Tile, Tile]]:
+    """Return the narrower tiles that ``directory`` has kept, each with the one that it is a part of.
+
+    Raises:
+        TileError: there is a file that no log of this size has, or has had.
+    """
+    partial = {(tile.level, tile.index): tile for tile in expected.values() if tile.width < TILE_HASHES}
+    narrower = []
     for path in _files_below(directory):
-        if path not in (CHECKPOINT, POLICY) and path not in expected:
+        if path in (CHECKPOINT, POLICY) or path in expected:
+            continue
+        try:
+            tile = parse_path(path)
+        except TileError:
+            tile = None
+        wider = None if tile is None else partial.get((tile.level, tile.index))
+        if tile is None or wider is None or tile.width > wider.width:
             raise TileError(f"{path}: a log of this size has no such file.")
+        narrower.append((tile, wider))
+    return narrower
+
+
+def _require_prefix(directory: Path, tile: Tile, wider: Tile) -> None:
+    """Return if a tile of an earlier checkpoint is the beginning of the present one, which was verified."""
+    content = _read(directory, wider.path, FILE_BYTES_MAX)
+    if tile.level is None:
+        expected = bundle(unbundle(content)[: tile.width])
+    else:
+        expected = content[: tile.width * HASH_BYTES]
+    if _read(directory, tile.path, FILE_BYTES_MAX) != expected:
+        raise TileError(f"{tile.path}: it is not the beginning of {wider.path}.")
 
 
 def _files_below(directory: Path) -> Iterator[str]:
@@ -244,13 +275,14 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _remove_outgrown(directory: Path, old_size: int, size: int) -> None:
-    """Remove partial tiles that a wider one has replaced, and what an interrupted export left."""
-    kept = {tile.path for tile in tiles_of(size)}
+    """Remove partial tiles whose full one is there, and what an interrupted export left.
+
+    Until then they stay: somebody may be reading by an earlier checkpoint.
+    """
+    full = {tile.path for tile in tiles_of(size) if tile.width == TILE_HASHES}
     for tile in tiles_of(old_size) if old_size != size else ():
-        if tile.width < TILE_HASHES and tile.path not in kept:
-            path = directory / tile.path
-            path.unlink(missing_ok=True)
-            if path.parent.is_dir() and not any(path.parent.iterdir()):
-                path.parent.rmdir()
+        whole = Tile(tile.level, tile.index, TILE_HASHES).path
+        if tile.width < TILE_HASHES and whole in full:
+            shutil.rmtree(directory / f"{whole}.p", ignore_errors=True)
     for left in directory.rglob(".*.new"):
         left.unlink(missing_ok=True)

@@ -37,7 +37,7 @@ from gateway.rpc.server import (
 from gateway.signing.signed_note import NoteVerifier
 from gateway.telemetry.events import configure, logger
 from gateway.upkeep.own_log import ask_witnesses
-from gateway.upkeep.witnessing import WitnessingLoop
+from gateway.upkeep.witnessing import PeerRounds
 from gateway.web.log_page import LogPage, LogServer
 
 UPKEEP_S = 60.0
@@ -98,6 +98,7 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     try:
         port = add_peer_port(peers, listen.peers, lambda: node.tls)
         web, web_thread = _serve_metrics(listen.metrics, node)
+        page = _log_server(node)
     except Exception:
         node.close()
         raise
@@ -110,14 +111,16 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     }
     operator, _ = operator_server(services, listen.operator, health)
     reloader = Reloader(node)
-    witnessing = WitnessingLoop(node.witnessing, node.config.audit.cosign_s)
-    page = _log_server(node)
+    rounds = PeerRounds(
+        (node.witnessing.round, lambda: node.operating.notices.deliver(node.snapshot)),
+        node.config.audit.cosign_s,
+    )
     retranslator = Retranslator(node)
     keep_up(node)
     peers.start()
     operator.start()
     reloader.start()
-    witnessing.start()
+    rounds.start()
     if page is not None:
         page.start()
     retranslator.start()
@@ -127,13 +130,13 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     def stop() -> None:
         _log.info("draining", node=node.config.node.id)
         reloader.stop()
-        witnessing.stop()
-        if page is not None:
-            page.stop()
         retranslator.stop()
         health.set_serving(False)
         guard.drain(ANNOUNCE_S, node.config.limits.drain_s)
         drain(peers, health, GRACE_S).wait()
+        rounds.stop()
+        if page is not None:
+            page.stop()
         operator.stop(1).wait()
         web.shutdown()
         web.server_close()
@@ -179,7 +182,6 @@ def keep_up(node: Node) -> None:
     node.metrics.log_entries.set_function(lambda: node.log.size)
     node.metrics.records_held.set(node.registry.count())
     node.log.purge_seen()
-    node.operating.notices.deliver(node.snapshot)
     if node.renew_leaf_if_due():
         _log.info("TLS leaf renewed", node=node.config.node.id)
 

@@ -249,22 +249,26 @@ class Witnessing:
             _log.error("a peer's log contradicts itself", log=last.origin, what=what, shown_by=source)
 
 
-class WitnessingLoop(threading.Thread):
-    """Runs a round every ``every_s`` seconds until stopped."""
+class PeerRounds(threading.Thread):
+    """Does what is to be done with peers every ``every_s`` seconds, until stopped.
 
-    def __init__(self, witnessing: Witnessing, every_s: float) -> None:
-        super().__init__(name="witnessing-loop", daemon=True)
-        self._witnessing = witnessing
+    A thread of its own: a peer that does not answer holds up nothing else.
+    """
+
+    def __init__(self, rounds: Sequence[Callable[[], object]], every_s: float) -> None:
+        super().__init__(name="peer-rounds", daemon=True)
+        self._rounds = rounds
         self._every_s = every_s
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Go on until stopped; a failing round is noted and the next one comes."""
+        """Go on until stopped; one that fails is noted, and all have their turn again."""
         while not self._stopped.wait(self._every_s):
-            try:
-                self._witnessing.round()
-            except GatewayError as error:
-                _log.warning("a round of witnessing failed", problem=str(error))
+            for work in self._rounds:
+                try:
+                    work()
+                except GatewayError as error:
+                    _log.warning("a round with the peers failed", problem=str(error))
 
     def stop(self) -> None:
         """End after the round that is running."""

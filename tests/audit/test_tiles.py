@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit import Checkpoint
+from gateway.audit import Checkpoint, stored_root
 from gateway.audit.checkpoint import size_of
 from gateway.audit.merkle import append, leaf_hash, root_from_edge
 from gateway.audit.tile_directory import export_tiles, policy_text, verify_tiles
@@ -165,6 +165,7 @@ def test_files_too_many_and_too_few_are_named(small: tuple[Path, str]) -> None:
     with pytest.raises(TileError, match=r"tile/0/001.p/1: a log of this size has no such file"):
         verify_tiles(directory, SIGNER.verifier, [WITNESS.verifier])
     (directory / "tile/0/001.p/1").unlink()
+    (directory / "tile/0/001.p").rmdir()
     (directory / "tile/0/000.p/3").unlink()
     with pytest.raises(TileError, match=r"tile/0/000.p/3: it is missing"):
         verify_tiles(directory, SIGNER.verifier, [WITNESS.verifier])
@@ -203,19 +204,24 @@ def test_an_export_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_a_grown_log_replaces_partial_tiles_and_leaves_no_outgrown_ones(tmp_path: Path) -> None:
-    engine = sqlite_at(tmp_path / "node.db")
-    log = new_log(engine)
+def test_partial_tiles_stay_until_the_full_one_is_there(tmp_path: Path) -> None:
+    """Somebody may be reading by an earlier checkpoint (C2SP tlog-tiles, "Partial tiles")."""
+    engine, _ = store_of(tmp_path / "node.db", [b"%d" % at for at in range(300)])
     directory, policy = tmp_path / "tiles", policy_text(SIGNER.verifier, [], 0)
-    for _ in range(3):
-        log.append(answered())
+    for size in (250, 255, 256, 280, 300):
         with reading(engine) as connection:
-            export_tiles(StoredTiles(connection, log.size), log.latest_checkpoint(), policy, directory)
-        assert verify_tiles(directory, SIGNER.verifier).checkpoint.size == log.size
-    assert sorted(path.name for path in directory.rglob("*") if path.is_file()) == [
-        "3", "3", "checkpoint", "policy"
-    ]  # fmt: skip
-    log.close()
+            note = Checkpoint(ORIGIN, size, stored_root(connection, size)).sign([SIGNER])
+            export_tiles(StoredTiles(connection, size), note, policy, directory)
+        assert verify_tiles(directory, SIGNER.verifier).checkpoint.size == size
+        if size == 255:
+            assert {path.name for path in directory.glob("tile/0/000.p/*")} == {"250", "255"}
+    assert not (directory / "tile/0/000.p").exists()
+    assert not (directory / "tile/entries/000.p").exists()
+    assert {path.name for path in directory.glob("tile/0/001.p/*")} == {"24", "44"}
+    flip = directory / "tile/entries/001.p/24"
+    flip.write_bytes(flip.read_bytes()[:-1] + b"x")
+    with pytest.raises(TileError, match=r"tile/entries/001.p/24: it is not the beginning"):
+        verify_tiles(directory, SIGNER.verifier)
     engine.dispose()
 
 
