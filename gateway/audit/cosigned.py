@@ -30,7 +30,7 @@ def best_cosigned_checkpoint(transaction: Transaction, size_min: int) -> str:
     size = witness_rows.read_best_cosigned_size(transaction, size_min)
     found = audit_rows.read_checkpoint(transaction, size)  # the newest while no size is cosigned
     if found is None or found[0] < size_min:
-        raise AuditLogError("the log has no checkpoint that covers this entry.")
+        raise AuditLogError(f"the log has no checkpoint of {size_min} entries or more yet.")
     return cosigned_checkpoint(transaction, found[1])
 
 
