@@ -16,6 +16,7 @@ from gateway.audit.checkpoint import size_of
 from gateway.audit.cosigned import best_cosigned_checkpoint
 from gateway.audit.entry import parse_leaf
 from gateway.audit.evidence import EvidenceVault
+from gateway.audit.proof_file import parse_proof_file
 from gateway.audit.tile_directory import export_tiles, policy_text, published_size
 from gateway.audit.tiles import StoredTiles
 from gateway.cli.audit_store import AuditStore, audit_store
@@ -276,6 +277,8 @@ def _policy(store: AuditStore, note: str) -> str:
 
 def _deliver(bundle: EvidenceBundle, out: Path | None) -> None:
     content = bundle.render()
+    if len(parse_note(parse_proof_file(bundle.proof).note).signatures) == 1:
+        complain("No witness has cosigned this entry yet; `credit-gateway audit witness --now`, then again.")
     if out is None:
         typer.echo(content.decode(), nl=False)
         return

@@ -20,11 +20,10 @@ def provinces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pr
     parent = tmp_path_factory.mktemp("audit")
     zhejiang = make_node(parent, "zhejiang", records=False)
     nodes = [zhejiang, *(make_node(parent, i, secret_from=zhejiang) for i in ("shanghai", "anhui"))]
-    page = free_port()
-    text = nodes[1].folder.config.read_text(encoding="utf-8")
-    nodes[1].folder.config.write_text(
-        text.replace("[audit]", f'[audit]\nlisten = "127.0.0.1:{page}"', 1), encoding="utf-8"
-    )
+    for node in nodes:  # rounds of witnessing when a story asks for one, and an open page each
+        text = node.folder.config.read_text(encoding="utf-8")
+        settings = f'[audit]\ncosign_s = 3600\nlisten = "127.0.0.1:{free_port()}"'
+        node.folder.config.write_text(text.replace("[audit]", settings, 1), encoding="utf-8")
     introduce(*nodes)
     for node in nodes:
         node.start()
@@ -48,8 +47,11 @@ def test_evidence_leaves_one_node_and_is_verified_where_nobody_knows_either(
 ) -> None:
     zhejiang = provinces["zhejiang"]
     zhejiang.query()
-    audit(zhejiang, "witness", "--now")
     bundle = tmp_path / "evidence.json"
+    root = str(zhejiang.folder.root)
+    early = cli("audit", "export", "--node", root, exchange_with(zhejiang, "shanghai"))
+    assert "No witness has cosigned this entry yet" in early.stderr
+    audit(zhejiang, "witness", "--now")
     audit(zhejiang, "export", exchange_with(zhejiang, "shanghai"), "--out", bundle)
     facts = json.loads(cli("audit", "verify", str(bundle), "--output", "json", cwd=tmp_path).stdout)
     assert facts["verified"]
