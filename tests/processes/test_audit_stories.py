@@ -195,11 +195,12 @@ def _entries(database: Path) -> int:
 
 
 def _until_known(node: ProcessNode, other: ProcessNode) -> None:
-    """Wait until ``node`` has taken up the new card of ``other``."""
+    """Wait until ``node`` has taken up the new card of ``other``, and so cosigns its log again."""
     from gateway.clock import monotonic_s
 
     end_s = monotonic_s() + 30
     while monotonic_s() < end_s:
-        if f'"log": "{other.config.audit.origin}"' in audit(node, "witness", "--output", "json", "--now"):
+        audit(other, "witness", "--now")
+        if f'"log": "{other.config.audit.origin}"' in audit(node, "witness", "--output", "json"):
             return
     raise AssertionError(node.log_text)
