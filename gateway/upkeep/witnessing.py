@@ -180,8 +180,10 @@ class Witnessing:
             try:
                 if not self._hold(audit, note, audit.peer.node_id):
                     return
-            except PeerFaultError:
+            except PeerFaultError as fault:
                 self.log.heard.hear(audit.peer.node_id, note)  # next time
+                if fault.outcome == "UNKNOWN_LOG":
+                    _log.warning("a peer's log has another name: ask for its card", peer=audit.peer.node_id)
 
     def _compare(self, audit: PeerAudit, others: Sequence[PeerAudit]) -> None:
         """Hold what a peer has cosigned of the other peers' logs against what we have cosigned."""

@@ -2,12 +2,14 @@
 
 import pytest
 
-from gateway.audit import Checkpoint, open_checkpoint
+from gateway.audit import AuditLog, Checkpoint, management_entry, open_checkpoint, verify_log
 from gateway.audit.cosigned import best_cosigned_checkpoint
+from gateway.audit.renaming import rename_log
 from gateway.audit.witness import Witness
 from gateway.errors import PeerFaultError, RefusedError
 from gateway.signing.cosignature import cosignatures_of
 from gateway.storage import witness_rows
+from gateway.storage.engine import open_engine
 from gateway.upkeep.own_log import ask_witnesses
 from tests.federation.simulator import Federation, SimulatedNode
 
@@ -167,3 +169,25 @@ def test_the_smaller_of_two_heads_at_once_never_takes_the_place_of_the_larger(
     witness.add_checkpoint(verifier, 1, larger, third, source="test")
     assert reason(witness, federation, 1, smaller, second) == "CHECKPOINT_OUTDATED"
     assert witness.latest(verifier.name).size == 3
+
+
+def test_a_log_that_was_closed_is_not_accused_while_its_card_is_on_its_way(federation: Federation) -> None:
+    """After an accepted rollback the old name proves nothing any more, and says so."""
+    shanghai, zhejiang = federation["shanghai"], federation["zhejiang"]
+    zhejiang.ask("shanghai")
+    early = shanghai.log.latest_checkpoint()
+    zhejiang.ask("shanghai")
+    backup = shanghai.copy_log("backup.db")
+    zhejiang.ask("shanghai")
+    shanghai.witnessing.round()
+    engine = open_engine(f"sqlite:///{backup}")
+    entry = management_entry("restore", reason="rollback-accepted", count=1)
+    origin, key = shanghai.log.origin, shanghai.province.log_key.private
+    assert rename_log(engine, origin, f"{origin}/restored-1", key, shanghai.clock, entry) == 2
+    shanghai.log = AuditLog.open(engine, f"{origin}/restored-1", key, shanghai.clock, bytes(32))
+    zhejiang.log.heard.hear("shanghai", early)
+    zhejiang.witnessing.round()
+    assert zhejiang.witness.conflicts() == []
+    assert early in zhejiang.log.heard.take()["shanghai"]  # looked at again once the card is there
+    report = verify_log(engine, shanghai.log.verifier.vkey)
+    assert (report.ok, report.entries) == (True, 3)

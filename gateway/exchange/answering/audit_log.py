@@ -56,9 +56,12 @@ class AuditAnswering:
         """Return the proof between two sizes of this log.
 
         Raises:
-            RefusedError: ``SIZE_OUT_OF_RANGE``, ``MALFORMED_MESSAGE``, ``AUDIT_UNAVAILABLE``.
+            RefusedError: ``UNKNOWN_LOG``, ``SIZE_OUT_OF_RANGE``, ``MALFORMED_MESSAGE``,
+                ``AUDIT_UNAVAILABLE``.
         """
         asked = _parsed(GetConsistencyProofRequest, request)
+        if asked.log_origin != self.log.origin:
+            raise RefusedError("UNKNOWN_LOG", "this node's log does not bear that name (any more).")
         with _stored(), self.log.reading() as connection:
             size = self.log.stored_size(connection)
             if asked.new_size > size:

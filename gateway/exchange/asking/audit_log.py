@@ -43,7 +43,8 @@ class PeerAudit:
 
     def consistency_proof(self, old_size: int, new_size: int) -> list[bytes]:
         """Return the peer's proof that its log of ``new_size`` entries continues that of ``old_size``."""
-        request = GetConsistencyProofRequest(old_size=old_size, new_size=new_size)
+        origin = self.peer.card.log_origin
+        request = GetConsistencyProofRequest(old_size=old_size, new_size=new_size, log_origin=origin)
         answer = self._call(GET_CONSISTENCY_PROOF, request, GetConsistencyProofResponse)
         return list(answer.consistency_proof)
 
