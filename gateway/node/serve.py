@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import start_http_server
 
 from gateway import __version__
-from gateway.clock import Clock, system_clock
-from gateway.errors import AlreadyRunningError
+from gateway.clock import Clock, monotonic_s, system_clock
+from gateway.errors import AlreadyRunningError, GatewayError
 from gateway.exchange.answering.handlers import peer_handlers
 from gateway.node.assemble import Node, assemble
 from gateway.node.folder import NodeFolder
@@ -69,21 +70,55 @@ def serve(folder: NodeFolder, clock: Clock = system_clock) -> None:
     Raises:
         OperatorError: the node cannot start; the text says why.
     """
-    ended = threading.Event()
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        ended.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    with node_lock(folder):
+    with node_lock(folder), _signals() as arrived:
         serving = start(folder, clock)
-        signal.signal(signal.SIGHUP, lambda _signal, _frame: serving.reloader.wake())
         try:
-            while not ended.wait(UPKEEP_S):
-                keep_up(serving.node)
+            _obey(serving, arrived)
         finally:
             serving.stop()
+
+
+@contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """Yield a socket on which the numbers of arriving signals can be read, one byte each.
+
+    The handlers themselves do nothing. One that took a lock, and be it that of an Event, would wait
+    for itself for ever when a second signal comes while it runs.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda _signal, _frame: None)
+    try:
+        with reader, writer:
+            yield reader
+    finally:
+        signal.set_wakeup_fd(-1)
+
+
+def _obey(serving: Serving, arrived: socket.socket) -> None:
+    """Keep the node up until a signal ends it; SIGHUP looks for changed files."""
+    due_s = monotonic_s() + UPKEEP_S
+    while True:
+        arrived.settimeout(max(0.001, due_s - monotonic_s()))
+        try:
+            numbers = arrived.recv(1024)
+        except TimeoutError:
+            keep_up_or_say(serving.node)
+            due_s = monotonic_s() + UPKEEP_S
+            continue
+        if set(numbers) & {signal.SIGTERM, signal.SIGINT}:
+            return
+        serving.reloader.wake()
+
+
+def keep_up_or_say(node: Node) -> None:
+    """Keep the node up; what cannot be done now, for example on a full disk, is tried again later."""
+    try:
+        keep_up(node)
+    except GatewayError as error:
+        _log.error("upkeep failed and is tried again", problem=str(error.__cause__ or error))
 
 
 def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from gateway.errors import AlreadyRunningError, ConfigError, KeyFileError
+from gateway.errors import AlreadyRunningError, ConfigError, KeyFileError, RefusedError
 from gateway.node.assemble import assemble
 from gateway.node.checks import run_checks
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import find_running, node_lock
+from gateway.node.serve import keep_up_or_say
 from tests.processes.provinces import make_node
 
 NOW = datetime.now(UTC)
@@ -88,3 +89,20 @@ def test_check_names_everything_that_is_wrong_in_one_run(folder: NodeFolder) -> 
     assert set(findings) == {"keys", "scheme.toml", "peers", "access.toml"}
     assert "log.pem is missing" in findings["keys"].seen
     assert "mars.toml" in findings["peers"].seen
+
+
+def test_a_node_whose_upkeep_fails_lives_on(
+    folder: NodeFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = assemble(folder)
+
+    def full_disk() -> int:
+        raise RefusedError("AUDIT_UNAVAILABLE", "the exchange could not be logged durably.")
+
+    try:
+        monkeypatch.setattr(node.log, "purge_seen", full_disk)
+        keep_up_or_say(node)
+    finally:
+        node.close()
+    said = capsys.readouterr()
+    assert "upkeep failed and is tried again" in said.out + said.err

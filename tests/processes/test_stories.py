@@ -328,6 +328,15 @@ def test_a_running_node_keeps_its_last_good_state(provinces) -> None:
     assert provinces["zhejiang"].query("--peer", "shanghai")["peers"][0]["outcome"] == "OK"
 
 
+def test_signals_in_quick_succession_do_no_harm(provinces) -> None:
+    """A handler that took a lock would wait for itself when the next signal interrupts it."""
+    shanghai = provinces["shanghai"]
+    for _ in range(3_000):
+        os.kill(shanghai.process.pid, signal.SIGHUP)
+    assert provinces["zhejiang"].query("--peer", "shanghai")["peers"][0]["outcome"] == "OK"
+    assert shanghai.process.poll() is None
+
+
 def befriend(new: ProcessNode, running: ProcessNode) -> None:
     """Introduce a new node to a running one and wait until it has taken that up."""
     mark = f'"peers": ["{new.node_id}"'
