@@ -47,6 +47,8 @@ Action = Literal[
     "log-change",
     "erasure-notice",
     "subject-access",
+    "consent-grant",
+    "consent-revocation",
 ]
 
 _NODE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")

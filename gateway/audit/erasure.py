@@ -86,7 +86,8 @@ def _notices(parts: Sequence[PartRow], reason: str) -> list[tuple[str, ErasureNo
     """Return what each peer is told. Retention is everybody's own calendar and told to nobody."""
     by_peer: dict[str, dict[bytes, None]] = defaultdict(dict)
     for part in parts:
-        by_peer[part.peer][part.exchange_id] = None
+        if part.peer:  # a consent that was issued here is kept here only
+            by_peer[part.peer][part.exchange_id] = None
     return [
         (
             peer,

@@ -14,6 +14,7 @@ from creditexchange.v1.exchange_pb2 import CertificateReference, RecordQuery, Re
 from gateway.audit import EntryDraft
 from gateway.learners.subject_token import FederationSecret
 from gateway.peers.roster import Peer, Roster
+from gateway.policy.consent import VerifiedConsent
 from gateway.policy.grants import Access
 from gateway.records.source import StoredRecord
 from gateway.schemes import Scheme
@@ -147,6 +148,8 @@ class Authorised:
     subject_tokens: tuple[bytes, ...] = field(repr=False)
     certificate: CertificateReference | None = field(repr=False, default=None)
     """VerifyCertificate only: which certificate is meant."""
+    consent: VerifiedConsent | None = None
+    """The learner's consent, if one was sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,16 @@ class RateEntry(BaseModel):
     """Calls a second, averaged over one second."""
 
 
+class ConsentEntry(BaseModel):
+    """``[consent]``: whose consents are accepted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuers: tuple[str, ...] = ()
+    """Node ids of peers whose consents are accepted beside this node's own and the asking node's own.
+    Each of them can then let any peer that holds a grant ask about any learner."""
+
+
 class AccessFile(BaseModel):
     """``access.toml``: who may ask this node for what. Nothing is granted that is not written here."""
 
@@ -67,6 +77,8 @@ class AccessFile(BaseModel):
     """What each peer may ask for."""
     rate: tuple[RateEntry, ...] = ()
     """How often each peer may call; 500 calls a second when none is given."""
+    consent: ConsentEntry = ConsentEntry()
+    """Whose consents are accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,8 @@ class Access:
     """By peer and purpose."""
     rates: Mapping[str, int]
     """Calls a second, by peer."""
+    consent_issuers: frozenset[str] = frozenset()
+    """Whose consents are accepted beside this node's own and the asker's own."""
 
     @classmethod
     def of(cls, file: AccessFile) -> Access:
@@ -99,7 +113,7 @@ class Access:
                 place = (entry.peer, PURPOSES[word])
                 grants[place] = (*grants.get(place, ()), grant)
         rates = {entry.peer: entry.calls_per_second for entry in file.rate}
-        return cls(MappingProxyType(grants), MappingProxyType(rates))
+        return cls(MappingProxyType(grants), MappingProxyType(rates), frozenset(file.consent.issuers))
 
     def of_peer(self, peer: str) -> list[tuple[int, Grant]]:
         """Return the peer's grants with their purposes, in the order of purposes."""
@@ -117,9 +131,11 @@ class Access:
     ) -> None:
         """Return if ``peer`` may ask for every one of ``kinds`` for ``purpose``.
 
+        Whether the consent that was sent covers the query is for
+        :func:`gateway.policy.consent.verify_consent` to say.
+
         Raises:
-            RefusedError: ``PURPOSE_NOT_GRANTED``, ``KIND_NOT_GRANTED``, ``CONSENT_REQUIRED``, or
-                ``CONSENT_INVALID``.
+            RefusedError: ``PURPOSE_NOT_GRANTED``, ``KIND_NOT_GRANTED`` or ``CONSENT_REQUIRED``.
         """
         grants = self.grants.get((peer, purpose), ())
         if not any(grant.kinds for grant in grants):
@@ -139,9 +155,6 @@ class Access:
             needs_consent = all(grant.consent_required for grant in granting)
             if (needs_consent or legal_basis == LEGAL_BASIS_CONSENT) and not has_consent:
                 raise RefusedError("CONSENT_REQUIRED", "the learner's consent is needed and none was sent.")
-        if has_consent:
-            # Consents are not issued yet: one that arrives cannot have been issued by anybody.
-            raise RefusedError("CONSENT_INVALID", "the consent was not issued by a node of this federation.")
 
 
 def load_access(path: Path) -> Access:

@@ -1,7 +1,7 @@
 """The tables of the node store: audit log, replay guard, evidence, what peers showed.
 
 The queries live beside the rows they read (``audit_rows``, ``evidence_rows``, ``message_ids``,
-``node_facts``); the tables are made by ``migrations/node``, and a test keeps both equal.
+``consent_rows``); the tables are made by ``migrations/node``, and a test keeps both equal.
 Times are milliseconds since 1970-01-01T00:00:00Z.
 """
 
@@ -170,6 +170,37 @@ ERASURE_NOTICE = Table(
     Column("delivered_at", BigInteger, nullable=False),
 )
 """Erasures of which a peer is told; ``delivered_at`` is 0 until it has confirmed."""
+
+ISSUED_CONSENT = Table(
+    "issued_consent",
+    NODE_METADATA,
+    Column("consent_id", LargeBinary, primary_key=True),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+"""Consents that this node issued. Each stands, encrypted and erasable, among the openings of the entry
+whose ``exchange_id`` is the consent's id."""
+
+REVOKED_CONSENT = Table(
+    "revoked_consent",
+    NODE_METADATA,
+    Column("issuer", Text, nullable=False),
+    Column("consent_id", LargeBinary, nullable=False),
+    Column("revoked_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("issuer", "consent_id"),
+)
+"""Consents that their issuers took back, remembered until they would have ended."""
+
+REVOCATION_NOTICE = Table(
+    "revocation_notice",
+    NODE_METADATA,
+    Column("consent_id", LargeBinary, nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("delivered_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("consent_id", "peer"),
+)
+"""Whom a revocation of this node's concerns; ``delivered_at`` is 0 until the peer has confirmed it."""
 
 KNOWN_CARD = Table(
     "known_card",

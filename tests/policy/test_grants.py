@@ -72,8 +72,15 @@ def test_who_states_consent_must_send_it(tmp_path: Path) -> None:
     )
 
 
-def test_a_consent_that_nobody_can_have_issued_is_refused(tmp_path: Path) -> None:
-    assert outcome(tmp_path, "shanghai", "personal-archive", ["degree"], consent=True) == "CONSENT_INVALID"
+def test_a_consent_never_widens_a_grant(tmp_path: Path) -> None:
+    assert outcome(tmp_path, "shanghai", "personal-archive", ["degree"], consent=True) == "granted"
+    assert outcome(tmp_path, "shanghai", "personal-archive", ["course"], consent=True) == "KIND_NOT_GRANTED"
+    assert outcome(tmp_path, "shanghai", "admission", ["degree"], consent=True) == "PURPOSE_NOT_GRANTED"
+
+
+def test_nobody_elses_consents_are_accepted_unless_it_is_written(tmp_path: Path) -> None:
+    assert access(tmp_path).consent_issuers == frozenset()
+    assert access(tmp_path, '[consent]\nissuers = ["jiangsu"]').consent_issuers == {"jiangsu"}
 
 
 def test_an_empty_file_grants_nothing(tmp_path: Path) -> None:

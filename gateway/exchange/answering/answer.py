@@ -18,6 +18,7 @@ from gateway.exchange.answering.open import open_message
 from gateway.exchange.answering.refuse import sign_refusal
 from gateway.exchange.answering.seal import seal
 from gateway.exchange.answering.translate import translate
+from gateway.exchange.consents import is_revoked
 from gateway.exchange.messages import RECORD_QUERY_TYPE, VERIFY_CERTIFICATE, IncomingCall, Opened, Snapshot
 from gateway.records.source import RecordSource
 from gateway.signing.envelope import parse
@@ -60,7 +61,9 @@ def answer_query(request: bytes, call: IncomingCall, snapshot: Snapshot, node: A
         times.done("open")
         admitted = admit(opened, snapshot, node.log)
         times.done("admit")
-        authorised = authorise(admitted, openings, snapshot)
+        authorised = authorise(
+            admitted, openings, snapshot, lambda issuer, consent_id: is_revoked(node.log, issuer, consent_id)
+        )
         times.done("authorise")
         require_time(call)
         found = find(authorised, node.source, node.log)

@@ -1,4 +1,4 @@
-"""Step 3, authorise: this peer, for this purpose, about these kinds."""
+"""Step 3, authorise: this peer, for this purpose, about these kinds; the learner's consent where needed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from creditexchange.v1.envelope_pb2 import Opening
 from creditexchange.v1.exchange_pb2 import CertificateReference, RecordQuery, RecordQueryBody
 from gateway.audit.commitment import CERTIFICATE, CONSENT, SUBJECT_TOKEN, commitment, require_root
 from gateway.errors import EnvelopeError, RefusedError
+from gateway.exchange.consent_keys import consent_keys
 from gateway.exchange.messages import (
     DIGEST_BYTES,
     KINDS_MAX,
@@ -15,6 +16,7 @@ from gateway.exchange.messages import (
     Snapshot,
 )
 from gateway.learners.subject_token import TOKEN_BYTES
+from gateway.policy.consent import ConsentUse, IsRevoked, VerifiedConsent, parse_consent, verify_consent
 from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
 from gateway.signing.envelope import parse_strictly
 
@@ -27,13 +29,16 @@ _KNOWN_KINDS = frozenset(KINDS.values())
 _KNOWN_BASES = frozenset(LEGAL_BASES.values())
 
 
-def authorise(admitted: Admitted[RecordQuery], openings: list[Opening], snapshot: Snapshot) -> Authorised:
+def authorise(
+    admitted: Admitted[RecordQuery], openings: list[Opening], snapshot: Snapshot, is_revoked: IsRevoked
+) -> Authorised:
     """Return the query as authorised. Nothing about the learner has been looked up yet.
 
     Raises:
         RefusedError: ``MALFORMED_MESSAGE``, ``UNKNOWN_PURPOSE``, ``UNKNOWN_KIND``,
             ``TOO_MANY_SUBJECTS``, ``UNKNOWN_EPOCH``, ``COMMITMENT_MISMATCH``, or a reason of
-            :meth:`gateway.policy.grants.Access.require_grant`.
+            :meth:`gateway.policy.grants.Access.require_grant` or
+            :func:`gateway.policy.consent.verify_consent`.
     """
     try:
         body = parse_strictly(RecordQueryBody, admitted.opened.payload.body, "body")
@@ -50,7 +55,29 @@ def authorise(admitted: Admitted[RecordQuery], openings: list[Opening], snapshot
         legal_basis=body.legal_basis,
         has_consent=consent is not None,
     )
-    return Authorised(admitted, body, tokens, certificate)
+    verified = _verify(consent, admitted, body, tokens, snapshot, is_revoked) if consent is not None else None
+    return Authorised(admitted, body, tokens, certificate, verified)
+
+
+def _verify(
+    consent: Opening,
+    admitted: Admitted[RecordQuery],
+    body: RecordQueryBody,
+    tokens: tuple[bytes, ...],
+    snapshot: Snapshot,
+    is_revoked: IsRevoked,
+) -> VerifiedConsent:
+    """Return the consent if it covers this very query. It narrows what is granted, never widens it."""
+    asker, now = admitted.opened.signer.node_id, admitted.opened.call.received_at
+    return verify_consent(
+        parse_consent(consent.item),
+        ConsentUse(asker, snapshot.node_id, tokens[0], body.federation_epoch, body.purpose, body.kinds),
+        find_key=consent_keys(snapshot, now),
+        issuers={asker, snapshot.node_id, *snapshot.access.consent_issuers},
+        is_revoked=is_revoked,
+        now=now,
+        skew_s=snapshot.settings.skew_s,
+    )
 
 
 def _require_form(body: RecordQueryBody, snapshot: Snapshot) -> None:
