@@ -34,6 +34,9 @@ ADD_CHECKPOINT = f"{AUDIT_SERVICE}/AddCheckpoint"
 GET_WITNESSED_CHECKPOINT = f"{AUDIT_SERVICE}/GetWitnessedCheckpoint"
 LIST_SHARED_ENTRIES = f"{AUDIT_SERVICE}/ListSharedEntries"
 NOTIFY_ERASURE = f"{AUDIT_SERVICE}/NotifyErasure"
+CONSENT_SERVICE = "/creditexchange.v1.ConsentService"
+REVOKE_CONSENT = f"{CONSENT_SERVICE}/RevokeConsent"
+LIST_REVOCATIONS = f"{CONSENT_SERVICE}/ListRevocations"
 
 RECORD_QUERY_TYPE = payload_type("record-query")
 RECORD_ANSWER_TYPE = payload_type("record-answer")
@@ -43,6 +46,8 @@ ECHO_ANSWER_TYPE = payload_type("echo-answer")
 REFUSAL_TYPE = payload_type("refusal")
 ERASURE_NOTICE_TYPE = payload_type("erasure-notice")
 ERASURE_CONFIRMATION_TYPE = payload_type("erasure-confirmation")
+CONSENT_REVOCATION_TYPE = payload_type("consent-revocation")
+CONSENT_REVOCATION_RECEIPT_TYPE = payload_type("consent-revocation-receipt")
 
 ID_BYTES = 16
 DIGEST_BYTES = 32

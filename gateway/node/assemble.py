@@ -41,6 +41,7 @@ from gateway.storage.node_tables import Database, Transaction
 from gateway.storage.witness_rows import put_card
 from gateway.telemetry.events import logger
 from gateway.telemetry.metrics import Metrics
+from gateway.upkeep.consent_revocations import ConsentRevocations
 from gateway.upkeep.erasure_notices import ErasureNotices
 from gateway.upkeep.witnessing import Witnessing
 from gateway.web.http_witness import HttpWitness
@@ -59,6 +60,7 @@ ASKING_OUTCOMES = (
     "RECEIPT_INVALID",
     "PEER_SUSPENDED_HERE",
     "CARD_EXPIRED_HERE",
+    "CONSENT_MISSING_HERE",
     "AUDIT_UNAVAILABLE_HERE",
 )
 """Why a peer gave nothing, as this side sees it; docs/protocol.md explains each."""
@@ -134,6 +136,7 @@ class Node:
             witness=self.witness,
             witnessing=self.witnessing,
             notices=ErasureNotices(self.log, self.channels, self.metrics, self.clock),
+            revocations=ConsentRevocations(self.log, self.channels, self.clock),
             caller=self.channels,
             metrics=self.metrics,
             clock=self.clock,

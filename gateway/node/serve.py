@@ -146,19 +146,23 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     }
     operator, _ = operator_server(services, listen.operator, health)
     reloader = Reloader(node)
+    revocations = node.operating.revocations
     rounds = PeerRounds(
-        (node.witnessing.round, lambda: node.operating.notices.deliver(node.snapshot)),
+        (
+            node.witnessing.round,
+            lambda: node.operating.notices.deliver(node.snapshot),
+            lambda: revocations.round(node.snapshot),
+        ),
         node.config.audit.cosign_s,
     )
     retranslator = Retranslator(node)
     keep_up(node)
     peers.start()
     operator.start()
-    reloader.start()
-    rounds.start()
+    for loop in (reloader, rounds, retranslator):
+        loop.start()
     if page is not None:
         page.start()
-    retranslator.start()
     health.set_serving(True)
     _log.info("serving", node=node.config.node.id, peers=running.peers, card_serial=node.card.serial)
 

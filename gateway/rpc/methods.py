@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from creditexchange.v1 import audit_pb2, exchange_pb2
+from creditexchange.v1 import audit_pb2, consent_pb2, exchange_pb2
 from gateway.exchange.messages import (
     ADD_CHECKPOINT,
     ECHO,
     GET_CHECKPOINT,
     GET_CONSISTENCY_PROOF,
     GET_WITNESSED_CHECKPOINT,
+    LIST_REVOCATIONS,
     LIST_SHARED_ENTRIES,
     NOTIFY_ERASURE,
     QUERY_RECORDS,
+    REVOKE_CONSENT,
     VERIFY_CERTIFICATE,
 )
 
@@ -42,6 +44,8 @@ METHODS = (
     Method(GET_WITNESSED_CHECKPOINT, is_logged=False),
     Method(LIST_SHARED_ENTRIES, is_logged=False),
     Method(NOTIFY_ERASURE, is_logged=True),
+    Method(REVOKE_CONSENT, is_logged=True),
+    Method(LIST_REVOCATIONS, is_logged=False),
 )
 """Every RPC of the peer port."""
 
@@ -51,6 +55,7 @@ def declared_methods() -> frozenset[str]:
     services = (
         exchange_pb2.DESCRIPTOR.services_by_name["RecordExchangeService"],
         audit_pb2.DESCRIPTOR.services_by_name["AuditLogService"],
+        consent_pb2.DESCRIPTOR.services_by_name["ConsentService"],
     )
     return frozenset(
         f"/{service.full_name}/{method.name}" for service in services for method in service.methods

@@ -21,6 +21,7 @@ from gateway.rpc.archive import peers_of
 from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
 from gateway.rpc.server import OPERATOR_SERVICE
 from gateway.telemetry.metrics import Metrics
+from gateway.upkeep.consent_revocations import ConsentRevocations
 from gateway.upkeep.erasure_notices import ErasureNotices
 from gateway.upkeep.reconciling import SETTLE_S, Reconciling
 from gateway.upkeep.witnessing import Witnessing
@@ -36,6 +37,7 @@ class Operating:
     witness: Witness
     witnessing: Witnessing
     notices: ErasureNotices
+    revocations: ConsentRevocations
     caller: PeerCaller
     metrics: Metrics
     clock: Clock

@@ -20,8 +20,10 @@ from gateway.rpc.methods import METHODS, declared_methods
 
 EXCHANGE_SERVICE = "creditexchange.v1.RecordExchangeService"
 AUDIT_SERVICE = "creditexchange.v1.AuditLogService"
+CONSENT_SERVICE = "creditexchange.v1.ConsentService"
 ARCHIVE_SERVICE = "creditexchange.v1.ArchiveService"
 OPERATOR_SERVICE = "creditexchange.v1.OperatorService"
+PEER_SERVICES = (EXCHANGE_SERVICE, AUDIT_SERVICE, CONSENT_SERVICE)
 OPERATOR_THREADS = 8
 SPARE_THREADS = 4
 """Threads beyond the calls that are answered at once: they refuse the rest without delay."""
@@ -55,7 +57,7 @@ class Health:
         status = (
             health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         )
-        for service in ("", EXCHANGE_SERVICE, AUDIT_SERVICE, ARCHIVE_SERVICE, OPERATOR_SERVICE):
+        for service in ("", *PEER_SERVICES, ARCHIVE_SERVICE, OPERATOR_SERVICE):
             self.servicer.set(service, status)
 
 
@@ -73,7 +75,7 @@ def peer_server(
         maximum_concurrent_rpcs=(limits.threads + SPARE_THREADS) * 4,
         options=_limit_options(limits),
     )
-    for service in (EXCHANGE_SERVICE, AUDIT_SERVICE):
+    for service in PEER_SERVICES:
         rpcs: dict[str, Any] = {
             method.name.rsplit("/", 1)[1]: grpc.unary_unary_rpc_method_handler(
                 guard.wrap(method, handlers[method.name])
@@ -119,7 +121,7 @@ def operator_server(
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     health_pb2_grpc.add_HealthServicer_to_server(health_state.servicer, server)
-    names = (*services, EXCHANGE_SERVICE, AUDIT_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    names = (*services, *PEER_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     return server, _bind(address, lambda: server.add_insecure_port(address))
 

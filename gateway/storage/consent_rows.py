@@ -82,10 +82,10 @@ def is_revoked(transaction: Transaction, issuer: str, consent_id: bytes) -> bool
     return found is not None
 
 
-def list_revoked_by(transaction: Transaction, issuer: str) -> set[bytes]:
-    """Return the consents that ``issuer`` has revoked and that are remembered."""
-    rows = fetch_all(transaction, "SELECT consent_id FROM revoked_consent WHERE issuer = ?", (issuer,))
-    return {bytes(row[0]) for row in rows}
+def count_revoked_by(transaction: Transaction, issuer: str) -> int:
+    """Return how many consents that ``issuer`` has revoked are remembered."""
+    row = fetch_one(transaction, "SELECT count(*) FROM revoked_consent WHERE issuer = ?", (issuer,))
+    return 0 if row is None else int(row[0])
 
 
 def queue_revocation(transaction: Transaction, consent_id: bytes, peers: Sequence[str], scope: str) -> None:

@@ -9,15 +9,18 @@ from gateway.exchange.answering.answer import Answering, answer_query
 from gateway.exchange.answering.audit_log import AuditAnswering
 from gateway.exchange.answering.echo import answer_echo
 from gateway.exchange.answering.erasure_notice import answer_erasure_notice
+from gateway.exchange.answering.revocations import answer_revocation, list_revocations
 from gateway.exchange.messages import (
     ADD_CHECKPOINT,
     ECHO,
     GET_CHECKPOINT,
     GET_CONSISTENCY_PROOF,
     GET_WITNESSED_CHECKPOINT,
+    LIST_REVOCATIONS,
     LIST_SHARED_ENTRIES,
     NOTIFY_ERASURE,
     QUERY_RECORDS,
+    REVOKE_CONSENT,
     VERIFY_CERTIFICATE,
     IncomingCall,
     Snapshot,
@@ -40,6 +43,10 @@ def peer_handlers(answering: Answering, witness: Witness) -> dict[str, Handler]:
         GET_WITNESSED_CHECKPOINT: lambda request, _call, _snapshot: audit.get_witnessed_checkpoint(request),
         LIST_SHARED_ENTRIES: lambda request, call, _snapshot: audit.list_shared_entries(request, call.peer),
         NOTIFY_ERASURE: lambda request, call, snapshot: answer_erasure_notice(
+            request, call, snapshot, answering
+        ),
+        REVOKE_CONSENT: lambda request, call, snapshot: answer_revocation(request, call, snapshot, answering),
+        LIST_REVOCATIONS: lambda request, call, snapshot: list_revocations(
             request, call, snapshot, answering
         ),
     }

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from creditexchange.v1.envelope_pb2 import SignedMessage
 from gateway.audit import AuditLog
 from gateway.clock import Clock
 from gateway.errors import PeerFaultError, RefusedError
+from gateway.exchange.asking.choose_consent import choose_consent, consents_to_show
 from gateway.exchange.asking.compose import Composed, compose, token_for
 from gateway.exchange.asking.dispatch import PEERS_AT_ONCE_MAX, Dispatched, dispatch
 from gateway.exchange.asking.log import log_answer, log_no_answer
@@ -64,16 +66,29 @@ def ask_each(question: Question, snapshot: Snapshot, node: Asking) -> Iterator[P
     token = token_for(question, snapshot)
     now = node.clock()
     willing = []
+    consents: dict[str, SignedMessage | None] = {}
+    held = consents_to_show(question, token, node.log)
     for peer in question.peers:
-        reason = _reason_not_to_ask(peer, node)
-        if reason is None:
-            willing.append(peer)
+        try:
+            _require_askable(peer, node)
+            consents[peer.node_id] = choose_consent(question, held, peer, token, snapshot, node.log, now)
+        except PeerFaultError as fault:
+            yield _result_without_exchange(peer, fault)
         else:
-            yield _result_without_exchange(peer, reason)
+            willing.append(peer)
     sequences = node.log.next_pair_sequences([peer.node_id for peer in willing])
     checkpoint = node.log.latest_checkpoint()
     queries = [
-        compose(question, peer, token, sequences[peer.node_id], snapshot, checkpoint=checkpoint, now=now)
+        compose(
+            question,
+            peer,
+            token,
+            sequences[peer.node_id],
+            snapshot,
+            checkpoint=checkpoint,
+            now=now,
+            consent=consents[peer.node_id],
+        )
         for peer in willing
     ]
     if not queries:
@@ -85,20 +100,19 @@ def ask_each(question: Question, snapshot: Snapshot, node: Asking) -> Iterator[P
         yield _conclude(dispatched, snapshot, node)
 
 
-def _reason_not_to_ask(peer: Peer, node: Asking) -> PeerFaultError | None:
+def _require_askable(peer: Peer, node: Asking) -> None:
     if peer.state == SUSPENDED:
-        return PeerFaultError(
+        raise PeerFaultError(
             "PEER_SUSPENDED_HERE",
             "this node's operator suspended the peer.",
             remedy='Set state = "active" in its peer file to ask it again.',
         )
     if peer.card.expires <= node.clock():
-        return PeerFaultError(
+        raise PeerFaultError(
             "CARD_EXPIRED_HERE",
             f"the peer's card expired on {peer.card.expires:%Y-%m-%d}.",
             remedy="Ask its operator for the newest card and run `credit-gateway peers add`.",
         )
-    return None
 
 
 def _conclude(dispatched: Dispatched, snapshot: Snapshot, node: Asking) -> PeerResult:

@@ -14,7 +14,14 @@ from creditexchange.v1.exchange_pb2 import (
     VerifyCertificateRequest,
 )
 from gateway.audit import EntryDraft, PeerCheckpoint, PeerReceipt
-from gateway.audit.commitment import CERTIFICATE, SUBJECT_TOKEN, commitment, commitments_root, open_items
+from gateway.audit.commitment import (
+    CERTIFICATE,
+    CONSENT,
+    SUBJECT_TOKEN,
+    commitment,
+    commitments_root,
+    open_items,
+)
 from gateway.clock import new_id
 from gateway.errors import OperatorError
 from gateway.exchange.asking.question import Question
@@ -101,12 +108,14 @@ def compose(
     *,
     checkpoint: str,
     now: datetime,
+    consent: SignedMessage | None = None,
 ) -> Composed:
     """Return the signed query to ``peer``; ``sequence`` is the pair's next number."""
     openings = open_items(SUBJECT_TOKEN, [token])
     certificate = question.certificate
     opened = open_items(CERTIFICATE, [certificate.SerializeToString()]) if certificate is not None else []
     method = VERIFY_CERTIFICATE if opened else QUERY_RECORDS
+    shown = open_items(CONSENT, [consent.SerializeToString()]) if consent is not None else []
     body = RecordQueryBody(
         purpose=question.purpose,  # type: ignore[arg-type]
         kinds=question.kinds,  # type: ignore[arg-type]
@@ -115,6 +124,7 @@ def compose(
         federation_epoch=next(iter(snapshot.secrets)),
         legal_basis=question.legal_basis,  # type: ignore[arg-type]
         certificate_commitment=commitment(opened[0]) if opened else b"",
+        consent_commitment=commitment(shown[0]) if shown else b"",
     ).SerializeToString()
     header = query_header(peer, method, sequence, snapshot, checkpoint=checkpoint, now=now)
     payload = RecordQuery(header=header, body=body).SerializeToString()
@@ -126,7 +136,7 @@ def compose(
         header=header,
         body=body,
         message=message,
-        openings=(*openings, *opened),
+        openings=(*openings, *shown, *opened),
         digest=signed_digest(message),
         subject_tokens=(token,),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from creditexchange.v1.envelope_pb2 import SignedMessage
 from creditexchange.v1.exchange_pb2 import CertificateAnswerBody, CertificateReference
 from creditexchange.v1.record_pb2 import LearningRecord, LocalView
 from gateway.peers.roster import Peer
@@ -25,6 +26,8 @@ class Question:
     deadline_s: float
     certificate: CertificateReference | None = field(repr=False, default=None)
     """Ask only whether this certificate of the learner is valid."""
+    consent: SignedMessage | None = field(repr=False, default=None)
+    """The learner's consent to show; without one, the basis consent looks for one that this node issued."""
 
 
 @dataclass(frozen=True, slots=True)

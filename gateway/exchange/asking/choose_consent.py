@@ -1,0 +1,86 @@
+"""Which consent a query shows to which peer. A peer whom no consent covers is not asked at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from creditexchange.v1.envelope_pb2 import SignedMessage
+from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT
+from gateway.audit import AuditLog, EvidenceError
+from gateway.errors import PeerFaultError, RefusedError, StorageError
+from gateway.exchange.asking.question import Question
+from gateway.exchange.consent_keys import consent_keys
+from gateway.exchange.consents import held_consents, is_revoked
+from gateway.exchange.messages import Snapshot
+from gateway.peers.roster import Peer
+from gateway.policy.consent import ConsentUse, verify_consent
+
+MISSING = "CONSENT_MISSING_HERE"
+
+
+def consents_to_show(question: Question, token: bytes, log: AuditLog) -> Sequence[SignedMessage]:
+    """Return the consents to choose from: the given one, or with the basis consent all that are held.
+
+    Raises:
+        StorageError: the database cannot be read.
+    """
+    if question.consent is not None:
+        return [question.consent]
+    if question.legal_basis != LEGAL_BASIS_CONSENT:
+        return []
+    try:
+        return [held.message for held in held_consents(log, [token]) if not held.is_revoked]
+    except (EvidenceError, RefusedError) as error:
+        raise StorageError("consents that this node issued cannot be read.") from error
+
+
+def choose_consent(
+    question: Question,
+    consents: Sequence[SignedMessage],
+    peer: Peer,
+    token: bytes,
+    snapshot: Snapshot,
+    log: AuditLog,
+    now: datetime,
+) -> SignedMessage | None:
+    """Return the first consent that covers asking ``peer``; ``None`` when none is to be shown.
+
+    It is checked as the peer will check it, so that a consent for another peer, or about another
+    learner, is not shown around. Whose consents it accepts is the peer's own matter.
+
+    Raises:
+        PeerFaultError: ``CONSENT_MISSING_HERE``, with the rule that failed.
+    """
+    if question.consent is None and question.legal_basis != LEGAL_BASIS_CONSENT:
+        return None
+    use = ConsentUse(
+        snapshot.node_id,
+        peer.node_id,
+        token,
+        next(iter(snapshot.secrets)),
+        question.purpose,
+        question.kinds,
+    )
+    problem = "this node holds none of this learner."
+    for message in consents:
+        try:
+            verify_consent(
+                message,
+                use,
+                find_key=consent_keys(snapshot, now),
+                issuers={snapshot.node_id, *snapshot.roster.peers},
+                is_revoked=lambda issuer, consent_id: is_revoked(log, issuer, consent_id),
+                now=now,
+            )
+        except RefusedError as refused:
+            if refused.reason != "CONSENT_INVALID":
+                raise PeerFaultError("AUDIT_UNAVAILABLE_HERE", refused.message) from refused
+            problem = f"{refused.message} (rule {refused.details['rule']})"
+            continue
+        return message
+    raise PeerFaultError(
+        MISSING,
+        f"no consent covers asking this peer: {problem}",
+        remedy="Ask the learner: `credit-gateway consent grant`.",
+    )
