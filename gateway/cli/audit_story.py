@@ -48,6 +48,11 @@ def sentence(row: EntryRow, names: Names, language: Language) -> str:
     draft = entry.draft
     time = from_unix_ms(entry.logged_at_ms).strftime("%Y-%m-%d %H:%M")
     asker, answerer = _name(draft.asker, names, language), _name(draft.answerer, names, language)
+    if draft.action == "consent-grant":
+        purpose = PURPOSES[language.value].get(draft.reason, draft.reason)
+        if language is Language.zh:
+            return f"{time}（UTC）：此人在本节点同意查询，用途：{purpose}。"
+        return f"{time} UTC: this person gave consent here, for {purpose}."
     purpose = PURPOSES[language.value].get(draft.purpose, draft.purpose)
     what = _what(draft, language)
     if language is Language.zh:
@@ -64,7 +69,7 @@ def story_json(row: EntryRow, names: Names, language: Language) -> dict[str, Any
         "time": from_unix_ms(entry.logged_at_ms).isoformat(timespec="seconds"),
         "asker": draft.asker,
         "answerer": draft.answerer,
-        "purpose": draft.purpose,
+        "purpose": draft.purpose or draft.reason,
         "outcome": draft.outcome,
         "records": draft.count,
         "exchange": draft.exchange_id.hex(),

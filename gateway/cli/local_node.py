@@ -17,6 +17,7 @@ from gateway.rpc.archive import (
     certificate_message,
     check_message,
 )
+from gateway.rpc.issued_consents import consents_message, grant_message, withdraw_message
 from gateway.rpc.operator import (
     OperatorClient,
     erase_message,
@@ -64,6 +65,22 @@ class LocalNode(Protocol):
         """Log that evidence is looked at."""
         ...
 
+    def grant_consent(self, request: operator_pb2.GrantConsentRequest) -> operator_pb2.GrantConsentResponse:
+        """Sign and keep a learner's consent."""
+        ...
+
+    def withdraw_consent(
+        self, request: operator_pb2.WithdrawConsentRequest
+    ) -> operator_pb2.WithdrawConsentResponse:
+        """Take back a consent that this node issued."""
+        ...
+
+    def issued_consents(
+        self, request: operator_pb2.ListIssuedConsentsRequest
+    ) -> operator_pb2.ListIssuedConsentsResponse:
+        """List the consents that this node issued."""
+        ...
+
 
 class _Running:
     def __init__(self, client: ArchiveClient, operator: OperatorClient) -> None:
@@ -96,6 +113,19 @@ class _Running:
     def note_access(self, request: operator_pb2.NoteAccessRequest) -> operator_pb2.NoteAccessResponse:
         return self._operator.note_access(request)
 
+    def grant_consent(self, request: operator_pb2.GrantConsentRequest) -> operator_pb2.GrantConsentResponse:
+        return self._operator.grant_consent(request)
+
+    def withdraw_consent(
+        self, request: operator_pb2.WithdrawConsentRequest
+    ) -> operator_pb2.WithdrawConsentResponse:
+        return self._operator.withdraw_consent(request)
+
+    def issued_consents(
+        self, request: operator_pb2.ListIssuedConsentsRequest
+    ) -> operator_pb2.ListIssuedConsentsResponse:
+        return self._operator.issued_consents(request)
+
 
 class _InProcess:
     def __init__(self, node: Node) -> None:
@@ -126,6 +156,19 @@ class _InProcess:
 
     def note_access(self, request: operator_pb2.NoteAccessRequest) -> operator_pb2.NoteAccessResponse:
         return note_access(request, self._node.operating)
+
+    def grant_consent(self, request: operator_pb2.GrantConsentRequest) -> operator_pb2.GrantConsentResponse:
+        return grant_message(request, self._node.snapshot, self._node.operating)
+
+    def withdraw_consent(
+        self, request: operator_pb2.WithdrawConsentRequest
+    ) -> operator_pb2.WithdrawConsentResponse:
+        return withdraw_message(request, self._node.snapshot, self._node.operating)
+
+    def issued_consents(
+        self, request: operator_pb2.ListIssuedConsentsRequest
+    ) -> operator_pb2.ListIssuedConsentsResponse:
+        return consents_message(request, self._node.snapshot, self._node.operating)
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from creditexchange.v1 import archive_pb2
+from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT
 from gateway.cli.archive_view import archive_json, archive_table
+from gateway.cli.consent_commands import load_consent
 from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption, learner_of
 from gateway.cli.local_node import local_node
 from gateway.cli.output import EXIT_NO, NodeOption, Output, OutputOption, folder_at, print_json
@@ -26,6 +28,9 @@ def query(
     ] = None,
     peer: Annotated[list[str] | None, typer.Option(help="Which peers; default: all.")] = None,
     basis: Annotated[str, typer.Option(help=f"Legal basis: {', '.join(LEGAL_BASES)}.")] = "statutory-duty",
+    consent: Annotated[
+        Path | None, typer.Option(help="The learner's consent, DSSE JSON; the legal basis is then consent.")
+    ] = None,
     deadline: Annotated[
         float, typer.Option(help="Seconds to wait for each peer; 0 = the node's setting.", min=0, max=30)
     ] = 0,
@@ -37,6 +42,9 @@ def query(
     All chosen peers are asked at once. Each either gives records, with a verified signature and
     the proof that it logged the exchange, or is named with the reason why it gave nothing. The
     identifier itself never leaves this node.
+
+    With `--basis consent` and no file, consents that this node issued are looked for; a peer that none
+    covers is not asked. Without `--kind`, those kinds are asked for that the consent names.
 
     Exit status 0 when every peer answered, 1 when one gave nothing for a reason.
 
@@ -52,6 +60,9 @@ def query(
         legal_basis=parse_legal_basis(basis),  # type: ignore[arg-type]
         deadline_ms=round(deadline * 1000),
     )
+    if consent is not None:
+        request.consent.CopyFrom(load_consent(consent))
+        request.legal_basis = LEGAL_BASIS_CONSENT
     folder = folder_at(node)
     load_config(folder.root)
     with local_node(folder) as local:

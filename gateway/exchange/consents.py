@@ -22,7 +22,7 @@ from gateway.policy.consent import (
     CONSENT_DAYS_MAX,
     CONSENT_TYPE,
     parse_consent,
-    read_own_consent,
+    read_consent,
     require_form,
 )
 from gateway.policy.purposes import purpose_word
@@ -218,7 +218,7 @@ def _read(log: AuditLog, connection: Transaction, index: int) -> HeldConsent | N
         for opening in log.vault.open(draft, part).request:
             if opening.item_type == CONSENT:
                 message = parse_consent(opening.item)
-                consent = read_own_consent(message)
+                consent = read_consent(message)
                 # The encryption is bound to management entries, not to one of them: the id tells.
                 if consent.consent_id == draft.exchange_id:
                     revoked = consent_rows.is_revoked(connection, consent.issuing_node_id, consent.consent_id)

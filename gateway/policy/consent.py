@@ -172,8 +172,8 @@ def _open(message: SignedMessage, find_key: FindKey, issuers: Collection[str]) -
 _RULES: dict[str, Rule] = {"UNKNOWN_KEY": "unknown-issuer", "INVALID_SIGNATURE": "signature"}
 
 
-def read_own_consent(message: SignedMessage) -> Consent:
-    """Return the consent in a message that this node signed and kept itself.
+def read_consent(message: SignedMessage) -> Consent:
+    """Return what a consent says, without verifying it: for one that this node keeps, or to show it.
 
     Raises:
         RefusedError: ``CONSENT_INVALID``, rule ``malformed``.
@@ -196,6 +196,7 @@ def require_form(consent: Consent) -> None:
         and len(consent.subject_token) == TOKEN_BYTES
         and all((consent.issuing_node_id, consent.asking_node_id, consent.federation_epoch, *answerers))
         and 1 <= len(consent.asking_organisation.strip()) <= ORGANISATION_CHARACTERS_MAX
+        and consent.asking_organisation.isprintable()
         and bool(answerers) is not consent.every_node_may_answer
         and len(set(answerers)) == len(answerers) <= ANSWERERS_MAX
         and consent.purpose in PURPOSES.values()

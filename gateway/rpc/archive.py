@@ -49,6 +49,8 @@ def archive_of(
         legal_basis=request.legal_basis,
         deadline_s=min(request.deadline_ms / 1000 or snapshot.settings.deadline_s, DEADLINE_S_MAX),
         certificate=certificate,
+        consent=request.consent if request.HasField("consent") else None,
+        is_narrowed=not request.kinds,
     )
     return ask(question, snapshot, node)
 

@@ -11,13 +11,18 @@ from gateway.audit import AuditLog, EntryError, Witness, management_entry
 from gateway.audit.entry import Action
 from gateway.audit.erasure import LEARNER_REQUEST, Erased, erase_expired, erase_learner
 from gateway.clock import Clock
-from gateway.errors import CallerError, OperatorError, PeerFaultError
+from gateway.errors import CallerError, PeerFaultError
 from gateway.exchange.asking.audit_log import PeerAudit
 from gateway.exchange.messages import Snapshot
-from gateway.learners.identifier import RESIDENT_ID
-from gateway.learners.subject_token import subject_token
 from gateway.peers.caller import PeerCaller
 from gateway.rpc.archive import peers_of
+from gateway.rpc.issued_consents import (
+    consents_message,
+    grant_message,
+    subject_tokens,
+    withdraw_held,
+    withdraw_message,
+)
 from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
 from gateway.rpc.server import OPERATOR_SERVICE
 from gateway.telemetry.metrics import Metrics
@@ -131,22 +136,6 @@ def note_access(request: operator_pb2.NoteAccessRequest, node: Operating) -> ope
     return operator_pb2.NoteAccessResponse(index=node.log.append(entry).index)
 
 
-def subject_tokens(identifier_type: str, identifier: str, snapshot: Snapshot) -> list[bytes]:
-    """Return the learner's subject token under each live federation secret.
-
-    Raises:
-        IdentifierError: the identifier is malformed.
-        OperatorError: there is no secret.
-    """
-    if not snapshot.secrets:
-        raise OperatorError(
-            "this node has no federation secret, so it cannot tell who is meant.",
-            remedy="Get it from your federation and name it in node.toml, [federation].",
-        )
-    kind = identifier_type or RESIDENT_ID
-    return [subject_token(secret, kind, identifier) for secret in snapshot.secrets.values()]
-
-
 @dataclass(frozen=True)
 class OperatorServicer:
     """The handlers of OperatorService."""
@@ -177,6 +166,18 @@ class OperatorServicer:
                 operator_pb2.NoteAccessRequest,
                 lambda request: note_access(request, self.node).SerializeToString(),
             ),
+            "GrantConsent": self.calls.guarded(
+                operator_pb2.GrantConsentRequest,
+                lambda request: grant_message(request, self.snapshot(), self.node).SerializeToString(),
+            ),
+            "WithdrawConsent": self.calls.guarded(
+                operator_pb2.WithdrawConsentRequest,
+                lambda request: withdraw_message(request, self.snapshot(), self.node).SerializeToString(),
+            ),
+            "ListIssuedConsents": self.calls.guarded(
+                operator_pb2.ListIssuedConsentsRequest,
+                lambda request: consents_message(request, self.snapshot(), self.node).SerializeToString(),
+            ),
         }
 
 
@@ -206,11 +207,28 @@ class OperatorClient(LocalClient):
         """See ``OperatorService.NoteAccess``."""
         return self.call("NoteAccess", request, operator_pb2.NoteAccessResponse)
 
+    def grant_consent(self, request: operator_pb2.GrantConsentRequest) -> operator_pb2.GrantConsentResponse:
+        """See ``OperatorService.GrantConsent``."""
+        return self.call("GrantConsent", request, operator_pb2.GrantConsentResponse)
+
+    def withdraw_consent(
+        self, request: operator_pb2.WithdrawConsentRequest
+    ) -> operator_pb2.WithdrawConsentResponse:
+        """See ``OperatorService.WithdrawConsent``."""
+        return self.call("WithdrawConsent", request, operator_pb2.WithdrawConsentResponse)
+
+    def issued_consents(
+        self, request: operator_pb2.ListIssuedConsentsRequest
+    ) -> operator_pb2.ListIssuedConsentsResponse:
+        """See ``OperatorService.ListIssuedConsents``."""
+        return self.call("ListIssuedConsents", request, operator_pb2.ListIssuedConsentsResponse)
+
 
 def _erase(request: operator_pb2.EraseRequest, snapshot: Snapshot, node: Operating) -> Erased:
     if request.expired_before_ms:
         return erase_expired(node.log, node.clock, request.expired_before_ms)
     tokens = subject_tokens(request.identifier_type, request.learner_identifier, snapshot)
+    withdraw_held(tokens, snapshot, node)
     try:
         return erase_learner(node.log, node.clock, tokens, request.reason or LEARNER_REQUEST)
     except EntryError as error:

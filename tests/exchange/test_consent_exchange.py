@@ -28,7 +28,7 @@ from gateway.exchange.consents import (
 from gateway.exchange.messages import LIST_REVOCATIONS, REVOKE_CONSENT
 from gateway.learners.subject_token import FederationSecret, subject_token
 from gateway.peers.roster import SUSPENDED, Roster
-from gateway.policy.consent import read_own_consent
+from gateway.policy.consent import read_consent
 from gateway.policy.grants import Access, AccessFile
 from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
 from gateway.storage.consent_rows import RevokedRow, is_revoked
@@ -86,7 +86,7 @@ def grant(node: SimulatedNode, **changes: object) -> SignedMessage:
 
 
 def id_of(message: SignedMessage) -> bytes:
-    return read_own_consent(message).consent_id
+    return read_consent(message).consent_id
 
 
 def outcomes(node: SimulatedNode, *peers: str, **how: object) -> dict[str, str]:

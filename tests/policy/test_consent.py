@@ -171,6 +171,7 @@ MALFORMED: dict[str, dict[str, object]] = {
     "no asker": {"asking_node_id": ""},
     "no epoch": {"federation_epoch": ""},
     "no organisation": {"asking_organisation": " "},
+    "organisation that moves the cursor": {"asking_organisation": "Bank\x1b[2K"},
     "endless organisation": {"asking_organisation": "x" * 201},
     "nobody may answer": {"answering_node_ids": []},
     "somebody and everybody may answer": {"every_node_may_answer": True},

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from creditexchange.v1.envelope_pb2 import SignedMessage
 from gateway.audit import AuditLog
 from gateway.clock import Clock
 from gateway.errors import PeerFaultError, RefusedError
-from gateway.exchange.asking.choose_consent import choose_consent, consents_to_show
+from gateway.exchange.asking.choose_consent import Shown, choose_consent, consents_to_show
 from gateway.exchange.asking.compose import Composed, compose, token_for
 from gateway.exchange.asking.dispatch import PEERS_AT_ONCE_MAX, Dispatched, dispatch
 from gateway.exchange.asking.log import log_answer, log_no_answer
@@ -66,12 +65,12 @@ def ask_each(question: Question, snapshot: Snapshot, node: Asking) -> Iterator[P
     token = token_for(question, snapshot)
     now = node.clock()
     willing = []
-    consents: dict[str, SignedMessage | None] = {}
+    shown: dict[str, Shown] = {}
     held = consents_to_show(question, token, node.log)
     for peer in question.peers:
         try:
             _require_askable(peer, node)
-            consents[peer.node_id] = choose_consent(question, held, peer, token, snapshot, node.log, now)
+            shown[peer.node_id] = choose_consent(question, held, peer, token, snapshot, node.log, now)
         except PeerFaultError as fault:
             yield _result_without_exchange(peer, fault)
         else:
@@ -80,14 +79,14 @@ def ask_each(question: Question, snapshot: Snapshot, node: Asking) -> Iterator[P
     checkpoint = node.log.latest_checkpoint()
     queries = [
         compose(
-            question,
+            shown[peer.node_id].question,
             peer,
             token,
             sequences[peer.node_id],
             snapshot,
             checkpoint=checkpoint,
             now=now,
-            consent=consents[peer.node_id],
+            consent=shown[peer.node_id].consent,
         )
         for peer in willing
     ]

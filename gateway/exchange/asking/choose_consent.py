@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from creditexchange.v1.envelope_pb2 import SignedMessage
@@ -14,9 +15,17 @@ from gateway.exchange.consent_keys import consent_keys
 from gateway.exchange.consents import held_consents, is_revoked
 from gateway.exchange.messages import Snapshot
 from gateway.peers.roster import Peer
-from gateway.policy.consent import ConsentUse, verify_consent
+from gateway.policy.consent import ConsentUse, read_consent, verify_consent
 
 MISSING = "CONSENT_MISSING_HERE"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one peer is asked, and on the strength of which consent."""
+
+    question: Question
+    consent: SignedMessage | None = field(repr=False, default=None)
 
 
 def consents_to_show(question: Question, token: bytes, log: AuditLog) -> Sequence[SignedMessage]:
@@ -43,8 +52,8 @@ def choose_consent(
     snapshot: Snapshot,
     log: AuditLog,
     now: datetime,
-) -> SignedMessage | None:
-    """Return the first consent that covers asking ``peer``; ``None`` when none is to be shown.
+) -> Shown:
+    """Return the question with the first consent that covers asking ``peer``, or none if none is needed.
 
     It is checked as the peer will check it, so that a consent for another peer, or about another
     learner, is not shown around. Whose consents it accepts is the peer's own matter.
@@ -53,7 +62,7 @@ def choose_consent(
         PeerFaultError: ``CONSENT_MISSING_HERE``, with the rule that failed.
     """
     if question.consent is None and question.legal_basis != LEGAL_BASIS_CONSENT:
-        return None
+        return Shown(question)
     use = ConsentUse(
         snapshot.node_id,
         peer.node_id,
@@ -64,10 +73,11 @@ def choose_consent(
     )
     problem = "this node holds none of this learner."
     for message in consents:
+        covered = _narrowed(question, message)
         try:
             verify_consent(
                 message,
-                use,
+                replace(use, kinds=covered.kinds),
                 find_key=consent_keys(snapshot, now),
                 issuers={snapshot.node_id, *snapshot.roster.peers},
                 is_revoked=lambda issuer, consent_id: is_revoked(log, issuer, consent_id),
@@ -78,9 +88,20 @@ def choose_consent(
                 raise PeerFaultError("AUDIT_UNAVAILABLE_HERE", refused.message) from refused
             problem = f"{refused.message} (rule {refused.details['rule']})"
             continue
-        return message
+        return Shown(covered, message)
     raise PeerFaultError(
         MISSING,
         f"no consent covers asking this peer: {problem}",
         remedy="Ask the learner: `credit-gateway consent grant`.",
     )
+
+
+def _narrowed(question: Question, message: SignedMessage) -> Question:
+    """Return the question about those kinds that the consent names; not verified yet."""
+    if not question.is_narrowed:
+        return question
+    try:
+        named = set(read_consent(message).kinds)
+    except RefusedError:
+        return question
+    return replace(question, kinds=tuple(kind for kind in question.kinds if kind in named))

@@ -28,6 +28,8 @@ class Question:
     """Ask only whether this certificate of the learner is valid."""
     consent: SignedMessage | None = field(repr=False, default=None)
     """The learner's consent to show; without one, the basis consent looks for one that this node issued."""
+    is_narrowed: bool = False
+    """Whether to ask only for those of ``kinds`` that the consent covers, instead of not asking."""
 
 
 @dataclass(frozen=True, slots=True)
