@@ -136,7 +136,7 @@ class Node:
             witness=self.witness,
             witnessing=self.witnessing,
             notices=ErasureNotices(self.log, self.channels, self.metrics, self.clock),
-            revocations=ConsentRevocations(self.log, self.channels, self.clock),
+            revocations=ConsentRevocations(self.log, self.channels, self.metrics, self.clock),
             caller=self.channels,
             metrics=self.metrics,
             clock=self.clock,

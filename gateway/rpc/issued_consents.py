@@ -86,8 +86,9 @@ def withdraw_message(
         RefusedError: ``AUDIT_UNAVAILABLE``; nothing was taken back.
     """
     concerned = revoke_consent(request.consent_id, snapshot, node.log, node.clock())
-    confirmed = node.revocations.deliver(snapshot) if concerned else 0
-    return operator_pb2.WithdrawConsentResponse(concerned=concerned, confirmed=min(confirmed, concerned))
+    delivered = node.revocations.deliver(snapshot) if concerned else []
+    confirmed = sum(consent_id == request.consent_id for _, consent_id in delivered)
+    return operator_pb2.WithdrawConsentResponse(concerned=concerned, confirmed=confirmed)
 
 
 def withdraw_held(tokens: list[bytes], snapshot: Snapshot, node: Granting) -> None:

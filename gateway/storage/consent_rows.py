@@ -35,14 +35,6 @@ class RevokedRow:
     expires_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class PendingRevocation:
-    """A revocation of this node's that a peer has not confirmed."""
-
-    peer: str
-    revoked: RevokedRow
-
-
 def insert_issued(transaction: Transaction, row: IssuedRow) -> None:
     """Keep the name and the times of an issued consent."""
     execute(
@@ -99,18 +91,30 @@ def queue_revocation(transaction: Transaction, consent_id: bytes, peers: Sequenc
 
 
 def read_pending_revocations(
-    transaction: Transaction, issuer: str, now_ms: int, count: int
-) -> list[PendingRevocation]:
-    """Return up to ``count`` revocations of live consents that peers have not confirmed, the oldest first."""
+    transaction: Transaction, issuer: str, peer: str, now_ms: int, count: int
+) -> list[RevokedRow]:
+    """Return up to ``count`` revocations of live consents that ``peer`` has not confirmed, in order."""
     rows = fetch_all(
         transaction,
-        "SELECT n.peer, r.consent_id, r.revoked_at, r.expires_at FROM revocation_notice n "
+        "SELECT r.consent_id, r.revoked_at, r.expires_at FROM revocation_notice n "
         "JOIN revoked_consent r ON r.consent_id = n.consent_id AND r.issuer = ? "
-        "WHERE n.delivered_at = 0 AND n.peer <> ? AND r.expires_at > ? "
-        "ORDER BY r.revoked_at, r.consent_id, n.peer LIMIT ?",
-        (issuer, EVERY_NODE, now_ms, count),
+        "WHERE n.delivered_at = 0 AND n.peer = ? AND r.expires_at > ? "
+        "ORDER BY r.revoked_at, r.consent_id LIMIT ?",
+        (issuer, peer, now_ms, count),
     )
-    return [PendingRevocation(row[0], RevokedRow(issuer, bytes(row[1]), row[2], row[3])) for row in rows]
+    return [RevokedRow(issuer, bytes(row[0]), row[1], row[2]) for row in rows]
+
+
+def count_pending_revocations(transaction: Transaction, issuer: str, now_ms: int) -> int:
+    """Return how many revocations of live consents some peer has not confirmed, one a peer."""
+    row = fetch_one(
+        transaction,
+        "SELECT count(*) FROM revocation_notice n "
+        "JOIN revoked_consent r ON r.consent_id = n.consent_id AND r.issuer = ? "
+        "WHERE n.delivered_at = 0 AND n.peer <> ? AND r.expires_at > ?",
+        (issuer, EVERY_NODE, now_ms),
+    )
+    return 0 if row is None else int(row[0])
 
 
 def mark_revocation_delivered(transaction: Transaction, consent_id: bytes, peer: str, now_ms: int) -> None:

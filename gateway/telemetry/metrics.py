@@ -120,6 +120,11 @@ class Metrics:
             "Erasures of which a peer has not been told yet.",
             registry=registry,
         )
+        self.revocations_pending = Gauge(
+            "credit_gateway_consent_revocations_pending",
+            "Revoked consents of which a peer has not been told yet.",
+            registry=registry,
+        )
         self.source_failures = Counter(
             "credit_gateway_source_failures_total",
             "Look-ups that a SQL source of records refused, failed or did not answer in time.",

@@ -29,12 +29,13 @@ from gateway.peers.caller import PeerCaller
 from gateway.peers.roster import SUSPENDED, Peer
 from gateway.signing.envelope import open_envelope, parse, signed_digest
 from gateway.storage import consent_rows
-from gateway.storage.consent_rows import PendingRevocation
+from gateway.storage.consent_rows import RevokedRow
 from gateway.telemetry.events import logger
+from gateway.telemetry.metrics import Metrics
 
 CALL_S = 5.0
 PENDING_AT_ONCE = 1_000
-"""Most revocations that are told in one round."""
+"""Most revocations that one peer is told in one round."""
 PAGES_MAX = 5_000
 """Most pages that a peer is asked for in one round."""
 OVERLAP_MS = 3_600_000
@@ -51,6 +52,7 @@ class ConsentRevocations:
 
     log: AuditLog
     caller: PeerCaller
+    metrics: Metrics
     clock: Clock
     _asked_until: dict[str, int] = field(default_factory=dict)
 
@@ -63,30 +65,30 @@ class ConsentRevocations:
         before_ms = unix_ms(self.clock()) - FORGET_AFTER_MS
         self.log.transact(lambda transaction: consent_rows.delete_expired_revocations(transaction, before_ms))
 
-    def deliver(self, snapshot: Snapshot) -> int:
-        """Try every pending revocation once; return how many were confirmed.
+    def deliver(self, snapshot: Snapshot) -> list[tuple[str, bytes]]:
+        """Try what is pending once; return peer and consent id of every confirmation.
 
         A peer that cannot be reached is tried again the next time; the others get theirs.
         """
         now_ms = unix_ms(self.clock())
-        with self.log.reading() as connection:
-            pending = consent_rows.read_pending_revocations(
-                connection, snapshot.node_id, now_ms, PENDING_AT_ONCE
-            )
-        confirmed = 0
-        unreachable: set[str] = set()
-        for notice in pending:
-            peer = snapshot.roster.get(notice.peer)
-            if peer is None or peer.state == SUSPENDED or notice.peer in unreachable:
+        confirmed: list[tuple[str, bytes]] = []
+        for peer in snapshot.roster.peers.values():
+            if peer.state == SUSPENDED:
                 continue
+            with self.log.reading() as connection:
+                pending = consent_rows.read_pending_revocations(
+                    connection, snapshot.node_id, peer.node_id, now_ms, PENDING_AT_ONCE
+                )
             try:
-                self._tell(peer, notice, snapshot)
+                for revoked in pending:
+                    self._tell(peer, revoked, snapshot)
+                    self._note(peer, revoked)
+                    confirmed.append((peer.node_id, revoked.consent_id))
             except PeerFaultError as fault:
-                unreachable.add(notice.peer)
-                _log.info("revocation not confirmed", peer=notice.peer, problem=fault.outcome)
-                continue
-            self._note(notice)
-            confirmed += 1
+                _log.info("revocation not confirmed", peer=peer.node_id, problem=fault.outcome)
+        with self.log.reading() as connection:
+            left = consent_rows.count_pending_revocations(connection, snapshot.node_id, now_ms)
+        self.metrics.revocations_pending.set(left)
         return confirmed
 
     def pull(self, peer: Peer) -> int:
@@ -136,9 +138,9 @@ class ConsentRevocations:
             raise PeerFaultError("ANSWER_NOT_SIGNED", error.message) from error
         return _Page(rows, page.has_more)
 
-    def _tell(self, peer: Peer, notice: PendingRevocation, snapshot: Snapshot) -> None:
+    def _tell(self, peer: Peer, revoked: RevokedRow, snapshot: Snapshot) -> None:
         """Send one revocation; returns once the peer's own key has confirmed these very bytes."""
-        message = signed_revocation(notice.revoked, snapshot)
+        message = signed_revocation(revoked, snapshot)
         request = RevokeConsentRequest(message=message).SerializeToString()
         response = self.caller.call(peer, REVOKE_CONSENT, request, CALL_S)
         now = self.clock()
@@ -154,17 +156,17 @@ class ConsentRevocations:
         if bound != (peer.node_id, signed_digest(message)):
             raise PeerFaultError("ANSWER_NOT_BOUND", "the receipt is for another revocation.")
 
-    def _note(self, notice: PendingRevocation) -> None:
+    def _note(self, peer: Peer, revoked: RevokedRow) -> None:
         """Take the revocation off the queue."""
         now_ms = unix_ms(self.clock())
         self.log.transact(
             lambda transaction: consent_rows.mark_revocation_delivered(
-                transaction, notice.revoked.consent_id, notice.peer, now_ms
+                transaction, revoked.consent_id, peer.node_id, now_ms
             )
         )
 
 
 @dataclass(frozen=True)
 class _Page:
-    rows: list[tuple[consent_rows.RevokedRow, bytes]]
+    rows: list[tuple[RevokedRow, bytes]]
     has_more: bool

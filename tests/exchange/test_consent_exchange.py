@@ -12,8 +12,10 @@ from creditexchange.v1.consent_pb2 import (
     RevokeConsentRequest,
 )
 from creditexchange.v1.envelope_pb2 import SignedMessage
+from gateway.audit import AuditLog
 from gateway.audit.commitment import CONSENT, commitment, open_items
 from gateway.audit.erasure import erase_learner
+from gateway.audit.evidence_rotation import rotate_evidence_key
 from gateway.errors import CallerError, PeerFaultError
 from gateway.exchange.answering.answer import SignedRefusalError, answer_query
 from gateway.exchange.answering.revocations import signed_revocation
@@ -95,7 +97,7 @@ def outcomes(node: SimulatedNode, *peers: str, **how: object) -> dict[str, str]:
 
 
 def revocations(node: SimulatedNode) -> ConsentRevocations:
-    return ConsentRevocations(node.log, node.wire, node.clock)
+    return ConsentRevocations(node.log, node.wire, node.metrics, node.clock)
 
 
 def rule(
@@ -215,8 +217,8 @@ def test_what_was_taken_back_is_refused_once_the_peer_was_told(federation: Feder
     shown = grant(zhejiang)
     assert revoke_consent(id_of(shown), zhejiang.snapshot, zhejiang.log, NOW) == 1
     assert outcomes(zhejiang, "shanghai") == {"shanghai": "CONSENT_MISSING_HERE"}
-    assert revocations(zhejiang).deliver(zhejiang.snapshot) == 1
-    assert revocations(zhejiang).deliver(zhejiang.snapshot) == 0
+    assert len(revocations(zhejiang).deliver(zhejiang.snapshot)) == 1
+    assert len(revocations(zhejiang).deliver(zhejiang.snapshot)) == 0
     assert rule(zhejiang, shanghai, shown) == "revoked"
 
 
@@ -236,11 +238,12 @@ def test_a_peer_that_was_away_is_told_later(federation: Federation) -> None:
     shown = grant(zhejiang, answerers=())
     revoke_consent(id_of(shown), zhejiang.snapshot, zhejiang.log, NOW)
     zhejiang.wire.faults["shanghai"] = PeerFaultError("UNREACHABLE", "no connection")
-    assert revocations(zhejiang).deliver(zhejiang.snapshot) == 1
+    assert revocations(zhejiang).deliver(zhejiang.snapshot) == [("anhui", id_of(shown))]
+    assert zhejiang.metrics.registry.get_sample_value("credit_gateway_consent_revocations_pending") == 1
     assert rule(zhejiang, anhui, shown) == "revoked"
     zhejiang.wire.faults.clear()
     federation.pass_time(3600)
-    assert revocations(zhejiang).deliver(zhejiang.snapshot) == 1
+    assert len(revocations(zhejiang).deliver(zhejiang.snapshot)) == 1
     assert rule(zhejiang, shanghai, shown, now=zhejiang.clock()) == "revoked"
 
 
@@ -312,9 +315,9 @@ def test_a_receipt_that_was_changed_is_not_believed(federation: Federation) -> N
     zhejiang = federation["zhejiang"]
     revoke_consent(id_of(grant(zhejiang)), zhejiang.snapshot, zhejiang.log, NOW)
     zhejiang.wire.response_tampering = lambda response: response[:-1] + bytes([response[-1] ^ 1])
-    assert revocations(zhejiang).deliver(zhejiang.snapshot) == 0
+    assert len(revocations(zhejiang).deliver(zhejiang.snapshot)) == 0
     zhejiang.wire.response_tampering = lambda response: response
-    assert revocations(zhejiang).deliver(zhejiang.snapshot) == 1
+    assert len(revocations(zhejiang).deliver(zhejiang.snapshot)) == 1
 
 
 def test_a_malformed_wish_for_revocations_is_refused(federation: Federation) -> None:
@@ -356,6 +359,31 @@ def test_a_kept_consent_is_encrypted_and_erased_with_its_learner(federation: Fed
     assert [row.consent_id for row in issued_rows(zhejiang.log)] == [id_of(shown)]
     # It can still be taken back: then everybody is told, since whom it concerned is forgotten.
     assert revoke_consent(id_of(shown), zhejiang.snapshot, zhejiang.log, NOW) == 2
+
+
+def test_a_kept_consent_outlives_the_evidence_key(federation: Federation) -> None:
+    zhejiang = federation["zhejiang"]
+    shown = grant(zhejiang)
+    zhejiang.log.close()
+    engine = zhejiang.log._database
+    facts = (engine, zhejiang.province.log_origin, zhejiang.province.log_key.private, zhejiang.clock)
+    log = AuditLog.open(*facts, b"\x99" * 32, previous_evidence_key=bytes(32))
+    assert rotate_evidence_key(log) == 1
+    log.close()
+    zhejiang.log = AuditLog.open(*facts, b"\x99" * 32)
+    assert [held.message for held in held_consents(zhejiang.log, [token_of()])] == [shown]
+
+
+def test_what_another_consent_hides_is_not_taken_for_it(federation: Federation) -> None:
+    """Who can write to the database swaps the ciphertexts of two consents: neither is read as the other."""
+    zhejiang = federation["zhejiang"]
+    first, second = grant(zhejiang), grant(zhejiang, purpose=PURPOSES["admission"])
+    with zhejiang.log._database.begin() as connection:
+        for table in ("evidence", "evidence_key"):
+            for old, new in ((0, 9), (1, 0), (9, 1)):
+                connection.exec_driver_sql(f"UPDATE {table} SET idx = {new} WHERE idx = {old}")
+    assert find_issued(zhejiang.log, id_of(first)) is None
+    assert find_issued(zhejiang.log, id_of(second)) is None
 
 
 @pytest.mark.parametrize(
