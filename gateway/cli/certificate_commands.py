@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from creditexchange.v1 import archive_pb2
-from creditexchange.v1.exchange_pb2 import CertificateReference
+from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT, CertificateReference
 from creditexchange.v1.record_pb2 import RecordState
+from gateway.cli.consent_commands import load_consent
 from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption, learner_of
 from gateway.cli.local_node import local_node
 from gateway.cli.output import (
@@ -37,6 +38,9 @@ def certificate(
     ] = None,
     peer: Annotated[list[str] | None, typer.Option(help="Which peers; default: all.")] = None,
     basis: Annotated[str, typer.Option(help=f"Legal basis: {', '.join(LEGAL_BASES)}.")] = "statutory-duty",
+    consent: Annotated[
+        Path | None, typer.Option(help="The learner's consent, DSSE JSON; the legal basis is then consent.")
+    ] = None,
     node: NodeOption = Path(),
     output: OutputOption = Output.table,
 ) -> None:
@@ -60,6 +64,9 @@ def certificate(
         ),
         certificate=CertificateReference(number=number, issuer=issuer),
     )
+    if consent is not None:
+        request.search.consent.CopyFrom(load_consent(consent))
+        request.search.legal_basis = LEGAL_BASIS_CONSENT
     with local_node(folder_at(node)) as local:
         results = [_facts(result) for result in local.check_certificate(request).results]
     if output is Output.json:

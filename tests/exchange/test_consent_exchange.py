@@ -12,8 +12,10 @@ from creditexchange.v1.consent_pb2 import (
     RevokeConsentRequest,
 )
 from creditexchange.v1.envelope_pb2 import SignedMessage
+from creditexchange.v1.exchange_pb2 import CertificateReference
 from gateway.audit import AuditLog
 from gateway.audit.commitment import CONSENT, commitment, open_items
+from gateway.audit.entry import parse_leaf
 from gateway.audit.erasure import erase_learner
 from gateway.audit.evidence_rotation import rotate_evidence_key
 from gateway.errors import CallerError, PeerFaultError
@@ -33,6 +35,7 @@ from gateway.peers.roster import SUSPENDED, Roster
 from gateway.policy.consent import read_consent
 from gateway.policy.grants import Access, AccessFile
 from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
+from gateway.storage import audit_rows, evidence_rows
 from gateway.storage.consent_rows import RevokedRow, is_revoked
 from gateway.upkeep.consent_revocations import ConsentRevocations
 from tests.federation.provinces import NOW
@@ -151,6 +154,40 @@ def test_every_node_is_asked_when_the_learner_said_so(federation: Federation) ->
 def test_a_consent_in_a_file_is_shown_whoever_issued_it(federation: Federation) -> None:
     shown = grant(federation["shanghai"])
     assert outcomes(federation["zhejiang"], "shanghai", consent=shown) == {"shanghai": "OK"}
+
+
+def test_a_certificate_is_asked_for_with_consent_as_well(federation: Federation) -> None:
+    zhejiang = federation["zhejiang"]
+    asked = {"certificate": CertificateReference(number="1", issuer="an issuer"), "kinds": (COURSE,)}
+    assert outcomes(zhejiang, "shanghai", **asked) == {"shanghai": "CONSENT_MISSING_HERE"}
+    grant(zhejiang)
+    assert outcomes(zhejiang, "shanghai", **asked) == {"shanghai": "OK"}
+
+
+def test_kinds_that_are_left_open_are_those_of_the_consent(federation: Federation) -> None:
+    zhejiang = federation["zhejiang"]
+    federation["shanghai"].put(LEARNER, "bachelor", kind=DEGREE)
+    grant(zhejiang, kinds=(COURSE,))
+    every = {"kinds": tuple(KINDS.values())}
+    assert outcomes(zhejiang, "shanghai", **every) == {"shanghai": "CONSENT_MISSING_HERE"}
+    archive = zhejiang.ask("shanghai", legal_basis=BASIS, is_narrowed=True, **every)
+    assert {entry.record.kind for entry in archive.records} == {COURSE}
+
+
+def test_both_sides_keep_the_consent_as_evidence_and_neither_signs_it_away(federation: Federation) -> None:
+    zhejiang, shanghai = federation["zhejiang"], federation["shanghai"]
+    shown = grant(zhejiang)
+    result = zhejiang.ask("shanghai", legal_basis=BASIS).peers[0]
+    for node in (zhejiang, shanghai):
+        with node.log.reading() as connection:
+            (row,) = audit_rows.read_entries_of_exchange(connection, result.exchange_id)
+            (part,) = evidence_rows.read_parts(connection, row.idx)
+            signed = evidence_rows.read_signed(connection, row.idx)
+        opened = node.log.vault.open(parse_leaf(row.leaf).draft, part).request
+        assert [o.item for o in opened if o.item_type == CONSENT] == [shown.SerializeToString()]
+        assert signed is not None
+        assert shown.payload not in signed.request_message
+        assert token_of() not in signed.request_message
 
 
 def test_a_consent_of_a_third_node_counts_only_where_the_operator_wrote_it(federation: Federation) -> None:
