@@ -13,6 +13,7 @@ from gateway.cli import (
     audit_trust_commands,
     certificate_commands,
     config_commands,
+    conformance_commands,
     node_commands,
     peers_commands,
     query_commands,
@@ -41,6 +42,7 @@ app.command()(node_commands.serve)
 app.command()(node_commands.card)
 app.command()(query_commands.query)
 app.command()(certificate_commands.certificate)
+app.command()(conformance_commands.conformance)
 app.command()(demo)
 audit_app.command("export")(audit_evidence_commands.export)
 audit_app.command("prove")(audit_evidence_commands.prove)

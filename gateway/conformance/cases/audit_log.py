@@ -1,0 +1,398 @@
+"""Section 9, AuditLogService: the node's log, its witness, shared entries, notices of erasure."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Sequence
+
+from creditexchange.v1.audit_pb2 import (
+    AddCheckpointRequest,
+    AddCheckpointResponse,
+    ErasureConfirmation,
+    ErasureNoticeBody,
+    GetCheckpointResponse,
+    GetConsistencyProofRequest,
+    GetConsistencyProofResponse,
+    GetWitnessedCheckpointRequest,
+    GetWitnessedCheckpointResponse,
+    ListSharedEntriesRequest,
+    ListSharedEntriesResponse,
+)
+from gateway.audit import (
+    Checkpoint,
+    ProofError,
+    leaf_hash,
+    parse_checkpoint,
+    verify_consistency,
+    verify_inclusion,
+)
+from gateway.conformance import answer_checks as checks
+from gateway.conformance.answer_checks import open_head, payload_of, response_of
+from gateway.conformance.case import Case, a_witness, set_body
+from gateway.conformance.draft import AUDIT, NOTIFY_ERASURE
+from gateway.conformance.expectation import (
+    DepartureError,
+    Expectation,
+    Reply,
+    answered,
+    refused,
+    require_refusal,
+)
+from gateway.conformance.own_tree import forked_head, head, proof
+from gateway.conformance.session import Session
+from gateway.signing.cosignature import cosignatures_of
+from gateway.signing.signed_note import NoteError, NoteSigner, parse_note
+from gateway.signing.suites import SigningKey
+
+SECTION = "9 AuditLogService"
+GET_CHECKPOINT = f"{AUDIT}/GetCheckpoint"
+GET_PROOF = f"{AUDIT}/GetConsistencyProof"
+ADD_CHECKPOINT = f"{AUDIT}/AddCheckpoint"
+GET_WITNESSED = f"{AUDIT}/GetWitnessedCheckpoint"
+LIST_SHARED = f"{AUDIT}/ListSharedEntries"
+ENTRIES_MAX = 128
+BEYOND = 2**40
+
+
+def _be_logged(session: Session) -> Reply:
+    """Make the node log an entry about this pair: it needs no grant to refuse."""
+    draft = session.query()
+    set_body(federation_epoch="no-such-epoch")(draft)
+    reply = session.send(draft)
+    require_refusal(reply, "UNKNOWN_EPOCH")
+    return reply
+
+
+def _head(session: Session) -> tuple[Checkpoint, Reply]:
+    reply = session.call(GET_CHECKPOINT, b"")
+    return open_head(response_of(reply, GetCheckpointResponse).checkpoint, reply), reply
+
+
+def _proof(session: Session, old_size: int, new_size: int) -> Reply:
+    request = GetConsistencyProofRequest(old_size=old_size, new_size=new_size)
+    return session.call(GET_PROOF, request.SerializeToString())
+
+
+def _checkpoint(session: Session) -> Sequence[Reply]:
+    _be_logged(session)
+    found, reply = _head(session)
+    if not found.size:
+        raise DepartureError("the log is empty after a refusal that is logged")
+    return [reply]
+
+
+def _consistency(session: Session) -> Sequence[Reply]:
+    _be_logged(session)
+    old, _ = _head(session)
+    _be_logged(session)
+    new, _ = _head(session)
+    reply = _proof(session, old.size, new.size)
+    _require_growth(old, new, list(response_of(reply, GetConsistencyProofResponse).consistency_proof))
+    return [reply]
+
+
+def _require_growth(old: Checkpoint, new: Checkpoint, path: Sequence[bytes]) -> None:
+    try:
+        verify_consistency(old.size, new.size, old.root, new.root, path)
+    except ProofError as error:
+        raise DepartureError(f"the log does not grow: {error.message}") from error
+
+
+def _proof_from_nothing(session: Session) -> Sequence[Reply]:
+    _be_logged(session)
+    reply = _proof(session, 0, _head(session)[0].size)
+    if response_of(reply, GetConsistencyProofResponse).consistency_proof:
+        raise DepartureError("a proof from size 0 is not empty")
+    return [reply]
+
+
+def _witnessed_size(session: Session) -> int:
+    """Return the size of the identity's log that the node has cosigned last; 0 for none."""
+    request = GetWitnessedCheckpointRequest(log_origin=session.identity.card.log_origin)
+    reply = session.call(GET_WITNESSED, request.SerializeToString())
+    if reply.raw.reason == "UNKNOWN_LOG":
+        return 0
+    note = response_of(reply, GetWitnessedCheckpointResponse).checkpoint
+    try:
+        return parse_checkpoint(parse_note(note).text).size
+    except NoteError as error:
+        raise DepartureError(f"what was cosigned: {error.message}") from error
+
+
+def _add(session: Session, old_size: int, path: Sequence[bytes], note: str) -> Reply:
+    request = AddCheckpointRequest(old_size=old_size, consistency_proof=path, checkpoint=note)
+    return session.call(ADD_CHECKPOINT, request.SerializeToString())
+
+
+def _grow(session: Session) -> tuple[int, Reply]:
+    """Have the next head of the identity's log cosigned; return its size."""
+    old = _witnessed_size(session)
+    new = old + 1
+    return new, _add(session, old, proof(old, new), head(session.identity, new))
+
+
+def _require_cosigned(session: Session, note: str) -> None:
+    verifier = session.card.witness_verifier
+    assert verifier is not None
+    try:
+        if not cosignatures_of(note, [verifier]):
+            raise DepartureError("the card's witness has no line")
+    except NoteError as error:
+        raise DepartureError(f"the cosignature: {error.message}") from error
+
+
+def _cosign(session: Session) -> Sequence[Reply]:
+    size, reply = _grow(session)
+    lines = response_of(reply, AddCheckpointResponse).cosignatures
+    _require_cosigned(session, head(session.identity, size) + lines)
+    return [reply]
+
+
+def _witnessed(session: Session) -> Sequence[Reply]:
+    size, _ = _grow(session)
+    request = GetWitnessedCheckpointRequest(log_origin=session.identity.card.log_origin)
+    reply = session.call(GET_WITNESSED, request.SerializeToString())
+    note = response_of(reply, GetWitnessedCheckpointResponse).checkpoint
+    if not note.startswith(head(session.identity, size)):
+        raise DepartureError("it is not the head that was cosigned last, with the log's line")
+    _require_cosigned(session, note)
+    return [reply]
+
+
+def _outdated(session: Session) -> Sequence[Reply]:
+    size, _ = _grow(session)
+    old = size + 1
+    reply = _add(session, old, proof(old, old + 1), head(session.identity, old + 1))
+    _require_size(reply, size)
+    return [reply]
+
+
+def _require_size(reply: Reply, size: int) -> None:
+    if reply.raw.code != "OK" and reply.raw.metadata.get("size") != str(size):
+        raise DepartureError(f"{reply}: size is not {size}")
+
+
+def _forked(session: Session) -> Sequence[Reply]:
+    size, _ = _grow(session)
+    return [_add(session, size, [], forked_head(session.identity, size))]
+
+
+def _wrong_proof(session: Session) -> Sequence[Reply]:
+    size, _ = _grow(session)
+    path = [secrets.token_bytes(32) for _ in proof(size, size + 1)]
+    return [_add(session, size, path, head(session.identity, size + 1))]
+
+
+def _unsigned(session: Session) -> Sequence[Reply]:
+    size, _ = _grow(session)
+    impostor = NoteSigner(session.identity.card.log_origin, SigningKey.generate().private)
+    body = parse_note(head(session.identity, size + 1)).text
+    note = parse_checkpoint(body).sign([impostor])
+    return [_add(session, size, proof(size, size + 1), note)]
+
+
+def _garbage(session: Session) -> Sequence[Reply]:
+    return [_add(session, _witnessed_size(session), [], "no checkpoint")]
+
+
+def _pages(session: Session, known_size: int = 0) -> tuple[list[ListSharedEntriesResponse], Reply]:
+    """Return every page of shared entries."""
+    pages: list[ListSharedEntriesResponse] = []
+    start, reply = 0, None
+    while True:
+        request = ListSharedEntriesRequest(start_index=start, known_size=known_size)
+        reply = session.call(LIST_SHARED, request.SerializeToString())
+        page = response_of(reply, ListSharedEntriesResponse)
+        pages.append(page)
+        if page.next_index <= start or page.next_index >= open_head(page.checkpoint, reply).size:
+            return pages, reply
+        start = page.next_index
+
+
+def _shared_are_ours(session: Session) -> Sequence[Reply]:
+    logged = _be_logged(session)
+    assert logged.sent is not None
+    pages, reply = _pages(session)
+    parties = {session.identity.node_id, session.card.node_id}
+    leaves = [json.loads(entry.leaf) for page in pages for entry in page.entries]
+    if any({leaf.get("asker"), leaf.get("answerer")} != parties for leaf in leaves):
+        raise DepartureError("an entry about others was given")
+    if logged.sent.header.exchange_id.hex() not in {leaf.get("exchange_id") for leaf in leaves}:
+        raise DepartureError("the newest exchange of this pair is missing")
+    return [reply]
+
+
+def _shared_are_proved(session: Session) -> Sequence[Reply]:
+    _be_logged(session)
+    pages, reply = _pages(session)
+    for page in pages:
+        found = open_head(page.checkpoint, reply)
+        if len(page.entries) > ENTRIES_MAX:
+            raise DepartureError("a page has more than 128 entries")
+        for entry in page.entries:
+            try:
+                verify_inclusion(
+                    leaf_hash(entry.leaf), entry.index, found.size, entry.inclusion_proof, found.root
+                )
+            except ProofError as error:
+                raise DepartureError(f"entry {entry.index}: {error.message}") from error
+    return [reply]
+
+
+def _shared_continue(session: Session) -> Sequence[Reply]:
+    _be_logged(session)
+    old, _ = _head(session)
+    _be_logged(session)
+    pages, reply = _pages(session, known_size=old.size)
+    for page in pages:
+        _require_growth(old, open_head(page.checkpoint, reply), list(page.consistency_proof))
+    return [reply]
+
+
+def _list_beyond(session: Session) -> Sequence[Reply]:
+    request = ListSharedEntriesRequest(start_index=BEYOND)
+    return [session.call(LIST_SHARED, request.SerializeToString())]
+
+
+def _notify(session: Session, *, exchanges: int, times: int = 1) -> Sequence[Reply]:
+    draft = session.draft(NOTIFY_ERASURE)
+    ids = [secrets.token_bytes(16) for _ in range(exchanges)]
+    draft.body = ErasureNoticeBody(notice_id=secrets.token_bytes(16), exchange_ids=ids, reason="retention")
+    replies = [session.send(draft)]
+    for _ in range(times - 1):
+        draft = draft.retry(1)
+        replies.append(session.send(draft))
+    return replies
+
+
+def _confirmed(reply: Reply) -> None:
+    confirmation = payload_of(reply, ErasureConfirmation)
+    if confirmation.known_count:
+        raise DepartureError("invented exchanges are known")
+    checks.is_signed(reply)
+    checks.is_bound(reply)
+
+
+def _told_twice(session: Session) -> Sequence[Reply]:
+    before, _ = _head(session)
+    replies = _notify(session, exchanges=1, times=2)
+    after, _ = _head(session)
+    if after.size != before.size + 1:
+        raise DepartureError(f"the log grew by {after.size - before.size} entries")
+    return replies
+
+
+def _case(id_: str, sent: str, must: Expectation, run: Callable[[Session], Sequence[Reply]]) -> Case:
+    return Case(id_, SECTION, sent, must, run)
+
+
+def _witness(id_: str, sent: str, must: Expectation, run: Callable[[Session], Sequence[Reply]]) -> Case:
+    return Case(id_, SECTION, sent, must, run, (a_witness,))
+
+
+CASES = (
+    _case("log-checkpoint", "GetCheckpoint", answered(text="a checkpoint by the log's key"), _checkpoint),
+    _case(
+        "log-consistency",
+        "GetConsistencyProof between two checkpoints",
+        answered(text="a proof that verifies"),
+        _consistency,
+    ),
+    _case(
+        "log-consistency-from-nothing",
+        "GetConsistencyProof from 0",
+        answered(text="an empty proof"),
+        _proof_from_nothing,
+    ),
+    _case(
+        "log-consistency-beyond",
+        "GetConsistencyProof to more entries than there are",
+        refused("SIZE_OUT_OF_RANGE", metadata=["size"]),
+        lambda session: [_proof(session, 1, BEYOND)],
+    ),
+    _witness(
+        "witness-cosigns",
+        "AddCheckpoint with the next head",
+        answered(text="the witness's cosignature"),
+        _cosign,
+    ),
+    _witness(
+        "witness-shows",
+        "GetWitnessedCheckpoint of the own log",
+        answered(text="the last head with both signatures"),
+        _witnessed,
+    ),
+    _witness(
+        "witness-outdated",
+        "AddCheckpoint from a size that was not cosigned",
+        refused("CHECKPOINT_OUTDATED", metadata=["size"]),
+        _outdated,
+    ),
+    _witness(
+        "witness-forked",
+        "AddCheckpoint with another head of the same size",
+        refused("CHECKPOINT_INCONSISTENT", metadata=["size"]),
+        _forked,
+    ),
+    _witness(
+        "witness-proof-wrong",
+        "AddCheckpoint with a wrong proof",
+        refused("CHECKPOINT_INCONSISTENT", metadata=["size"]),
+        _wrong_proof,
+    ),
+    _witness(
+        "witness-unsigned", "AddCheckpoint signed by another key", refused("CHECKPOINT_UNSIGNED"), _unsigned
+    ),
+    _witness("witness-garbage", "AddCheckpoint without a checkpoint", refused("MALFORMED_MESSAGE"), _garbage),
+    _case(
+        "witness-unknown-log",
+        "GetWitnessedCheckpoint of a log that nobody has",
+        refused("UNKNOWN_LOG"),
+        lambda session: [
+            session.call(
+                GET_WITNESSED,
+                GetWitnessedCheckpointRequest(log_origin="no.such.example/log").SerializeToString(),
+            )
+        ],
+    ),
+    _case(
+        "shared-ours",
+        "ListSharedEntries",
+        answered(text="all entries of this pair, no others"),
+        _shared_are_ours,
+    ),
+    _case(
+        "shared-proved", "ListSharedEntries", answered(text="an inclusion proof an entry"), _shared_are_proved
+    ),
+    _case(
+        "shared-continue",
+        "ListSharedEntries with a known size",
+        answered(text="a proof that the checkpoint continues it"),
+        _shared_continue,
+    ),
+    _case(
+        "shared-beyond",
+        "ListSharedEntries from beyond the log",
+        refused("SIZE_OUT_OF_RANGE", metadata=["size"]),
+        _list_beyond,
+    ),
+    _case(
+        "erasure-confirmed",
+        "NotifyErasure of an invented exchange",
+        answered(_confirmed, text="a signed, bound confirmation"),
+        lambda session: _notify(session, exchanges=1),
+    ),
+    _case(
+        "erasure-told-twice",
+        "NotifyErasure twice, the second as a retry",
+        answered(_confirmed, text="two confirmations, one entry"),
+        _told_twice,
+    ),
+    _case(
+        "erasure-of-nothing",
+        "NotifyErasure without exchanges",
+        refused("MALFORMED_MESSAGE"),
+        lambda session: _notify(session, exchanges=0),
+    ),
+)

@@ -1,0 +1,34 @@
+"""Every case, in the order of docs/protocol.md."""
+
+from __future__ import annotations
+
+from gateway.conformance.case import Case
+from gateway.conformance.cases import (
+    audit_log,
+    certificates,
+    commitments,
+    echoes,
+    envelope,
+    header,
+    queries,
+    refusals,
+    replay,
+    transport,
+)
+
+CASES: tuple[Case, ...] = (
+    *transport.CASES,
+    *envelope.CASES,
+    *header.CASES,
+    *replay.CASES,
+    *commitments.CASES,
+    *queries.CASES,
+    *certificates.CASES,
+    *refusals.CASES,
+    *echoes.CASES,
+    *audit_log.CASES,
+)
+"""Ids are unique: they name the cases in reports for good."""
+
+if len({case.id for case in CASES}) != len(CASES):
+    raise AssertionError("two cases have one id")

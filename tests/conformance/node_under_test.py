@@ -1,0 +1,73 @@
+"""A real node in this process, on loopback with real TLS, and the identity that tests it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.clock import system_clock
+from gateway.conformance.identity import NODE_ID, Identity, load_identity, make_identity
+from gateway.conformance.registry import CASES
+from gateway.conformance.run import CaseResult, run_cases
+from gateway.conformance.session import Session
+from gateway.node.lock import node_lock
+from gateway.node.serve import start
+from gateway.peers.onboarding import accept
+from tests.processes.provinces import ProcessNode, make_node
+
+GRANTS = f"""
+[[grant]]
+peer = "{NODE_ID}"
+purposes = ["employment"]
+kinds = ["course", "degree"]
+consent_required = false
+statutory_basis = "conformance run"
+
+[[grant]]
+peer = "{NODE_ID}"
+purposes = ["personal-archive"]
+kinds = ["course"]
+consent_required = true
+"""
+
+
+@dataclass
+class UnderTest:
+    """A node, whose card is known, and the identity whose card it has accepted."""
+
+    node: ProcessNode
+    identity: Identity
+
+    def run(self, *ids: str) -> list[CaseResult]:
+        session = Session(self.identity, self.node.card, self.node.config.listen.peers)
+        try:
+            session.learn()
+            return run_cases(session, [case for case in CASES if not ids or case.id in ids])
+        finally:
+            session.close()
+
+
+def make_under_test(parent: Path, *, granted: bool = True) -> UnderTest:
+    node = make_node(parent, "shanghai", records=False)
+    identity = make_identity(parent / "identity")
+    accept(identity.card, node.folder.peers, system_clock())
+    with node.folder.access.open("a", encoding="utf-8") as access:
+        access.write(GRANTS if granted else "")
+    return UnderTest(node, load_identity(identity.folder.root))
+
+
+@contextmanager
+def serving(under_test: UnderTest) -> Iterator[None]:
+    """Serve the node in this process, so that a test can break one of its checks."""
+    with node_lock(under_test.node.folder):
+        running = start(under_test.node.folder)
+        try:
+            yield
+        finally:
+            running.stop()
+
+
+def outcomes(results: list[CaseResult], outcome: str) -> dict[str, str]:
+    return {result.case.id: result.happened for result in results if result.outcome == outcome}
