@@ -1,0 +1,329 @@
+"""A real node with one check taken out fails exactly the cases that are about that check."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import grpc
+import pytest
+
+from gateway.audit import AuditLog, SeenMessage, group, witness
+from gateway.clock import monotonic_s
+from gateway.conformance.draft import UNKNOWN_FIELD
+from gateway.exchange.answering import admit as admit_step
+from gateway.exchange.answering import answer, audit_log, authorise, echo, erasure_notice, log, refuse, seal
+from gateway.exchange.answering import open as open_step
+from gateway.exchange.messages import ExchangeSettings, Opened
+from gateway.peers import tls_identity
+from gateway.peers.roster import Peer
+from gateway.policy import rates
+from gateway.policy.grants import Access
+from gateway.rpc import guard, status
+from gateway.signing.envelope import OpenedEnvelope, parse
+from tests.conformance.node_under_test import UnderTest, make_under_test, outcomes, serving
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+@pytest.fixture(scope="module")
+def shanghai(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnderTest]:
+    under_test = make_under_test(tmp_path_factory.mktemp("broken"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rates, "FAILED_SIGNATURES_PER_10_S", 10_000)  # several runs in a row
+        with serving(under_test):
+            yield under_test
+
+
+@dataclass
+class Broken:
+    """A check that is taken out, and the cases that must notice."""
+
+    name: str
+    take_out: Break
+    noticed_by: set[str]
+
+
+def admitting(change: Callable[[Any, Any], tuple[Any, Any]]) -> Break:
+    """Let the step admit see another message or another snapshot than what came."""
+    real = admit_step.admit
+
+    def admit(opened, snapshot, audit):
+        admitted = real(*change(opened, snapshot), audit)
+        return replace(admitted, opened=opened)
+
+    def take_out(patch: pytest.MonkeyPatch) -> None:
+        for module in (answer, echo, erasure_notice):
+            patch.setattr(module, "admit", admit)
+
+    return take_out
+
+
+def setting(target: object, name: str, value: object) -> Break:
+    return lambda patch: patch.setattr(target, name, value)
+
+
+def any_audience(opened, snapshot):
+    return opened, replace(snapshot, node_id=opened.header.audience)
+
+
+def any_method(opened, snapshot):
+    header = type(opened.header)()
+    header.CopyFrom(opened.header)
+    header.method = opened.call.method
+    return replace(opened, header=header), snapshot
+
+
+def any_time(opened, snapshot):
+    return opened, replace(snapshot, settings=ExchangeSettings(skew_s=10**6))
+
+
+def no_replay_guard(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(AuditLog, "has_seen", lambda _self, _id: False)
+    patch.setattr(log, "SeenMessage", lambda _id, until: SeenMessage(secrets.token_bytes(16), until))
+
+
+def no_signature(message, expected_type, find_key) -> OpenedEnvelope:
+    """Everything that open_envelope does but to verify."""
+    real_key = find_key
+
+    class Trusting:
+        def __init__(self, key_id: str) -> None:
+            self.key_id = key_id
+
+        def verify(self, _signature: bytes, _data: bytes) -> None:
+            """Believe it."""
+
+    return OPEN_ENVELOPE(message, expected_type, lambda i: real_key(i) and Trusting(i))
+
+
+OPEN_ENVELOPE = open_step.open_envelope
+
+
+def receipts_of_the_entry_before(patch: pytest.MonkeyPatch) -> None:
+    real, before = AuditLog.append, []
+
+    def append(self, draft, *args, **how):
+        appended = real(self, draft, *args, **how)
+        before.append(appended)
+        return before[-2] if len(before) > 1 else appended
+
+    patch.setattr(AuditLog, "append", append)
+
+
+def a_new_answer_to_each_retry(patch: pytest.MonkeyPatch) -> None:
+    real = log._answer
+
+    def fresh(translated, snapshot):
+        body, openings, count = real(translated, snapshot)
+        return body + UNKNOWN_FIELD[:-4] + secrets.token_bytes(4), openings, count
+
+    patch.setattr(log, "_answer", fresh)
+    patch.setattr(group, "find_second_answers", lambda *_: set())  # the log would refuse it too
+
+
+def any_role(self, key_id, _now):
+    found = self.card.keys.get(key_id)
+    return found.key if found else None
+
+
+def unbound(patch: pytest.MonkeyPatch) -> None:
+    real = seal.answer_header
+
+    def header(*args):
+        made = real(*args)
+        made.request_digest = secrets.token_bytes(32)
+        return made
+
+    for module in (seal, refuse, echo, erasure_notice):
+        patch.setattr(module, "answer_header", header)
+
+
+def any_tls(self, context, snapshot) -> Peer:
+    return self._identities.prove(
+        b"".join(context.auth_context()["x509_pem_cert"]), snapshot.roster, self.clock()
+    )
+
+
+def one_sequence_off(patch: pytest.MonkeyPatch) -> None:
+    real = Opened.entry
+
+    def entry(self, *args):
+        return replace(real(self, *args), peer_seq=self.header.pair_sequence + 1)
+
+    patch.setattr(Opened, "entry", entry)
+
+
+SIGNATURES = {
+    "envelope-key-wrong",
+    "envelope-payload-flipped",
+    "envelope-signature-empty",
+    "envelope-signature-extended",
+    "envelope-signature-flipped",
+    "envelope-signature-truncated",
+    "envelope-signed-as-other-type",
+    "envelope-signed-bare",
+    "refusal-unsigned-signature",
+}
+
+AUDIENCE = {
+    "header-audience-missing",
+    "header-audience-other",
+    "header-order-audience-second",
+    "refusal-states-audience",
+    "refusal-unsigned-echo",
+}
+METHOD = {
+    "header-method-called-other",
+    "header-method-missing",
+    "header-method-of-echo",
+    "header-method-short",
+    "refusal-states-method",
+}
+HEADER = {
+    "header-exchange-id-17-bytes",
+    "header-exchange-id-missing",
+    "header-expire-time-missing",
+    "header-issue-time-missing",
+    "header-message-id-15-bytes",
+    "header-message-id-missing",
+    "header-nanos-out-of-range",
+    "header-pair-sequence-missing",
+    "header-pair-sequence-too-large",
+    "header-protocol-version-missing",
+    "header-sender-missing",
+    "refusal-unsigned-header",
+}
+ROOT = {
+    "commitment-item-other",
+    "commitment-key-31-bytes",
+    "commitment-key-empty",
+    "commitment-key-other",
+    "commitment-root-wrong",
+    "commitment-type-relabelled",
+    "commitment-type-wrong",
+}
+GRANTS = {
+    "query-consent-invalid",
+    "query-consent-required-by-basis",
+    "query-consent-required-by-grant",
+    "query-kind-not-granted",
+    "query-purpose-not-granted",
+}
+ENTRY = {"answer-receipt-entry", "certificate-receipt-entry", "refusal-receipt-entry"}
+BOUND = {
+    "answer-bound",
+    "certificate-bound",
+    "echo-bound",
+    "erasure-confirmed",
+    "erasure-told-twice",
+    "refusal-bound",
+}
+REFUSAL = {
+    "refusal-bound",
+    "refusal-receipt-checkpoint",
+    "refusal-receipt-entry",
+    "refusal-receipt-log",
+    "refusal-signed",
+    "refusal-states-reason",
+    "refusal-timely",
+    "shared-ours",
+}
+CONSISTENCY = {"log-consistency", "log-consistency-from-nothing", "shared-continue"}
+
+
+def not_found(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(status.CODES, "WRONG_AUDIENCE", grpc.StatusCode.NOT_FOUND)
+
+
+def a_conflict_is_a_retry(patch: pytest.MonkeyPatch) -> None:
+    real = AuditLog.find_exchange
+
+    class AnyBody(bytes):
+        __hash__ = None
+        __ne__ = lambda _self, _other: False  # noqa: E731
+
+    def find(self, *args):
+        found = real(self, *args)
+        return found and replace(found, query_body=AnyBody())
+
+    patch.setattr(AuditLog, "find_exchange", find)
+
+
+def first_name(leaf):
+    return ALTERNATIVE_NAMES(leaf)[:1]
+
+
+ALTERNATIVE_NAMES = tls_identity._alternative_names
+
+NODES = (
+    Broken("no replay guard", no_replay_guard, {"replay-raced", "replay-same", "replay-signed-anew"}),
+    Broken("audience unchecked", admitting(any_audience), AUDIENCE),
+    Broken("method unchecked", admitting(any_method), METHOD),
+    Broken(
+        "version unchecked",
+        setting(admit_step, "_require_version", lambda _h: None),
+        {"header-order-version-first", "header-version-unknown"},
+    ),
+    Broken("window unchecked", setting(admit_step, "WINDOW_S_MAX", 10**6), {"header-window-too-long"}),
+    Broken("times unchecked", admitting(any_time), {"header-expired", "header-issued-in-future"}),
+    Broken("signature unchecked", setting(open_step, "open_envelope", no_signature), SIGNATURES),
+    Broken(
+        "key role unchecked",
+        setting(Peer, "message_key", any_role),
+        {"envelope-key-of-log", "envelope-key-of-witness"},
+    ),
+    Broken(
+        "TLS identity and sender unchecked",
+        setting(Opened, "authenticated", True),
+        {"header-sender-is-answerer", "header-sender-other", "refusal-unsigned-mismatch"},
+    ),
+    Broken("header unchecked", setting(open_step, "_require_header", lambda _h: None), HEADER),
+    Broken(
+        "unknown fields accepted", setting(authorise, "parse_strictly", parse), {"envelope-field-in-body"}
+    ),
+    Broken("root unchecked", setting(authorise, "require_root", lambda *_: None), ROOT),
+    Broken("grants ignored", setting(Access, "require_grant", lambda *_, **__: None), GRANTS),
+    Broken("root of other records", setting(log, "commitments_root", lambda _o: bytes(32)), {"answer-whole"}),
+    Broken("receipts of another entry", receipts_of_the_entry_before, ENTRY),
+    Broken("entries of another number", one_sequence_off, ENTRY),
+    Broken("retry answered differently", a_new_answer_to_each_retry, {"retry-same-answer"}),
+    Broken("exchange id reused", a_conflict_is_a_retry, {"exchange-conflict"}),
+    Broken("answers unbound", unbound, BOUND),
+    Broken("refusals neither signed nor logged", setting(answer, "sign_refusal", lambda *_: None), REFUSAL),
+    Broken("another status", not_found, AUDIENCE),
+    Broken(
+        "deadline unchecked",
+        setting(guard, "_require_deadline", lambda _c: monotonic_s() + 10),
+        {"transport-deadline-missing", "transport-deadline-too-long"},
+    ),
+    Broken("TLS version unchecked", setting(guard.Guard, "_identify", any_tls), {"transport-tls-1-2"}),
+    Broken(
+        "first TLS name taken",
+        setting(tls_identity, "_alternative_names", first_name),
+        {"transport-two-names"},
+    ),
+    Broken("echo of any length", setting(echo, "CONTENT_BYTES_MAX", 10**6), {"echo-content-too-long"}),
+    Broken(
+        "consistency proofs wrong",
+        setting(audit_log, "prove_consistency", lambda *_: [bytes(32)]),
+        CONSISTENCY,
+    ),
+    Broken(
+        "shared entries unproved", setting(audit_log, "prove_inclusion", lambda *_: []), {"shared-proved"}
+    ),
+    Broken(
+        "witness believes every proof",
+        setting(witness, "verify_growth", lambda *_: None),
+        {"witness-proof-wrong"},
+    ),
+)
+
+
+@pytest.mark.parametrize("broken", NODES, ids=lambda broken: broken.name)
+def test_the_right_cases_notice(shanghai: UnderTest, monkeypatch: pytest.MonkeyPatch, broken: Broken) -> None:
+    broken.take_out(monkeypatch)
+    failed = outcomes(shanghai.run(), "failed")
+    assert set(failed) == broken.noticed_by, failed
