@@ -134,9 +134,11 @@ def status(*codes: str) -> Expectation:
 
 
 def no_entry(*reasons: str) -> Expectation:
-    """The handshake fails, or the call is refused for one of ``reasons``."""
+    """The handshake fails, or the last call is refused for one of ``reasons``; those before are answered."""
 
     def check(replies: Sequence[Reply]) -> None:
+        for known in replies[:-1]:
+            require_answer(known)
         reply = replies[-1]
         if reply.raw.reason:
             require_refusal(reply, *reasons)

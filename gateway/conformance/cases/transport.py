@@ -14,6 +14,7 @@ from gateway.conformance.expectation import (
     answered,
     no_entry,
     refused,
+    require_answer,
     status,
 )
 from gateway.conformance.session import Session
@@ -32,13 +33,14 @@ LeafOf = Callable[[Session], TlsLeaf | None]
 
 def _with_leaf(id_: str, sent: str, must: Expectation, leaf: LeafOf) -> Case:
     def run(session: Session) -> Sequence[Reply]:
+        known = session.send(session.echo())  # that the node answers at all
         draft = session.echo().sign()
         connection = session.connect(leaf(session))
         try:
             raw = connection.call(draft.method, draft.request, 10)
         finally:
             connection.close()
-        return [Reply(raw, ECHO, draft, session.card, session.clock())]
+        return [known, Reply(raw, ECHO, draft, session.card, session.clock())]
 
     return Case(id_, SECTION, sent, must, run)
 
@@ -50,11 +52,12 @@ def _expired(session: Session) -> TlsLeaf:
 
 
 def _old_tls(session: Session) -> Sequence[Reply]:
+    known = session.send(session.echo())
     draft, identity = session.echo().sign(), session.identity
     raw = call_over_tls_1_2(
         session.endpoint, session.card.node_id, session.card.ca_pem, identity.leaf, ECHO, draft.request
     )
-    return [Reply(raw, ECHO, draft, session.card, session.clock())]
+    return [known, Reply(raw, ECHO, draft, session.card, session.clock())]
 
 
 def _deadline(id_: str, sent: str, must: Expectation, seconds: float | None) -> Case:
@@ -81,10 +84,15 @@ def _is_serving(replies: Sequence[Reply]) -> None:
 
 
 def _large_metadata(session: Session) -> Sequence[Reply]:
-    return [session.call(ECHO, session.echo().sign().request, metadata=(("x-filler", "y" * 20_000),))]
+    request = session.echo().sign().request
+    return [
+        session.send(session.echo()),
+        session.call(ECHO, request, metadata=(("x-filler", "y" * 20_000),)),
+    ]
 
 
 def _is_refused(replies: Sequence[Reply]) -> None:
+    require_answer(replies[0])
     if replies[-1].raw.code == "OK":
         raise DepartureError("it was answered")
 
