@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from gateway.cli.output import EXIT_NO, Output, OutputOption, console, print_json, say, table
+from gateway.cli.output import EXIT_NO, Output, OutputOption, console, errors, print_json, say, table
 from gateway.conformance.identity import Identity, load_identity, make_identity
+from gateway.conformance.liar import Liar, judge_lies
+from gateway.conformance.lying import LIES
+from gateway.conformance.lying_server import lying
 from gateway.conformance.registry import CASES
 from gateway.conformance.report import as_json, as_junit, counts, has_passed
 from gateway.conformance.run import CaseResult, run_cases
@@ -35,6 +39,12 @@ def conformance(
     only: Annotated[
         list[str] | None, typer.Option("--case", help="Only cases whose id begins so; may be repeated.")
     ] = None,
+    serve: Annotated[
+        bool,
+        typer.Option(
+            "--serve", help="Play a server that lies, for the client of the node whose card this is."
+        ),
+    ] = False,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
     output: OutputOption = Output.table,
 ) -> None:
@@ -42,6 +52,9 @@ def conformance(
 
     Never give it a serving node's folder as identity: the kit signs contradicting checkpoints on
     purpose, and the node under test keeps them as evidence. It asks about an invented learner only.
+
+    With --serve the node asks and the kit answers, each query with another lie; the node's own log
+    says whether it noticed.
 
     Exit status 0 when every case passed, 1 when one failed or could not be run.
 
@@ -52,11 +65,11 @@ def conformance(
         _introduce(make_identity(NEW_IDENTITY.resolve()), card)
         raise typer.Exit(EXIT_NO)
     played = load_identity(identity.resolve())
-    cases = [case for case in CASES if not only or case.id.startswith(tuple(only))]
     session = Session(played, card, endpoint or card.endpoints[0])
+    wanted = tuple(only or ("",))
     try:
         session.learn()
-        results = run_cases(session, cases)
+        results = _lie(session, wanted) if serve else _try(session, wanted)
     finally:
         session.close()
     if junit is not None:
@@ -67,6 +80,23 @@ def conformance(
         _show(card, results)
     if not has_passed(results):
         raise typer.Exit(EXIT_NO)
+
+
+def _try(session: Session, wanted: tuple[str, ...]) -> list[CaseResult]:
+    return run_cases(session, [case for case in CASES if case.id.startswith(wanted)])
+
+
+def _lie(session: Session, wanted: tuple[str, ...]) -> list[CaseResult]:
+    """Answer the node's queries until every lie was told, then ask its log."""
+    liar = Liar(session.identity, session.card, [lie for lie in LIES if lie.id.startswith(wanted)])
+    if not liar.lies:
+        return []
+    with lying(liar) as address:
+        _note(f"listening on {address}; now let {session.card.node_id} ask {len(liar.lies)} times:")
+        _note(f"  credit-gateway query --peer {session.identity.node_id} --learner … --purpose …")
+        with suppress(KeyboardInterrupt):
+            liar.ended.wait()
+    return judge_lies(session, liar)
 
 
 def _introduce(identity: Identity, card: Card) -> None:
@@ -93,6 +123,11 @@ def _introduce(identity: Identity, card: Card) -> None:
         say(f"     {line}".rstrip())
     say(f"Then: credit-gateway conformance CARD --identity {identity.folder.root}")
     say("Afterwards: credit-gateway peers remove, and take the grants back.")
+
+
+def _note(text: str) -> None:
+    """Write for people beside a report that may be JSON."""
+    errors.print(text, markup=False)
 
 
 def _show(card: Card, results: Sequence[CaseResult]) -> None:

@@ -105,12 +105,15 @@ def load_identity(root: Path) -> Identity:
     )
 
 
-def make_identity(root: Path) -> Identity:
-    """Make a throw-away identity in ``root`` and write its card. Raises as :func:`load_identity`."""
+def make_identity(root: Path, listen: str = ENDPOINT) -> Identity:
+    """Make a throw-away identity in ``root`` and write its card. Raises as :func:`load_identity`.
+
+    ``listen`` is where it is reached when it plays the server.
+    """
     now = system_clock()
     settings = {
-        "listen": ENDPOINT,
-        "endpoint": ENDPOINT,
+        "listen": listen,
+        "endpoint": listen,
         "operator": "127.0.0.1:17944",
         "metrics": "127.0.0.1:17945",
         "origin": f"audit.{NODE_ID}.example/{now.year}",

@@ -13,8 +13,9 @@ from gateway.conformance.registry import CASES
 from gateway.conformance.run import CaseResult, run_cases
 from gateway.conformance.session import Session
 from gateway.node.lock import node_lock
-from gateway.node.serve import start
+from gateway.node.serve import Serving, start
 from gateway.peers.onboarding import accept
+from tests.ports import free_port
 from tests.processes.provinces import ProcessNode, make_node
 
 GRANTS = f"""
@@ -51,7 +52,7 @@ class UnderTest:
 
 def make_under_test(parent: Path, *, granted: bool = True) -> UnderTest:
     node = make_node(parent, "shanghai", records=False)
-    identity = make_identity(parent / "identity")
+    identity = make_identity(parent / "identity", f"127.0.0.1:{free_port()}")
     accept(identity.card, node.folder.peers, system_clock())
     with node.folder.access.open("a", encoding="utf-8") as access:
         access.write(GRANTS if granted else "")
@@ -59,12 +60,12 @@ def make_under_test(parent: Path, *, granted: bool = True) -> UnderTest:
 
 
 @contextmanager
-def serving(under_test: UnderTest) -> Iterator[None]:
+def serving(under_test: UnderTest) -> Iterator[Serving]:
     """Serve the node in this process, so that a test can break one of its checks."""
     with node_lock(under_test.node.folder):
         running = start(under_test.node.folder)
         try:
-            yield
+            yield running
         finally:
             running.stop()
 
