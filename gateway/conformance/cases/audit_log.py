@@ -30,7 +30,7 @@ from gateway.audit import (
 from gateway.conformance import answer_checks as checks
 from gateway.conformance.answer_checks import open_head, payload_of, response_of
 from gateway.conformance.case import Case, a_witness, set_body
-from gateway.conformance.draft import AUDIT, NOTIFY_ERASURE
+from gateway.conformance.draft import AUDIT, NOTIFY_ERASURE, UNKNOWN_FIELD
 from gateway.conformance.expectation import (
     DepartureError,
     Expectation,
@@ -255,8 +255,9 @@ def _list_beyond(session: Session) -> Sequence[Reply]:
     return [session.call(LIST_SHARED, request.SerializeToString())]
 
 
-def _notify(session: Session, *, exchanges: int, times: int = 1) -> Sequence[Reply]:
+def _notify(session: Session, *, exchanges: int, times: int = 1, after_body: bytes = b"") -> Sequence[Reply]:
     draft = session.draft(NOTIFY_ERASURE)
+    draft.after_body = after_body
     ids = [secrets.token_bytes(16) for _ in range(exchanges)]
     draft.body = ErasureNoticeBody(notice_id=secrets.token_bytes(16), exchange_ids=ids, reason="retention")
     replies = [session.send(draft)]
@@ -301,6 +302,12 @@ CASES = (
         "GetConsistencyProof to more entries than there are",
         refused("SIZE_OUT_OF_RANGE", metadata=["size"]),
         lambda session: [_proof(session, 1, BEYOND)],
+    ),
+    _case(
+        "log-field-in-request",
+        "GetCheckpoint with an unknown field",
+        refused("MALFORMED_MESSAGE"),
+        lambda session: [session.call(GET_CHECKPOINT, UNKNOWN_FIELD)],
     ),
     _witness(
         "witness-cosigns",
@@ -379,6 +386,12 @@ CASES = (
         "NotifyErasure twice, the second as a retry",
         answered(_confirmed, text="two confirmations"),
         lambda session: _notify(session, exchanges=1, times=2),
+    ),
+    _case(
+        "erasure-field-in-body",
+        "NotifyErasure with an unknown field in its body",
+        refused("MALFORMED_MESSAGE"),
+        lambda session: _notify(session, exchanges=1, after_body=UNKNOWN_FIELD),
     ),
     _case(
         "erasure-of-nothing",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from creditexchange.v1.exchange_pb2 import CertificateReference
 from gateway.conformance import answer_checks as checks
 from gateway.conformance.case import Case, Need, a_grant
-from gateway.conformance.draft import VERIFY_CERTIFICATE, Draft
+from gateway.conformance.draft import UNKNOWN_FIELD, VERIFY_CERTIFICATE, Draft
 from gateway.conformance.expectation import Check, Expectation, Reply, answered, refused
 from gateway.conformance.session import Session, body_of
 
@@ -78,6 +78,12 @@ CASES = (
         "a reference without number",
         refused("MALFORMED_MESSAGE"),
         reference=CertificateReference(issuer="no such issuer").SerializeToString(),
+    ),
+    _case(
+        "certificate-field-in-reference",
+        "an unknown field in the reference",
+        refused("MALFORMED_MESSAGE"),
+        reference=INVENTED + UNKNOWN_FIELD,
     ),
     _answer("certificate-unknown", "an answer: not known, without state", checks.is_unknown_certificate),
     _answer("certificate-signed", "a signature by the card's message key", checks.is_signed),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from creditexchange.v1.envelope_pb2 import SignedMessage
 from gateway.conformance import answer_checks as checks
 from gateway.conformance.case import Case, echo, query, set_body, set_header, tampered
-from gateway.conformance.draft import QUERY_RECORDS
+from gateway.conformance.draft import QUERY_RECORDS, Draft
 from gateway.conformance.expectation import (
     Check,
     DepartureError,
@@ -50,6 +51,24 @@ def _live_epochs(session: Session) -> Sequence[Reply]:
     return [reply]
 
 
+def _states_the_time(reply: Reply) -> None:
+    """``…Seconds`` are whole numbers, ``serverTime`` is RFC 3339 and now."""
+    stated = reply.raw.metadata
+    if not (stated.get("skewSeconds", "").isdigit() and stated.get("toleratedSeconds", "").isdigit()):
+        raise DepartureError("skewSeconds or toleratedSeconds is no whole number")
+    try:
+        server_time = datetime.fromisoformat(stated.get("serverTime", ""))
+        off_s = abs((server_time - reply.at).total_seconds())
+    except (ValueError, TypeError) as error:
+        raise DepartureError("serverTime is not RFC 3339 with an offset") from error
+    if off_s > checks.SKEW_S:
+        raise DepartureError(f"serverTime is {off_s:.0f} s off")
+
+
+def _long_ago(draft: Draft, session: Session) -> None:
+    draft.set_times(session.clock(), -120, -60)
+
+
 def _empty_signature(message: SignedMessage) -> None:
     message.signatures[0].signature = bytes(64)
 
@@ -83,6 +102,13 @@ CASES = (
     ),
     Case(
         "refusal-states-epochs", SECTION, "an epoch that is not live", refused("UNKNOWN_EPOCH"), _live_epochs
+    ),
+    echo(
+        "refusal-states-time",
+        SECTION,
+        "an echo that expired 60 s ago",
+        refused("MESSAGE_EXPIRED", checks=[_states_the_time]),
+        _long_ago,
     ),
     tampered(
         "refusal-unsigned-signature",
