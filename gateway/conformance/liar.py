@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 
 from creditexchange.v1.audit_pb2 import ListSharedEntriesRequest, ListSharedEntriesResponse
@@ -32,12 +33,13 @@ from gateway.conformance.expectation import DepartureError, Expectation
 from gateway.conformance.identity import Identity
 from gateway.conformance.lying import OK, REFUSED, Answer, Lie, refusal_body
 from gateway.conformance.run import CaseResult
-from gateway.conformance.session import Session
+from gateway.conformance.session import Session, patiently
 from gateway.conformance.wire import leaf_of_exchange, payload_type, signed_bytes, signed_digest
 from gateway.errors import RefusedError
 from gateway.exchange.answering.answer import SignedRefusalError
 from gateway.peers.card import Card
 
+LIST_SHARED = f"{AUDIT}/ListSharedEntries"
 LEAVES_FILE = "conformance-leaves"
 NOTICE_S = 10.0
 """How long a client may take to log what came, seconds."""
@@ -183,8 +185,8 @@ def _entry_of(session: Session, exchange_id: bytes) -> tuple[str, str] | None:
     """Return kind and outcome of the client's own entry about one exchange."""
     start = 0
     while True:
-        request = ListSharedEntriesRequest(start_index=start)
-        reply = session.call(f"{AUDIT}/ListSharedEntries", request.SerializeToString())
+        request = ListSharedEntriesRequest(start_index=start).SerializeToString()
+        reply = patiently(partial(session.call, LIST_SHARED, request))
         page = response_of(reply, ListSharedEntriesResponse)
         for entry in page.entries:
             members = json.loads(entry.leaf)

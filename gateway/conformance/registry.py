@@ -14,6 +14,7 @@ from gateway.conformance.cases import (
     refusals,
     replay,
     transport,
+    witness,
 )
 
 CASES: tuple[Case, ...] = (
@@ -27,6 +28,7 @@ CASES: tuple[Case, ...] = (
     *refusals.CASES,
     *echoes.CASES,
     *audit_log.CASES,
+    *witness.CASES,
 )
 """Ids are unique: they name the cases in reports for good."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,11 +9,9 @@ from typing import Literal
 from gateway.clock import monotonic_s
 from gateway.conformance.case import Case
 from gateway.conformance.expectation import DepartureError, Verdict, judge
-from gateway.conformance.session import BusyError, Session
+from gateway.conformance.session import BusyError, Session, patiently
 
 Outcome = Literal["passed", "failed", "not run"]
-
-ATTEMPTS_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +42,12 @@ def _run(session: Session, case: Case) -> CaseResult:
     if missing:
         return CaseResult(case, "not run", "; ".join(missing), 0.0)
     started_s = monotonic_s()
-    for _ in range(ATTEMPTS_MAX):
-        try:
-            verdict = _try(session, case)
-        except BusyError as busy:
-            threading.Event().wait(busy.after_s)
-        else:
-            outcome: Outcome = "passed" if verdict.passed else "failed"
-            return CaseResult(case, outcome, verdict.happened, monotonic_s() - started_s)
-    return CaseResult(case, "not run", "the node stayed busy", monotonic_s() - started_s)
+    try:
+        verdict = patiently(lambda: _try(session, case))
+    except BusyError as busy:
+        return CaseResult(case, "not run", busy.message, monotonic_s() - started_s)
+    outcome: Outcome = "passed" if verdict.passed else "failed"
+    return CaseResult(case, outcome, verdict.happened, monotonic_s() - started_s)
 
 
 def _try(session: Session, case: Case) -> Verdict:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from creditexchange.v1.envelope_pb2 import Header, Opening
 from creditexchange.v1.exchange_pb2 import (
@@ -31,23 +33,40 @@ from gateway.conformance.draft import (
 from gateway.conformance.expectation import DepartureError, Reply
 from gateway.conformance.identity import Identity
 from gateway.conformance.wire import commitment, commitments_root
-from gateway.errors import PeerFaultError
+from gateway.errors import GatewayError, PeerFaultError
 from gateway.learners.subject_token import FederationSecret, subject_token
 from gateway.peers.card import Card
 from gateway.rpc.channels import TlsLeaf
 from gateway.rpc.raw_peer import RawPeer, RawReply
 
+T = TypeVar("T")
+
 DEADLINE_S = 10.0
+ATTEMPTS_MAX = 3
 INVENTED_LEARNER = "990001199003079970"
 """From the synthetic range: no region has the code 990001."""
 
 
-class BusyError(Exception):
-    """The node is out of capacity or the rate is exceeded: the case comes again after ``after_s``."""
+class BusyError(GatewayError):
+    """The node is out of capacity or the rate is exceeded: come again after ``after_s``."""
 
     def __init__(self, after_s: float) -> None:
-        super().__init__()
+        super().__init__("the node stayed busy.", remedy="Run it again later.")
         self.after_s = after_s
+
+
+def patiently(run: Callable[[], T]) -> T:
+    """Return what ``run`` returns; while the node is busy, come again as it says.
+
+    Raises:
+        BusyError: it stayed busy.
+    """
+    for _ in range(ATTEMPTS_MAX - 1):
+        try:
+            return run()
+        except BusyError as busy:
+            threading.Event().wait(busy.after_s)
+    return run()
 
 
 @dataclass
@@ -83,7 +102,7 @@ class Session:
         Raises:
             PeerFaultError: the node cannot be reached or does not know the identity.
         """
-        reply = self.send(self.echo())
+        reply = patiently(lambda: self.send(self.echo()))
         if not reply.raw.reason and reply.raw.code == "UNAVAILABLE":
             reason = "no connection, or the node does not accept the identity's TLS certificate."
         elif reply.raw.reason in ("UNKNOWN_PEER", "UNKNOWN_KEY", "PEER_SUSPENDED", "CARD_EXPIRED"):
