@@ -51,11 +51,14 @@ class RawPeer:
         request: bytes,
         timeout_s: float | None,
         metadata: tuple[tuple[str, str], ...] = (),
+        *,
+        is_compressed: bool = False,
     ) -> RawReply:
         """Send ``request`` and return what comes; ``timeout_s`` is the call's deadline, ``None`` for none."""
         call: Any = self._channel.unary_unary(method)  # bytes in, bytes out: no serialiser
+        how = grpc.Compression.Gzip if is_compressed else grpc.Compression.NoCompression
         try:
-            return RawReply("OK", call(request, timeout=timeout_s, metadata=metadata))
+            return RawReply("OK", call(request, timeout=timeout_s, metadata=metadata, compression=how))
         except grpc.RpcError as error:
             return _reply_of(error)
 

@@ -82,6 +82,10 @@ def _upper_case(message: SignedMessage) -> None:
     message.signatures[0].key_id = f"{prefix}:{digits.upper()}"
 
 
+def _huge_key_id(message: SignedMessage) -> None:
+    message.signatures[0].key_id = "../" * 3_000
+
+
 def _payload_changed(message: SignedMessage) -> None:
     flipped = bytearray(message.payload)
     flipped[-1] ^= 1
@@ -206,6 +210,13 @@ CASES = (
     ),
     tampered(
         "envelope-key-id-upper-case", SECTION, "the key id in upper case", UNKNOWN_KEY, _always(_upper_case)
+    ),
+    tampered(
+        "envelope-key-id-huge",
+        SECTION,
+        "a key id of 9,000 characters that reads like a path",
+        refused("UNKNOWN_KEY", "MALFORMED_MESSAGE"),
+        _always(_huge_key_id),
     ),
     tampered(
         "envelope-key-wrong",

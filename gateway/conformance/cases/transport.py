@@ -91,6 +91,15 @@ def _large_metadata(session: Session) -> Sequence[Reply]:
     ]
 
 
+def _compressed(session: Session) -> Sequence[Reply]:
+    """1 MiB that travels as a kilobyte: the limit holds for what is unpacked."""
+    draft = session.echo()
+    _padded(1024 * 1024)(draft, session)
+    sent = draft.sign()
+    raw = session.connection.call(ECHO, sent.request, 10, is_compressed=True)
+    return [Reply(raw, ECHO, sent, session.card, session.clock())]
+
+
 def _is_refused(replies: Sequence[Reply]) -> None:
     require_answer(replies[0])
     if replies[-1].raw.code == "OK":
@@ -169,6 +178,13 @@ CASES = (
         "a message of more than 256 KiB",
         status("RESOURCE_EXHAUSTED"),
         _padded(LIMIT_BYTES + 64),
+    ),
+    Case(
+        "transport-message-compressed",
+        "6 Refusals",
+        "a message of 1 MiB, compressed to about 1 KiB",
+        status("RESOURCE_EXHAUSTED", "UNIMPLEMENTED"),
+        _compressed,
     ),
     Case(
         "transport-metadata-too-large",
