@@ -58,8 +58,9 @@ def _head(session: Session) -> tuple[Checkpoint, Reply]:
     return open_head(response_of(reply, GetCheckpointResponse).checkpoint, reply), reply
 
 
-def _proof(session: Session, old_size: int, new_size: int) -> Reply:
-    request = GetConsistencyProofRequest(old_size=old_size, new_size=new_size)
+def _proof(session: Session, old_size: int, new_size: int, origin: str = "") -> Reply:
+    origin = origin or session.card.log_origin
+    request = GetConsistencyProofRequest(old_size=old_size, new_size=new_size, log_origin=origin)
     return session.call(GET_PROOF, request.SerializeToString())
 
 
@@ -198,6 +199,12 @@ CASES = (
         "GetConsistencyProof to more entries than there are",
         refused("SIZE_OUT_OF_RANGE", metadata=["size"]),
         lambda session: [_proof(session, 1, BEYOND)],
+    ),
+    _case(
+        "log-consistency-unknown-log",
+        "GetConsistencyProof of a log by a name that the card does not give",
+        refused("UNKNOWN_LOG"),
+        lambda session: [_proof(session, 0, 1, f"{session.card.log_origin}+elsewhere")],
     ),
     _case(
         "log-field-in-request",
