@@ -206,7 +206,6 @@ ROOT = {
     "commitment-type-wrong",
 }
 GRANTS = {
-    "query-consent-invalid",
     "query-consent-required-by-basis",
     "query-consent-required-by-grant",
     "query-kind-not-granted",
@@ -301,6 +300,7 @@ NODES = (
     Broken("unknown fields accepted", accepting_unknown_fields, UNKNOWN_FIELDS),
     Broken("root unchecked", setting(authorise, "require_root", lambda *_: None), ROOT),
     Broken("grants ignored", setting(Access, "require_grant", lambda *_, **__: None), GRANTS),
+    Broken("consents unverified", setting(authorise, "_verify", lambda *_: None), {"query-consent-invalid"}),
     Broken("root of other records", setting(log, "commitments_root", lambda _o: bytes(32)), {"answer-whole"}),
     Broken("receipts of another entry", receipts_of_the_entry_before, ENTRY),
     Broken("entries of another number", one_sequence_off, ENTRY),
