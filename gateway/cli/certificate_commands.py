@@ -11,7 +11,7 @@ from creditexchange.v1 import archive_pb2
 from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT, CertificateReference
 from creditexchange.v1.record_pb2 import RecordState
 from gateway.cli.consent_commands import load_consent
-from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption, learner_of
+from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption, UntilFoundOption, learner_of
 from gateway.cli.local_node import local_node
 from gateway.cli.output import (
     EXIT_NO,
@@ -41,6 +41,7 @@ def certificate(
     consent: Annotated[
         Path | None, typer.Option(help="The learner's consent, DSSE JSON; the legal basis is then consent.")
     ] = None,
+    until_found: UntilFoundOption = False,
     node: NodeOption = Path(),
     output: OutputOption = Output.table,
 ) -> None:
@@ -61,6 +62,7 @@ def certificate(
             kinds=[parse_kind(word) for word in kind or ()],  # type: ignore[misc]
             peers=peer or (),
             legal_basis=parse_legal_basis(basis),  # type: ignore[arg-type]
+            stops_when_found=until_found,
         ),
         certificate=CertificateReference(number=number, issuer=issuer),
     )

@@ -16,6 +16,7 @@ from gateway.rpc.archive import (
     archive_of,
     certificate_message,
     check_message,
+    location_message,
 )
 from gateway.rpc.issued_consents import consents_message, grant_message, withdraw_message
 from gateway.rpc.operator import (
@@ -39,6 +40,12 @@ class LocalNode(Protocol):
         self, request: archive_pb2.CheckCertificateRequest
     ) -> archive_pb2.CheckCertificateResponse:
         """Ask the chosen peers whether one certificate is valid."""
+        ...
+
+    def locate(
+        self, request: archive_pb2.ArchiveServiceLocateRecordsRequest
+    ) -> archive_pb2.ArchiveServiceLocateRecordsResponse:
+        """Ask the federation where there is something."""
         ...
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
@@ -95,6 +102,11 @@ class _Running:
     ) -> archive_pb2.CheckCertificateResponse:
         return self._client.check_certificate(request)
 
+    def locate(
+        self, request: archive_pb2.ArchiveServiceLocateRecordsRequest
+    ) -> archive_pb2.ArchiveServiceLocateRecordsResponse:
+        return self._client.locate(request)
+
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return self._client.check(archive_pb2.CheckPeerRequest(node_id=node_id))
 
@@ -138,6 +150,11 @@ class _InProcess:
         self, request: archive_pb2.CheckCertificateRequest
     ) -> archive_pb2.CheckCertificateResponse:
         return certificate_message(request, self._node.snapshot, self._node.asking)
+
+    def locate(
+        self, request: archive_pb2.ArchiveServiceLocateRecordsRequest
+    ) -> archive_pb2.ArchiveServiceLocateRecordsResponse:
+        return location_message(request, self._node.snapshot, self._node.asking)
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return check_message(node_id, self._node.snapshot, self._node.asking)

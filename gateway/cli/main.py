@@ -14,6 +14,7 @@ from gateway.cli import (
     certificate_commands,
     config_commands,
     conformance_commands,
+    locate_commands,
     node_commands,
     peers_commands,
     query_commands,
@@ -42,6 +43,7 @@ app.command()(node_commands.serve)
 app.command()(node_commands.card)
 app.command()(query_commands.query)
 app.command()(certificate_commands.certificate)
+app.command()(locate_commands.locate)
 app.command()(conformance_commands.conformance)
 app.command()(demo)
 audit_app.command("export")(audit_evidence_commands.export)

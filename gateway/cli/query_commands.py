@@ -11,7 +11,7 @@ from creditexchange.v1 import archive_pb2
 from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT
 from gateway.cli.archive_view import archive_json, archive_table
 from gateway.cli.consent_commands import load_consent
-from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption, learner_of
+from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption, UntilFoundOption, learner_of
 from gateway.cli.local_node import local_node
 from gateway.cli.output import EXIT_NO, NodeOption, Output, OutputOption, folder_at, print_json
 from gateway.learners.identifier import RESIDENT_ID, mask
@@ -34,6 +34,7 @@ def query(
     deadline: Annotated[
         float, typer.Option(help="Seconds to wait for each peer; 0 = the node's setting.", min=0, max=30)
     ] = 0,
+    until_found: UntilFoundOption = False,
     node: NodeOption = Path(),
     output: OutputOption = Output.table,
 ) -> None:
@@ -59,6 +60,7 @@ def query(
         peers=peer or (),
         legal_basis=parse_legal_basis(basis),  # type: ignore[arg-type]
         deadline_ms=round(deadline * 1000),
+        stops_when_found=until_found,
     )
     if consent is not None:
         request.consent.CopyFrom(load_consent(consent))
@@ -71,5 +73,5 @@ def query(
         print_json(archive_json(mask(identifier), response))
     else:
         archive_table(response)
-    if any(result.outcome != "OK" for result in response.peers):
+    if any(result.outcome not in ("OK", "NOT_ASKED") for result in response.peers):
         raise typer.Exit(EXIT_NO)

@@ -19,6 +19,9 @@ from creditexchange.v1.exchange_pb2 import (
     CertificateAnswerBody,
     EchoAnswer,
     EchoResponse,
+    LocateRecordsResponse,
+    LocationAnswer,
+    LocationAnswerBody,
     QueryRecordsResponse,
     RecordAnswer,
     RecordAnswerBody,
@@ -28,7 +31,14 @@ from creditexchange.v1.node_pb2 import KEY_ROLE_MESSAGE
 from creditexchange.v1.reason_pb2 import Reason
 from creditexchange.v1.record_pb2 import LearningRecord
 from gateway.audit import Checkpoint, ProofError, leaf_hash, open_checkpoint, verify_inclusion
-from gateway.conformance.draft import ECHO, NOTIFY_ERASURE, VERIFY_CERTIFICATE, Sent, answer_type_of
+from gateway.conformance.draft import (
+    ECHO,
+    LOCATE_RECORDS,
+    NOTIFY_ERASURE,
+    VERIFY_CERTIFICATE,
+    Sent,
+    answer_type_of,
+)
 from gateway.conformance.expectation import DepartureError, Reply
 from gateway.conformance.wire import commitments_root, leaf_of_exchange, payload_type, signed_bytes
 from gateway.errors import EnvelopeError
@@ -121,6 +131,12 @@ def is_unknown_certificate(reply: Reply) -> None:
         raise DepartureError("an invented certificate is known")
 
 
+def holds_nothing(reply: Reply) -> None:
+    """Nothing is held about the invented learner (section 5)."""
+    if _answer_body(reply).held_kinds:
+        raise DepartureError("something is held about an invented learner")
+
+
 def receipt_names_the_log(reply: Reply) -> None:
     """``log_origin`` equals the card's (section 5, receipt 1)."""
     if _receipt(reply).log_origin != reply.card.log_origin:
@@ -191,6 +207,7 @@ def _response(reply: Reply) -> Any:
         ECHO: EchoResponse,
         NOTIFY_ERASURE: NotifyErasureResponse,
         VERIFY_CERTIFICATE: VerifyCertificateResponse,
+        LOCATE_RECORDS: LocateRecordsResponse,
     }
     return response_of(reply, kinds.get(reply.method, QueryRecordsResponse))
 
@@ -209,21 +226,27 @@ def _payload(reply: Reply) -> Any:
         ECHO: EchoAnswer,
         NOTIFY_ERASURE: ErasureConfirmation,
         VERIFY_CERTIFICATE: CertificateAnswer,
+        LOCATE_RECORDS: LocationAnswer,
     }
     kind = Refusal if reply.raw.signed is not None else kinds.get(reply.method, RecordAnswer)
     return payload_of(reply, kind)
 
 
 def _answer_body(reply: Reply) -> Any:
-    kind = CertificateAnswerBody if reply.method == VERIFY_CERTIFICATE else RecordAnswerBody
-    return _parse(kind, _payload(reply).body)
+    kinds: dict[str, type[Message]] = {
+        VERIFY_CERTIFICATE: CertificateAnswerBody,
+        LOCATE_RECORDS: LocationAnswerBody,
+    }
+    return _parse(kinds.get(reply.method, RecordAnswerBody), _payload(reply).body)
 
 
 def _count(reply: Reply) -> int:
     if reply.raw.code != "OK":
         return 0
     body = _answer_body(reply)
-    return int(body.is_known) if reply.method == VERIFY_CERTIFICATE else sum(body.record_counts)
+    if reply.method == VERIFY_CERTIFICATE:
+        return int(body.is_known)
+    return len(body.held_kinds) if reply.method == LOCATE_RECORDS else sum(body.record_counts)
 
 
 def _receipt(reply: Reply) -> Receipt:

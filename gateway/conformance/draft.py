@@ -14,6 +14,7 @@ from creditexchange.v1.envelope_pb2 import Header, Opening, SignedMessage
 from creditexchange.v1.exchange_pb2 import (
     EchoQuery,
     EchoRequest,
+    LocateRecordsRequest,
     QueryRecordsRequest,
     RecordQuery,
     RecordQueryBody,
@@ -25,9 +26,17 @@ from gateway.signing.suites import SigningKey
 EXCHANGE = "/creditexchange.v1.RecordExchangeService"
 QUERY_RECORDS = f"{EXCHANGE}/QueryRecords"
 VERIFY_CERTIFICATE = f"{EXCHANGE}/VerifyCertificate"
+LOCATE_RECORDS = f"{EXCHANGE}/LocateRecords"
 ECHO = f"{EXCHANGE}/Echo"
 AUDIT = "/creditexchange.v1.AuditLogService"
 NOTIFY_ERASURE = f"{AUDIT}/NotifyErasure"
+
+QUERIES: dict[str, type[QueryRecordsRequest | VerifyCertificateRequest | LocateRecordsRequest]] = {
+    QUERY_RECORDS: QueryRecordsRequest,
+    VERIFY_CERTIFICATE: VerifyCertificateRequest,
+    LOCATE_RECORDS: LocateRecordsRequest,
+}
+"""The methods that take a record query, and their requests."""
 
 WINDOW_S = 60
 UNKNOWN_FIELD = b"\xf2\xff\xff\xff\x0f\x04spam"
@@ -102,7 +111,7 @@ class Draft:
     def _payload(self, body: bytes) -> Message:
         if isinstance(self.body, ErasureNoticeBody):
             return ErasureNotice(header=self.header, body=body)
-        if isinstance(self.body, RecordQueryBody) or self.called in (QUERY_RECORDS, VERIFY_CERTIFICATE):
+        if isinstance(self.body, RecordQueryBody) or self.called in QUERIES:
             return RecordQuery(header=self.header, body=body)
         return EchoQuery(header=self.header, content=self.content)
 
@@ -111,8 +120,7 @@ class Draft:
             return EchoRequest(message=message)
         if self.called == NOTIFY_ERASURE:
             return NotifyErasureRequest(message=message)
-        kind = VerifyCertificateRequest if self.called == VERIFY_CERTIFICATE else QueryRecordsRequest
-        return kind(message=message, openings=self.openings)
+        return QUERIES.get(self.called, QueryRecordsRequest)(message=message, openings=self.openings)
 
 
 def type_of(method: str) -> str:
@@ -127,5 +135,6 @@ def answer_type_of(method: str) -> str:
         ECHO: "echo-answer",
         NOTIFY_ERASURE: "erasure-confirmation",
         VERIFY_CERTIFICATE: "certificate-answer",
+        LOCATE_RECORDS: "location-answer",
     }
     return payload_type(names.get(method, "record-answer"))

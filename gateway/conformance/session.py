@@ -23,6 +23,7 @@ from gateway.clock import Clock, system_clock
 from gateway.conformance.answer_checks import payload_of
 from gateway.conformance.draft import (
     ECHO,
+    QUERIES,
     QUERY_RECORDS,
     VERIFY_CERTIFICATE,
     WINDOW_S,
@@ -127,7 +128,7 @@ class Session:
             protocol_version=1,
             message_id=secrets.token_bytes(16),
             exchange_id=secrets.token_bytes(16),
-            pair_sequence=1 if method not in (QUERY_RECORDS, VERIFY_CERTIFICATE) else self.next_sequence(),
+            pair_sequence=self.next_sequence() if method in QUERIES else 1,
             sender=self.identity.node_id,
             audience=self.card.node_id,
             method=method,

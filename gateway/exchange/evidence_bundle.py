@@ -22,20 +22,18 @@ from typing import Any
 import rfc8785
 
 from creditexchange.v1.envelope_pb2 import Header, Opening, Receipt, Refusal, SignedMessage
-from creditexchange.v1.exchange_pb2 import CertificateAnswer, RecordAnswer, RecordAnswerBody, RecordQuery
+from creditexchange.v1.exchange_pb2 import RecordAnswerBody, RecordQuery
 from creditexchange.v1.record_pb2 import LearningRecord
 from gateway.audit import EntryDraft, PeerReceipt, parse_leaf, verify_inclusion, verify_receipt
 from gateway.audit.commitment import RECORD, commitment
 from gateway.audit.merkle import leaf_hash
 from gateway.audit.proof_file import parse_proof_file, verify_proof_file
 from gateway.errors import GatewayError
+from gateway.exchange.forms import QUERY_FORMS, Answer
 from gateway.exchange.messages import (
-    CERTIFICATE_ANSWER_TYPE,
     QUERY_RECORDS,
-    RECORD_ANSWER_TYPE,
     RECORD_QUERY_TYPE,
     REFUSAL_TYPE,
-    VERIFY_CERTIFICATE,
 )
 from gateway.peers.card import Card, verify_card
 from gateway.peers.roster import Peer
@@ -174,7 +172,7 @@ def verify_bundle(bundle: EvidenceBundle) -> BundleReport:
 def _verify(bundle: EvidenceBundle) -> BundleReport:
     entry = parse_leaf(bundle.leaf)
     draft = entry.draft
-    if draft.kind == "management" or draft.method not in _ANSWERS:
+    if draft.kind == "management" or draft.method not in QUERY_FORMS:
         raise BundleError("the entry is about no exchange of records.")
     cards = _cards(bundle, draft)
     own, other = cards[_own_node(draft)], cards[draft.other_node]
@@ -196,13 +194,6 @@ def _verify(bundle: EvidenceBundle) -> BundleReport:
         peer_log=draft.peer_receipt,
         record=_verify_disclosure(bundle.disclosed, answered),
     )
-
-
-_ANSWERS: dict[str, tuple[str, type[RecordAnswer | CertificateAnswer | Refusal]]] = {
-    QUERY_RECORDS: (RECORD_ANSWER_TYPE, RecordAnswer),
-    VERIFY_CERTIFICATE: (CERTIFICATE_ANSWER_TYPE, CertificateAnswer),
-}
-"""Payload type and message of a positive answer, by method."""
 
 
 def _own_node(draft: EntryDraft) -> str:
@@ -257,8 +248,12 @@ def _verify_answer(
 def _verify_signed_answer(message: SignedMessage, draft: EntryDraft, asked: Header, answerer: Card) -> bytes:
     if draft.role != "asker":
         raise BundleError("only the asker's side holds the signed answer.")
-    type_, kind = _ANSWERS[draft.method] if draft.outcome == "OK" else (REFUSAL_TYPE, Refusal)
-    answer = parse(kind, _open(message, type_, answerer).payload, "the answer")
+    form = QUERY_FORMS[draft.method]
+    answer: Answer | Refusal
+    if draft.outcome == "OK":
+        answer = parse(form.answer, _open(message, form.answer_type, answerer).payload, "the answer")
+    else:
+        answer = parse(Refusal, _open(message, REFUSAL_TYPE, answerer).payload, "the refusal")
     header = answer.header
     bound = (header.sender, header.audience, header.exchange_id, header.in_reply_to) == (
         draft.answerer,

@@ -26,6 +26,7 @@ P = TypeVar("P", bound=Message)
 SERVICE = "/creditexchange.v1.RecordExchangeService"
 QUERY_RECORDS = f"{SERVICE}/QueryRecords"
 VERIFY_CERTIFICATE = f"{SERVICE}/VerifyCertificate"
+LOCATE_RECORDS = f"{SERVICE}/LocateRecords"
 ECHO = f"{SERVICE}/Echo"
 AUDIT_SERVICE = "/creditexchange.v1.AuditLogService"
 GET_CHECKPOINT = f"{AUDIT_SERVICE}/GetCheckpoint"
@@ -41,6 +42,7 @@ LIST_REVOCATIONS = f"{CONSENT_SERVICE}/ListRevocations"
 RECORD_QUERY_TYPE = payload_type("record-query")
 RECORD_ANSWER_TYPE = payload_type("record-answer")
 CERTIFICATE_ANSWER_TYPE = payload_type("certificate-answer")
+LOCATION_ANSWER_TYPE = payload_type("location-answer")
 ECHO_QUERY_TYPE = payload_type("echo-query")
 ECHO_ANSWER_TYPE = payload_type("echo-answer")
 REFUSAL_TYPE = payload_type("refusal")

@@ -61,6 +61,7 @@ ASKING_OUTCOMES = (
     "PEER_SUSPENDED_HERE",
     "CARD_EXPIRED_HERE",
     "CONSENT_MISSING_HERE",
+    "NOT_ASKED",
     "AUDIT_UNAVAILABLE_HERE",
 )
 """Why a peer gave nothing, as this side sees it; docs/protocol.md explains each."""

@@ -11,6 +11,7 @@ from creditexchange.v1.record_pb2 import RECORD_STATE_UNSPECIFIED
 from gateway.errors import CallerError, PeerFaultError
 from gateway.exchange.asking.ask import Asking, ask
 from gateway.exchange.asking.check import check_peer
+from gateway.exchange.asking.one_by_one import ask_until_found
 from gateway.exchange.asking.question import Archive, ArchiveEntry, PeerResult, Question
 from gateway.exchange.messages import Snapshot
 from gateway.learners.identifier import RESIDENT_ID
@@ -25,9 +26,11 @@ def archive_of(
     request: archive_pb2.SearchRecordsRequest,
     snapshot: Snapshot,
     node: Asking,
+    *,
     certificate: CertificateReference | None = None,
+    is_locating: bool = False,
 ) -> Archive:
-    """Ask the federation as ``request`` says, about one ``certificate`` alone if it is given.
+    """Ask the federation as ``request`` says: for records, about one certificate, or where there are any.
 
     Raises:
         CallerError: a member of the request is wrong; the text names it.
@@ -49,10 +52,11 @@ def archive_of(
         legal_basis=request.legal_basis,
         deadline_s=min(request.deadline_ms / 1000 or snapshot.settings.deadline_s, DEADLINE_S_MAX),
         certificate=certificate,
+        is_locating=is_locating,
         consent=request.consent if request.HasField("consent") else None,
         is_narrowed=not request.kinds,
     )
-    return ask(question, snapshot, node)
+    return (ask_until_found if request.stops_when_found else ask)(question, snapshot, node)
 
 
 def archive_message(archive: Archive) -> archive_pb2.SearchRecordsResponse:
@@ -69,12 +73,28 @@ def certificate_message(
     """Ask the chosen peers whether one certificate is valid; raises as :func:`archive_of`."""
     if not (request.certificate.number and request.certificate.issuer):
         raise CallerError("certificate: number and issuer are needed.")
-    archive = archive_of(request.search, snapshot, node, request.certificate)
+    archive = archive_of(request.search, snapshot, node, certificate=request.certificate)
     return archive_pb2.CheckCertificateResponse(
         results=[
             archive_pb2.CertificateResult(
                 peer=_peer_message(result),
                 state=result.certificate.state if result.certificate else RECORD_STATE_UNSPECIFIED,
+            )
+            for result in archive.peers
+        ]
+    )
+
+
+def location_message(
+    request: archive_pb2.ArchiveServiceLocateRecordsRequest, snapshot: Snapshot, node: Asking
+) -> archive_pb2.ArchiveServiceLocateRecordsResponse:
+    """Ask the chosen peers of which kinds they hold something; raises as :func:`archive_of`."""
+    archive = archive_of(request.search, snapshot, node, is_locating=True)
+    return archive_pb2.ArchiveServiceLocateRecordsResponse(
+        results=[
+            archive_pb2.LocationResult(
+                peer=_peer_message(result),
+                held_kinds=result.held_kinds,  # type: ignore[arg-type]
             )
             for result in archive.peers
         ]
@@ -118,6 +138,10 @@ class ArchiveServicer:
                 archive_pb2.CheckCertificateRequest,
                 lambda request: certificate_message(request, self.snapshot(), self.node).SerializeToString(),
             ),
+            "LocateRecords": self.calls.guarded(
+                archive_pb2.ArchiveServiceLocateRecordsRequest,
+                lambda request: location_message(request, self.snapshot(), self.node).SerializeToString(),
+            ),
             "CheckPeer": self.calls.guarded(archive_pb2.CheckPeerRequest, self._check),
         }
 
@@ -143,6 +167,12 @@ class ArchiveClient(LocalClient):
         """See ``ArchiveService.CheckCertificate``; raises as :meth:`LocalClient.call`."""
         return self.call("CheckCertificate", request, archive_pb2.CheckCertificateResponse)
 
+    def locate(
+        self, request: archive_pb2.ArchiveServiceLocateRecordsRequest
+    ) -> archive_pb2.ArchiveServiceLocateRecordsResponse:
+        """See ``ArchiveService.LocateRecords``; raises as :meth:`LocalClient.call`."""
+        return self.call("LocateRecords", request, archive_pb2.ArchiveServiceLocateRecordsResponse)
+
     def check(self, request: archive_pb2.CheckPeerRequest) -> archive_pb2.CheckPeerResponse:
         """See ``ArchiveService.CheckPeer``; raises as :meth:`LocalClient.call`."""
         return self.call("CheckPeer", request, archive_pb2.CheckPeerResponse)
@@ -163,12 +193,11 @@ def peers_of(names: list[str], snapshot: Snapshot) -> tuple[Peer, ...]:
 
 
 def _peer_message(result: PeerResult) -> archive_pb2.PeerResult:
-    known = result.certificate is not None and result.certificate.is_known
     return archive_pb2.PeerResult(
         node_id=result.node_id,
         outcome=result.outcome,
         explanation=result.explanation,
-        record_count=int(known) if result.certificate is not None else len(result.records),
+        record_count=result.count,
         elapsed_ms=round(result.elapsed_s * 1000),
         exchange_id=result.exchange_id,
         peer_leaf_index=result.leaf_index,

@@ -13,6 +13,7 @@ from gateway.exchange.messages import (
     GET_WITNESSED_CHECKPOINT,
     LIST_REVOCATIONS,
     LIST_SHARED_ENTRIES,
+    LOCATE_RECORDS,
     NOTIFY_ERASURE,
     QUERY_RECORDS,
     REVOKE_CONSENT,
@@ -37,6 +38,7 @@ class Method:
 METHODS = (
     Method(QUERY_RECORDS, is_logged=True),
     Method(VERIFY_CERTIFICATE, is_logged=True),
+    Method(LOCATE_RECORDS, is_logged=True),
     Method(ECHO, is_logged=False),
     Method(GET_CHECKPOINT, is_logged=False),
     Method(GET_CONSISTENCY_PROOF, is_logged=False),

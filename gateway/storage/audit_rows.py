@@ -234,6 +234,12 @@ def read_entries_with(
     return [_entry(row) for row in fetch_all(transaction, statement, (peer, start, end, count))]
 
 
+def read_latest_with(transaction: Transaction, peer: str, count: int) -> list[EntryRow]:
+    """Return up to ``count`` entries of exchanges with ``peer``, the newest first."""
+    statement = f"{_ENTRY} WHERE peer = ? ORDER BY idx DESC LIMIT ?"
+    return [_entry(row) for row in fetch_all(transaction, statement, (peer, count))]
+
+
 def read_index_since(transaction: Transaction, logged_at: int, size: int) -> int:
     """Return the first index below ``size`` of an entry logged at ``logged_at`` or later, else ``size``.
 

@@ -211,10 +211,16 @@ GRANTS = {
     "query-kind-not-granted",
     "query-purpose-not-granted",
 }
-ENTRY = {"answer-receipt-entry", "certificate-receipt-entry", "refusal-receipt-entry"}
+ENTRY = {
+    "answer-receipt-entry",
+    "certificate-receipt-entry",
+    "location-receipt-entry",
+    "refusal-receipt-entry",
+}
 BOUND = {
     "answer-bound",
     "certificate-bound",
+    "location-bound",
     "echo-bound",
     "erasure-confirmed",
     "erasure-told-twice",

@@ -99,6 +99,27 @@ def test_a_node_that_does_not_serve_can_ask_too(provinces, tmp_path: Path) -> No
         zhejiang.start()
 
 
+def test_who_holds_something_is_found_without_a_record(provinces) -> None:
+    asked = (
+        "--node",
+        str(provinces["zhejiang"].folder.root),
+        "--learner",
+        DEMO_LEARNER,
+        "--purpose",
+        "employment",
+    )
+
+    found = json.loads(cli("locate", *asked, "--output", "json").stdout)
+    again = json.loads(cli("locate", *asked, "--until-found", "--output", "json").stdout)
+
+    holders = {each["peer"] for each in found if each["holds"]}
+    assert holders
+    assert all(each["outcome"] == "OK" and each["receipt_verified"] for each in found)
+    asked_now = [each for each in again if each["outcome"] == "OK"]
+    assert asked_now[-1]["peer"] in holders
+    assert {each["outcome"] for each in again} <= {"OK", "NOT_ASKED"}
+
+
 def test_a_replayed_message_is_refused_also_after_kill_and_restart(provinces) -> None:
     zhejiang, shanghai = provinces["zhejiang"], provinces["shanghai"]
     request = signed_query(zhejiang, shanghai, 1000)

@@ -151,7 +151,7 @@ CASES = (
     query(
         "query-consent-invalid",
         SECTION,
-        "a consent: nobody issues any in version 1",
+        "a consent that nobody issued",
         refused("CONSENT_INVALID"),
         _with_consent,
         needs=(a_grant,),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from creditexchange.v1.envelope_pb2 import SignedMessage
-from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, RecordQuery, VerifyCertificateRequest
+from creditexchange.v1.envelope_pb2 import Opening, SignedMessage
+from creditexchange.v1.exchange_pb2 import RecordQuery
 from gateway.audit import AuditLog
 from gateway.clock import Clock, monotonic_s
 from gateway.errors import EnvelopeError, RefusedError
@@ -19,7 +19,8 @@ from gateway.exchange.answering.refuse import sign_refusal
 from gateway.exchange.answering.seal import seal
 from gateway.exchange.answering.translate import translate
 from gateway.exchange.consents import is_revoked
-from gateway.exchange.messages import RECORD_QUERY_TYPE, VERIFY_CERTIFICATE, IncomingCall, Opened, Snapshot
+from gateway.exchange.forms import QUERY_FORMS
+from gateway.exchange.messages import RECORD_QUERY_TYPE, IncomingCall, Opened, Snapshot
 from gateway.records.source import RecordSource
 from gateway.signing.envelope import parse
 from gateway.telemetry.metrics import Metrics
@@ -46,7 +47,7 @@ class Answering:
 
 
 def answer_query(request: bytes, call: IncomingCall, snapshot: Snapshot, node: Answering) -> bytes:
-    """Answer one signed record query, or one that asks about a single certificate.
+    """Answer one signed record query by any method of :data:`gateway.exchange.forms.QUERY_FORMS`.
 
     Raises:
         SignedRefusalError: the query is refused.
@@ -54,10 +55,8 @@ def answer_query(request: bytes, call: IncomingCall, snapshot: Snapshot, node: A
     times = StepTimes()
     opened: Opened[RecordQuery] | None = None
     try:
-        envelope = _parse_request(request, call.method)
-        openings = list(envelope.openings)
-
-        opened = open_message(call, envelope.message, RecordQuery, RECORD_QUERY_TYPE, snapshot.roster)
+        message, openings = _parse_request(request, call.method)
+        opened = open_message(call, message, RecordQuery, RECORD_QUERY_TYPE, snapshot.roster)
         times.done("open")
         admitted = admit(opened, snapshot, node.log)
         times.done("admit")
@@ -111,10 +110,9 @@ def _refuse(
     return SignedRefusalError(refused, signed)
 
 
-def _parse_request(request: bytes, method: str) -> QueryRecordsRequest | VerifyCertificateRequest:
+def _parse_request(request: bytes, method: str) -> tuple[SignedMessage, list[Opening]]:
     try:
-        if method == VERIFY_CERTIFICATE:
-            return parse(VerifyCertificateRequest, request, "request")
-        return parse(QueryRecordsRequest, request, "request")
+        envelope = parse(QUERY_FORMS[method].request, request, "request")
     except EnvelopeError as error:
         raise RefusedError(error.reason, error.message, details=error.details) from error
+    return envelope.message, list(envelope.openings)

@@ -10,6 +10,7 @@ from gateway.exchange.answering.audit_log import AuditAnswering
 from gateway.exchange.answering.echo import answer_echo
 from gateway.exchange.answering.erasure_notice import answer_erasure_notice
 from gateway.exchange.answering.revocations import answer_revocation, list_revocations
+from gateway.exchange.forms import QUERY_FORMS
 from gateway.exchange.messages import (
     ADD_CHECKPOINT,
     ECHO,
@@ -19,9 +20,7 @@ from gateway.exchange.messages import (
     LIST_REVOCATIONS,
     LIST_SHARED_ENTRIES,
     NOTIFY_ERASURE,
-    QUERY_RECORDS,
     REVOKE_CONSENT,
-    VERIFY_CERTIFICATE,
     IncomingCall,
     Snapshot,
 )
@@ -34,8 +33,9 @@ def peer_handlers(answering: Answering, witness: Witness) -> dict[str, Handler]:
     """Return the handlers by full method name."""
     audit = AuditAnswering(answering.log, witness)
     return {
-        QUERY_RECORDS: lambda request, call, snapshot: answer_query(request, call, snapshot, answering),
-        VERIFY_CERTIFICATE: lambda request, call, snapshot: answer_query(request, call, snapshot, answering),
+        **dict.fromkeys(
+            QUERY_FORMS, lambda request, call, snapshot: answer_query(request, call, snapshot, answering)
+        ),
         ECHO: lambda request, call, snapshot: answer_echo(request, call, snapshot, answering),
         GET_CHECKPOINT: lambda request, _call, _snapshot: audit.get_checkpoint(request),
         GET_CONSISTENCY_PROOF: lambda request, _call, _snapshot: audit.get_consistency_proof(request),

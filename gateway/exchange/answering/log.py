@@ -10,7 +10,8 @@ from gateway.audit import AuditLog, Evidence, SeenMessage
 from gateway.audit.commitment import RECORD, commitments_root, open_items
 from gateway.errors import RefusedError
 from gateway.exchange.answering.certificate import certificate_answer
-from gateway.exchange.messages import Logged, Snapshot, Translated
+from gateway.exchange.answering.location import location_answer
+from gateway.exchange.messages import LOCATE_RECORDS, VERIFY_CERTIFICATE, Logged, Snapshot, Translated
 from gateway.policy.purposes import purpose_word
 
 ENVELOPE_BYTES = 8 * 1024
@@ -51,9 +52,13 @@ def _answer(translated: Translated, snapshot: Snapshot) -> tuple[bytes, list[Ope
     earlier = translated.found.earlier
     if earlier is not None:
         return earlier.body, list(earlier.openings), earlier.record_count
-    if translated.found.authorised.certificate is not None:
-        body = certificate_answer(translated)
-        return body.SerializeToString(), [], int(body.is_known)
+    method = translated.found.authorised.admitted.opened.call.method
+    if method == VERIFY_CERTIFICATE:
+        status = certificate_answer(translated)
+        return status.SerializeToString(), [], int(status.is_known)
+    if method == LOCATE_RECORDS:
+        location = location_answer(translated)
+        return location.SerializeToString(), [], len(location.held_kinds)
     openings = open_items(RECORD, (record for records in translated.records for record in records))
     _require_size(openings, snapshot.settings.message_bytes_max)
     query_body = translated.found.authorised.admitted.opened.payload.body

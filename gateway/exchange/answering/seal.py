@@ -6,36 +6,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from creditexchange.v1.envelope_pb2 import Header, Receipt
-from creditexchange.v1.exchange_pb2 import (
-    CertificateAnswer,
-    QueryRecordsResponse,
-    RecordAnswer,
-    VerifyCertificateResponse,
-)
+from creditexchange.v1.exchange_pb2 import QueryRecordsResponse
 from gateway.clock import new_id
-from gateway.exchange.messages import (
-    CERTIFICATE_ANSWER_TYPE,
-    RECORD_ANSWER_TYPE,
-    Logged,
-    Opened,
-    Sealed,
-    Snapshot,
-)
+from gateway.exchange.forms import QUERY_FORMS
+from gateway.exchange.messages import Logged, Opened, Sealed, Snapshot
 from gateway.peers.card import PROTOCOL_VERSION
 from gateway.signing.envelope import seal as seal_envelope
 
 
 def seal(logged: Logged, snapshot: Snapshot, now: datetime) -> Sealed:
     """Return the signed answer to the query that was logged."""
-    authorised = logged.translated.found.authorised
-    header = answer_header(authorised.admitted.opened, snapshot, now, logged.receipt)
-    if authorised.certificate is not None:
-        status = CertificateAnswer(header=header, body=logged.body, receipt=logged.receipt)
-        sealed = seal_envelope(status.SerializeToString(), CERTIFICATE_ANSWER_TYPE, snapshot.message_keys)
-        return Sealed(logged, VerifyCertificateResponse(message=sealed).SerializeToString())
-    answer = RecordAnswer(header=header, body=logged.body, receipt=logged.receipt)
-    message = seal_envelope(answer.SerializeToString(), RECORD_ANSWER_TYPE, snapshot.message_keys)
-    response = QueryRecordsResponse(message=message, openings=logged.openings)
+    opened = logged.translated.found.authorised.admitted.opened
+    form = QUERY_FORMS[opened.call.method]
+    header = answer_header(opened, snapshot, now, logged.receipt)
+    answer = form.answer(header=header, body=logged.body, receipt=logged.receipt)
+    message = seal_envelope(answer.SerializeToString(), form.answer_type, snapshot.message_keys)
+    response = form.response(message=message)
+    if isinstance(response, QueryRecordsResponse):
+        response.openings.extend(logged.openings)
     return Sealed(logged, response.SerializeToString())
 
 

@@ -15,13 +15,8 @@ from gateway.exchange.asking.dispatch import PEERS_AT_ONCE_MAX, Dispatched, disp
 from gateway.exchange.asking.log import log_answer, log_no_answer
 from gateway.exchange.asking.merge import merge
 from gateway.exchange.asking.question import OK, Archive, ArchiveEntry, PeerResult, Question
-from gateway.exchange.asking.verify import (
-    VerifiedAnswer,
-    verify_answer,
-    verify_certificate_answer,
-    verify_refusal,
-)
-from gateway.exchange.messages import VERIFY_CERTIFICATE, Snapshot
+from gateway.exchange.asking.verify import VerifiedAnswer, verify_answer, verify_refusal
+from gateway.exchange.messages import Snapshot
 from gateway.peers.caller import PeerCaller, RefusedByPeerError
 from gateway.peers.roster import SUSPENDED, Peer
 from gateway.schemes import present_record
@@ -137,8 +132,6 @@ def _verified(dispatched: Dispatched, snapshot: Snapshot, node: Asking) -> Verif
     """Return the verified answer or signed refusal; raise what is neither."""
     composed, now = dispatched.composed, node.clock()
     if dispatched.response is not None:
-        if composed.method == VERIFY_CERTIFICATE:
-            return verify_certificate_answer(composed, dispatched.response, snapshot, now)
         return verify_answer(composed, dispatched.response, snapshot, now)
     fault = dispatched.fault
     if isinstance(fault, RefusedByPeerError) and fault.details.signed is not None:
@@ -155,11 +148,12 @@ def _result_of(answer: VerifiedAnswer, dispatched: Dispatched) -> PeerResult:
         explanation="" if answer.outcome == OK else f"the peer refused: {fault}",
         exchange_id=dispatched.composed.header.exchange_id,
         elapsed_s=dispatched.elapsed_s,
-        records=answer.records,
+        records=answer.content.records,
         signed_by=answer.signed_by,
         leaf_index=answer.receipt.leaf_index,
         receipt_verified=True,
-        certificate=answer.certificate,
+        certificate=answer.content.certificate,
+        held_kinds=answer.content.held_kinds,
     )
 
 

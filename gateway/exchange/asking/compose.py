@@ -7,12 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from creditexchange.v1.envelope_pb2 import Header, Opening, SignedMessage
-from creditexchange.v1.exchange_pb2 import (
-    QueryRecordsRequest,
-    RecordQuery,
-    RecordQueryBody,
-    VerifyCertificateRequest,
-)
+from creditexchange.v1.exchange_pb2 import RecordQuery, RecordQueryBody
 from gateway.audit import EntryDraft, PeerCheckpoint, PeerReceipt
 from gateway.audit.commitment import (
     CERTIFICATE,
@@ -25,7 +20,8 @@ from gateway.audit.commitment import (
 from gateway.clock import new_id
 from gateway.errors import OperatorError
 from gateway.exchange.asking.question import Question
-from gateway.exchange.messages import QUERY_RECORDS, RECORD_QUERY_TYPE, VERIFY_CERTIFICATE, Snapshot
+from gateway.exchange.forms import QUERY_FORMS
+from gateway.exchange.messages import RECORD_QUERY_TYPE, Snapshot
 from gateway.learners.subject_token import subject_token
 from gateway.peers.card import PROTOCOL_VERSION
 from gateway.peers.roster import Peer
@@ -79,8 +75,8 @@ class Composed:
     @property
     def request(self) -> bytes:
         """The bytes that are sent."""
-        kind = VerifyCertificateRequest if self.method == VERIFY_CERTIFICATE else QueryRecordsRequest
-        return kind(message=self.message, openings=self.openings).SerializeToString()
+        request = QUERY_FORMS[self.method].request
+        return request(message=self.message, openings=self.openings).SerializeToString()
 
 
 def token_for(question: Question, snapshot: Snapshot) -> bytes:
@@ -114,7 +110,6 @@ def compose(
     openings = open_items(SUBJECT_TOKEN, [token])
     certificate = question.certificate
     opened = open_items(CERTIFICATE, [certificate.SerializeToString()]) if certificate is not None else []
-    method = VERIFY_CERTIFICATE if opened else QUERY_RECORDS
     shown = open_items(CONSENT, [consent.SerializeToString()]) if consent is not None else []
     body = RecordQueryBody(
         purpose=question.purpose,  # type: ignore[arg-type]
@@ -126,12 +121,12 @@ def compose(
         certificate_commitment=commitment(opened[0]) if opened else b"",
         consent_commitment=commitment(shown[0]) if shown else b"",
     ).SerializeToString()
-    header = query_header(peer, method, sequence, snapshot, checkpoint=checkpoint, now=now)
+    header = query_header(peer, question.method, sequence, snapshot, checkpoint=checkpoint, now=now)
     payload = RecordQuery(header=header, body=body).SerializeToString()
     message = seal(payload, RECORD_QUERY_TYPE, snapshot.message_keys)
     return Composed(
         peer=peer,
-        method=method,
+        method=question.method,
         purpose=question.purpose,
         header=header,
         body=body,

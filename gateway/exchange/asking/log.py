@@ -21,7 +21,7 @@ def log_answer(composed: Composed, answer: VerifiedAnswer, log: AuditLog) -> Non
             "exchange",
             "asker",
             answer.outcome,
-            count=answer.count,
+            count=answer.content.count,
             answer_digest=sha256(answer.body).digest(),
             peer_receipt=PeerReceipt(answer.receipt.log_origin, answer.receipt.leaf_index),
             peer_checkpoint=answer.peer_checkpoint,
@@ -32,7 +32,7 @@ def log_answer(composed: Composed, answer: VerifiedAnswer, log: AuditLog) -> Non
             answer_message=answer.message.SerializeToString(),
             answer_body=answer.body,
             request_openings=composed.openings,
-            answer_openings=answer.openings,
+            answer_openings=answer.content.openings,
             subject_tokens=composed.subject_tokens,
         ),
     )

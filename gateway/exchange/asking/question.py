@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from creditexchange.v1.envelope_pb2 import SignedMessage
 from creditexchange.v1.exchange_pb2 import CertificateAnswerBody, CertificateReference
 from creditexchange.v1.record_pb2 import LearningRecord, LocalView
+from gateway.exchange.messages import LOCATE_RECORDS, QUERY_RECORDS, VERIFY_CERTIFICATE
 from gateway.peers.roster import Peer
 
 OK = "OK"
@@ -26,10 +27,19 @@ class Question:
     deadline_s: float
     certificate: CertificateReference | None = field(repr=False, default=None)
     """Ask only whether this certificate of the learner is valid."""
+    is_locating: bool = False
+    """Ask only of which kinds there is something."""
     consent: SignedMessage | None = field(repr=False, default=None)
     """The learner's consent to show; without one, the basis consent looks for one that this node issued."""
     is_narrowed: bool = False
     """Whether to ask only for those of ``kinds`` that the consent covers, instead of not asking."""
+
+    @property
+    def method(self) -> str:
+        """Full name of the RPC that asks this."""
+        if self.certificate is not None:
+            return VERIFY_CERTIFICATE
+        return LOCATE_RECORDS if self.is_locating else QUERY_RECORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,15 @@ class PeerResult:
     leaf_index: int = 0
     receipt_verified: bool = False
     certificate: CertificateAnswerBody | None = None
-    """What the peer says of the certificate that was asked about."""
+    """VerifyCertificate only: what the peer says of the certificate."""
+    held_kinds: Sequence[int] = ()
+    """LocateRecords only: of which kinds the peer holds something."""
+
+    @property
+    def count(self) -> int:
+        """Records that came, kinds that are held, or 1 for a certificate that is known."""
+        is_known = self.certificate is not None and self.certificate.is_known
+        return len(self.records) + len(self.held_kinds) + is_known
 
 
 @dataclass(frozen=True, slots=True)

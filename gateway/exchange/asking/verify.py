@@ -15,11 +15,12 @@ from google.protobuf.message import Message
 
 from creditexchange.v1.envelope_pb2 import Header, Opening, Receipt, Refusal, RefusalBody, SignedMessage
 from creditexchange.v1.exchange_pb2 import (
-    CertificateAnswer,
     CertificateAnswerBody,
+    LocateRecordsResponse,
+    LocationAnswerBody,
     QueryRecordsResponse,
-    RecordAnswer,
     RecordAnswerBody,
+    RecordQueryBody,
     VerifyCertificateResponse,
 )
 from creditexchange.v1.reason_pb2 import Reason
@@ -28,97 +29,91 @@ from gateway.audit import PeerCheckpoint, verify_receipt
 from gateway.audit.commitment import RECORD, require_root
 from gateway.errors import EnvelopeError, GatewayError, PeerFaultError
 from gateway.exchange.asking.compose import Composed
-from gateway.exchange.messages import (
-    CERTIFICATE_ANSWER_TYPE,
-    RECORD_ANSWER_TYPE,
-    REFUSAL_TYPE,
-    WINDOW_S_MAX,
-    Snapshot,
-)
+from gateway.exchange.forms import QUERY_FORMS
+from gateway.exchange.messages import REFUSAL_TYPE, WINDOW_S_MAX, Snapshot
 from gateway.signing.envelope import OpenedEnvelope, open_envelope, parse
 
 P = TypeVar("P", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What an answer says, by method."""
+
+    count: int = 0
+    """What the audit entry states: records, kinds that are held, or whether the certificate is known."""
+    openings: tuple[Opening, ...] = ()
+    records: tuple[LearningRecord, ...] = ()
+    certificate: CertificateAnswerBody | None = None
+    held_kinds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class VerifiedAnswer:
-    """An answer, or a signed refusal (then ``outcome`` is its reason and there are no records)."""
+    """An answer, or a signed refusal (then ``outcome`` is its reason and the content is empty)."""
 
     outcome: str
     message: SignedMessage
     body: bytes
-    openings: tuple[Opening, ...]
-    records: tuple[LearningRecord, ...]
     signed_by: str
     receipt: Receipt
     peer_checkpoint: PeerCheckpoint
-    certificate: CertificateAnswerBody | None = None
-    """What the peer says of the certificate that was asked about."""
-
-    @property
-    def count(self) -> int:
-        """How many records were given, or whether the certificate is known: what the entry states."""
-        return len(self.records) if self.certificate is None else int(self.certificate.is_known)
+    content: Content
 
 
 def verify_answer(composed: Composed, response: bytes, snapshot: Snapshot, now: datetime) -> VerifiedAnswer:
-    """Return the records of a peer's answer to ``composed``.
+    """Return what a peer answers to ``composed``.
 
     Raises:
         PeerFaultError: ``ANSWER_MALFORMED``, ``ANSWER_NOT_SIGNED``, ``ANSWER_NOT_BOUND``,
             ``ANSWER_STALE``, ``ANSWER_INCOMPLETE`` or ``RECEIPT_INVALID``.
     """
+    form = QUERY_FORMS[composed.method]
     try:
-        envelope = parse(QueryRecordsResponse, response, "response")
-        opened = _open(composed, envelope.message, RECORD_ANSWER_TYPE, now)
-        answer = parse(RecordAnswer, opened.payload, "answer")
-        body = parse(RecordAnswerBody, answer.body, "answer body")
+        envelope = parse(form.response, response, "response")
+        opened = _open(composed, envelope.message, form.answer_type, now)
+        answer = parse(form.answer, opened.payload, "answer")
+        body = parse(form.body, answer.body, "answer body")
     except EnvelopeError as error:
         raise _fault_of(error) from error
     _require_bound(answer.header, composed, snapshot, now)
     if not hmac.compare_digest(body.query_body_digest, sha256(composed.body).digest()):
         raise PeerFaultError("ANSWER_NOT_BOUND", "the answer belongs to another query.")
+    content = _content(composed, envelope, body)
+    checkpoint = _require_receipt(composed, answer.receipt, "OK", content.count, answer.body)
+    return VerifiedAnswer(
+        outcome="OK",
+        message=envelope.message,
+        body=answer.body,
+        signed_by=opened.key_ids[0],
+        receipt=answer.receipt,
+        peer_checkpoint=checkpoint,
+        content=content,
+    )
+
+
+def _content(
+    composed: Composed,
+    envelope: QueryRecordsResponse | VerifyCertificateResponse | LocateRecordsResponse,
+    body: RecordAnswerBody | CertificateAnswerBody | LocationAnswerBody,
+) -> Content:
+    """Return what the body says, after the openings beside it led to what was signed."""
+    if isinstance(body, CertificateAnswerBody):
+        return Content(int(body.is_known), certificate=body)
+    if isinstance(body, LocationAnswerBody):
+        return _location(composed, body)
+    assert isinstance(envelope, QueryRecordsResponse)
     openings = tuple(envelope.openings)
     records = _records(openings, body, composed)
-    checkpoint = _require_receipt(composed, answer.receipt, "OK", len(records), answer.body)
-    return VerifiedAnswer(
-        outcome="OK",
-        message=envelope.message,
-        body=answer.body,
-        openings=openings,
-        records=records,
-        signed_by=opened.key_ids[0],
-        receipt=answer.receipt,
-        peer_checkpoint=checkpoint,
-    )
+    return Content(len(records), openings, records)
 
 
-def verify_certificate_answer(
-    composed: Composed, response: bytes, snapshot: Snapshot, now: datetime
-) -> VerifiedAnswer:
-    """Return what a peer says of the certificate that ``composed`` asks about; raises as above."""
-    try:
-        envelope = parse(VerifyCertificateResponse, response, "response")
-        opened = _open(composed, envelope.message, CERTIFICATE_ANSWER_TYPE, now)
-        answer = parse(CertificateAnswer, opened.payload, "answer")
-        body = parse(CertificateAnswerBody, answer.body, "answer body")
-    except EnvelopeError as error:
-        raise _fault_of(error) from error
-    _require_bound(answer.header, composed, snapshot, now)
-    if not hmac.compare_digest(body.query_body_digest, sha256(composed.body).digest()):
-        raise PeerFaultError("ANSWER_NOT_BOUND", "the answer belongs to another query.")
-    checkpoint = _require_receipt(composed, answer.receipt, "OK", int(body.is_known), answer.body)
-    return VerifiedAnswer(
-        outcome="OK",
-        message=envelope.message,
-        body=answer.body,
-        openings=(),
-        records=(),
-        signed_by=opened.key_ids[0],
-        receipt=answer.receipt,
-        peer_checkpoint=checkpoint,
-        certificate=body,
-    )
+def _location(composed: Composed, body: LocationAnswerBody) -> Content:
+    held = tuple(body.held_kinds)
+    asked = parse(RecordQueryBody, composed.body, "query body").kinds
+    if list(held) != sorted(set(held)) or not set(asked).issuperset(held):
+        raise PeerFaultError("ANSWER_MALFORMED", "the answer names kinds that were not asked for.")
+    return Content(len(held), held_kinds=held)
 
 
 def verify_refusal(
@@ -147,11 +142,10 @@ def verify_refusal(
         outcome=reason,
         message=message,
         body=refusal.body,
-        openings=(),
-        records=(),
         signed_by=opened.key_ids[0],
         receipt=refusal.receipt,
         peer_checkpoint=checkpoint,
+        content=Content(),
     )
 
 
