@@ -46,6 +46,7 @@ Action = Literal[
     "restore",
     "log-change",
     "erasure-notice",
+    "change-notice",
     "subject-access",
     "consent-grant",
     "consent-revocation",

@@ -14,14 +14,18 @@ from creditexchange.v1.audit_pb2 import ErasureNoticeBody
 from gateway.audit.entry import management_entry
 from gateway.audit.log import AuditLog
 from gateway.clock import Clock, new_id, unix_ms
-from gateway.storage import evidence_rows
+from gateway.storage import evidence_rows, notice_rows
 from gateway.storage.evidence_rows import PartRow
 from gateway.storage.node_tables import Transaction
+from gateway.storage.notice_rows import NoticeRow
 
 NOTICE_EXCHANGES_MAX = 1_000
 """Most exchanges of one notice."""
 PARTS_AT_ONCE = 5_000
 """Most parts of one transaction."""
+
+NOTIFY_ERASURE = "/creditexchange.v1.AuditLogService/NotifyErasure"
+"""By which method peers are told."""
 
 LEARNER_REQUEST = "learner-request"
 RETENTION = "retention"
@@ -73,29 +77,26 @@ def _erase(log: AuditLog, clock: Clock, parts: Sequence[PartRow], reason: str) -
 
     def erase(transaction: Transaction) -> None:
         evidence_rows.delete_parts(transaction, parts)
-        for peer, notice in notices:
-            evidence_rows.insert_notice(
-                transaction, notice.notice_id, peer, notice.SerializeToString(), now_ms
-            )
+        notice_rows.insert_notices(transaction, notices, now_ms)
 
     log.append(management_entry("erasure", reason=reason, count=len(parts)), beside=erase)
     return len(notices)
 
 
-def _notices(parts: Sequence[PartRow], reason: str) -> list[tuple[str, ErasureNoticeBody]]:
+def _notices(parts: Sequence[PartRow], reason: str) -> list[NoticeRow]:
     """Return what each peer is told. Retention is everybody's own calendar and told to nobody."""
     by_peer: dict[str, dict[bytes, None]] = defaultdict(dict)
     for part in parts:
         if part.peer:  # a consent that was issued here is kept here only
             by_peer[part.peer][part.exchange_id] = None
     return [
-        (
-            peer,
-            ErasureNoticeBody(
-                notice_id=new_id(), exchange_ids=ids[at : at + NOTICE_EXCHANGES_MAX], reason=reason
-            ),
-        )
+        _notice(peer, ids[at : at + NOTICE_EXCHANGES_MAX], reason)
         for peer, exchanges in sorted(by_peer.items())
         for ids in (list(exchanges),)
         for at in range(0, len(ids), NOTICE_EXCHANGES_MAX)
     ]
+
+
+def _notice(peer: str, exchange_ids: Sequence[bytes], reason: str) -> NoticeRow:
+    body = ErasureNoticeBody(notice_id=new_id(), exchange_ids=exchange_ids, reason=reason)
+    return NoticeRow(body.notice_id, NOTIFY_ERASURE, peer, body.SerializeToString())

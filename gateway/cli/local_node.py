@@ -18,6 +18,7 @@ from gateway.rpc.archive import (
     check_message,
     location_message,
 )
+from gateway.rpc.heard_changes import heard_changes_message
 from gateway.rpc.issued_consents import consents_message, grant_message, withdraw_message
 from gateway.rpc.operator import (
     OperatorClient,
@@ -46,6 +47,12 @@ class LocalNode(Protocol):
         self, request: archive_pb2.ArchiveServiceLocateRecordsRequest
     ) -> archive_pb2.ArchiveServiceLocateRecordsResponse:
         """Ask the federation where there is something."""
+        ...
+
+    def heard_changes(
+        self, request: archive_pb2.ListHeardChangesRequest
+    ) -> archive_pb2.ListHeardChangesResponse:
+        """List what peers told of records that they gave."""
         ...
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
@@ -107,6 +114,11 @@ class _Running:
     ) -> archive_pb2.ArchiveServiceLocateRecordsResponse:
         return self._client.locate(request)
 
+    def heard_changes(
+        self, request: archive_pb2.ListHeardChangesRequest
+    ) -> archive_pb2.ListHeardChangesResponse:
+        return self._client.heard_changes(request)
+
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return self._client.check(archive_pb2.CheckPeerRequest(node_id=node_id))
 
@@ -155,6 +167,11 @@ class _InProcess:
         self, request: archive_pb2.ArchiveServiceLocateRecordsRequest
     ) -> archive_pb2.ArchiveServiceLocateRecordsResponse:
         return location_message(request, self._node.snapshot, self._node.asking)
+
+    def heard_changes(
+        self, request: archive_pb2.ListHeardChangesRequest
+    ) -> archive_pb2.ListHeardChangesResponse:
+        return heard_changes_message(request, self._node.asking)
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return check_message(node_id, self._node.snapshot, self._node.asking)

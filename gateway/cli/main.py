@@ -12,6 +12,7 @@ from gateway.cli import (
     audit_evidence_commands,
     audit_trust_commands,
     certificate_commands,
+    changes_commands,
     config_commands,
     conformance_commands,
     locate_commands,
@@ -44,6 +45,7 @@ app.command()(node_commands.card)
 app.command()(query_commands.query)
 app.command()(certificate_commands.certificate)
 app.command()(locate_commands.locate)
+app.command()(changes_commands.changes)
 app.command()(conformance_commands.conformance)
 app.command()(demo)
 audit_app.command("export")(audit_evidence_commands.export)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from creditexchange.v1.audit_pb2 import ErasureConfirmation, NotifyErasureResponse
+from creditexchange.v1.change_pb2 import ChangeConfirmation, NotifyChangeResponse
 from creditexchange.v1.envelope_pb2 import Receipt, Refusal, RefusalBody, SignedMessage
 from creditexchange.v1.exchange_pb2 import (
     CertificateAnswer,
@@ -34,6 +35,7 @@ from gateway.audit import Checkpoint, ProofError, leaf_hash, open_checkpoint, ve
 from gateway.conformance.draft import (
     ECHO,
     LOCATE_RECORDS,
+    NOTIFY_CHANGE,
     NOTIFY_ERASURE,
     VERIFY_CERTIFICATE,
     Sent,
@@ -206,6 +208,7 @@ def _response(reply: Reply) -> Any:
     kinds: dict[str, type[Message]] = {
         ECHO: EchoResponse,
         NOTIFY_ERASURE: NotifyErasureResponse,
+        NOTIFY_CHANGE: NotifyChangeResponse,
         VERIFY_CERTIFICATE: VerifyCertificateResponse,
         LOCATE_RECORDS: LocateRecordsResponse,
     }
@@ -225,6 +228,7 @@ def _payload(reply: Reply) -> Any:
     kinds: dict[str, type[Message]] = {
         ECHO: EchoAnswer,
         NOTIFY_ERASURE: ErasureConfirmation,
+        NOTIFY_CHANGE: ChangeConfirmation,
         VERIFY_CERTIFICATE: CertificateAnswer,
         LOCATE_RECORDS: LocationAnswer,
     }

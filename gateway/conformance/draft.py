@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from google.protobuf.message import Message
 
 from creditexchange.v1.audit_pb2 import ErasureNotice, ErasureNoticeBody, NotifyErasureRequest
+from creditexchange.v1.change_pb2 import ChangeNotice, ChangeNoticeBody, NotifyChangeRequest
 from creditexchange.v1.envelope_pb2 import Header, Opening, SignedMessage
 from creditexchange.v1.exchange_pb2 import (
     EchoQuery,
@@ -30,6 +31,7 @@ LOCATE_RECORDS = f"{EXCHANGE}/LocateRecords"
 ECHO = f"{EXCHANGE}/Echo"
 AUDIT = "/creditexchange.v1.AuditLogService"
 NOTIFY_ERASURE = f"{AUDIT}/NotifyErasure"
+NOTIFY_CHANGE = "/creditexchange.v1.ChangeNoticeService/NotifyChange"
 
 QUERIES: dict[str, type[QueryRecordsRequest | VerifyCertificateRequest | LocateRecordsRequest]] = {
     QUERY_RECORDS: QueryRecordsRequest,
@@ -67,7 +69,7 @@ class Draft:
     """The method that is called; the header may state another one."""
     type_: str
     key: SigningKey
-    body: RecordQueryBody | ErasureNoticeBody | None = None
+    body: RecordQueryBody | ErasureNoticeBody | ChangeNoticeBody | None = None
     openings: list[Opening] = field(default_factory=list)
     content: bytes = b""
     after_body: bytes = b""
@@ -111,6 +113,8 @@ class Draft:
     def _payload(self, body: bytes) -> Message:
         if isinstance(self.body, ErasureNoticeBody):
             return ErasureNotice(header=self.header, body=body)
+        if isinstance(self.body, ChangeNoticeBody):
+            return ChangeNotice(header=self.header, body=body)
         if isinstance(self.body, RecordQueryBody) or self.called in QUERIES:
             return RecordQuery(header=self.header, body=body)
         return EchoQuery(header=self.header, content=self.content)
@@ -120,12 +124,14 @@ class Draft:
             return EchoRequest(message=message)
         if self.called == NOTIFY_ERASURE:
             return NotifyErasureRequest(message=message)
+        if self.called == NOTIFY_CHANGE:
+            return NotifyChangeRequest(message=message)
         return QUERIES.get(self.called, QueryRecordsRequest)(message=message, openings=self.openings)
 
 
 def type_of(method: str) -> str:
     """Return the payload type of a request to ``method`` (section 2)."""
-    names = {ECHO: "echo-query", NOTIFY_ERASURE: "erasure-notice"}
+    names = {ECHO: "echo-query", NOTIFY_ERASURE: "erasure-notice", NOTIFY_CHANGE: "change-notice"}
     return payload_type(names.get(method, "record-query"))
 
 
@@ -134,6 +140,7 @@ def answer_type_of(method: str) -> str:
     names = {
         ECHO: "echo-answer",
         NOTIFY_ERASURE: "erasure-confirmation",
+        NOTIFY_CHANGE: "change-confirmation",
         VERIFY_CERTIFICATE: "certificate-answer",
         LOCATE_RECORDS: "location-answer",
     }

@@ -11,6 +11,7 @@ from gateway.conformance.cases import (
     envelope,
     header,
     locations,
+    notices,
     queries,
     refusals,
     replay,
@@ -31,6 +32,7 @@ CASES: tuple[Case, ...] = (
     *echoes.CASES,
     *audit_log.CASES,
     *witness.CASES,
+    *notices.CASES,
 )
 """Ids are unique: they name the cases in reports for good."""
 

@@ -35,6 +35,7 @@ ADD_CHECKPOINT = f"{AUDIT_SERVICE}/AddCheckpoint"
 GET_WITNESSED_CHECKPOINT = f"{AUDIT_SERVICE}/GetWitnessedCheckpoint"
 LIST_SHARED_ENTRIES = f"{AUDIT_SERVICE}/ListSharedEntries"
 NOTIFY_ERASURE = f"{AUDIT_SERVICE}/NotifyErasure"
+NOTIFY_CHANGE = "/creditexchange.v1.ChangeNoticeService/NotifyChange"
 CONSENT_SERVICE = "/creditexchange.v1.ConsentService"
 REVOKE_CONSENT = f"{CONSENT_SERVICE}/RevokeConsent"
 LIST_REVOCATIONS = f"{CONSENT_SERVICE}/ListRevocations"
@@ -48,6 +49,8 @@ ECHO_ANSWER_TYPE = payload_type("echo-answer")
 REFUSAL_TYPE = payload_type("refusal")
 ERASURE_NOTICE_TYPE = payload_type("erasure-notice")
 ERASURE_CONFIRMATION_TYPE = payload_type("erasure-confirmation")
+CHANGE_NOTICE_TYPE = payload_type("change-notice")
+CHANGE_CONFIRMATION_TYPE = payload_type("change-confirmation")
 CONSENT_REVOCATION_TYPE = payload_type("consent-revocation")
 CONSENT_REVOCATION_RECEIPT_TYPE = payload_type("consent-revocation-receipt")
 

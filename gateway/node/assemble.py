@@ -42,7 +42,8 @@ from gateway.storage.witness_rows import put_card
 from gateway.telemetry.events import logger
 from gateway.telemetry.metrics import Metrics
 from gateway.upkeep.consent_revocations import ConsentRevocations
-from gateway.upkeep.erasure_notices import ErasureNotices
+from gateway.upkeep.notices import Notices
+from gateway.upkeep.record_changes import RecordChanges
 from gateway.upkeep.witnessing import Witnessing
 from gateway.web.http_witness import HttpWitness
 
@@ -130,13 +131,18 @@ class Node:
         return Asking(self.channels, self.log, self.metrics, self.clock)
 
     @property
+    def record_changes(self) -> RecordChanges:
+        """What tells peers of records that have changed since they were given."""
+        return RecordChanges(self.log, self.registry, self.clock)
+
+    @property
     def operating(self) -> Operating:
         """The operator's acts."""
         return Operating(
             log=self.log,
             witness=self.witness,
             witnessing=self.witnessing,
-            notices=ErasureNotices(self.log, self.channels, self.metrics, self.clock),
+            notices=Notices(self.log, self.channels, self.metrics, self.clock),
             revocations=ConsentRevocations(self.log, self.channels, self.metrics, self.clock),
             caller=self.channels,
             metrics=self.metrics,

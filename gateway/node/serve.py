@@ -150,6 +150,7 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     rounds = PeerRounds(
         (
             node.witnessing.round,
+            node.record_changes.round,
             lambda: node.operating.notices.deliver(node.snapshot),
             lambda: revocations.round(node.snapshot),
         ),

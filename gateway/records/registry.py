@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from creditexchange.v1.record_pb2 import RECORD_STATE_UNSPECIFIED, RECORD_STATE_VALID, LearningRecord
+from gateway.clock import Clock, system_clock, unix_ms
 from gateway.errors import CallerError
 from gateway.records.refusal import Refusal
 from gateway.records.ruling import Ruling, apply_ruling, ruling_in
@@ -46,6 +47,19 @@ class FileImport:
     state: str
 
 
+class ChangedRecord(NamedTuple):
+    """A record that was corrected, ruled about or restored after somebody may have been given it."""
+
+    change_id: int
+    record_id: str
+    subject_token: bytes
+    """Under which it stood when it was changed."""
+    changed_at: int
+    """Milliseconds since 1970-01-01T00:00:00Z."""
+    translated: bytes
+    """The record as it is now, a serialised ``LearningRecord``."""
+
+
 class NewRecord(NamedTuple):
     """A record on its way into the registry."""
 
@@ -70,8 +84,9 @@ class PutResult:
 class Registry:
     """The records of this node in a SQL database. A ``RecordSource``; safe for threads."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock = system_clock) -> None:
         self._database = database
+        self._clock = clock
         self._held = HeldConnection(database)
 
     @property
@@ -116,7 +131,7 @@ class Registry:
                     f"the registry has no record {record_id[:200]!r}.",
                     remedy="`records export` lists all; what a SQL source holds is corrected there.",
                 )
-            original, translated = row
+            original, translated, token = row
             before = ruling_in(LearningRecord.FromString(translated))
             if before is not None and ruling is not None and not is_dated:
                 ruling = ruling._replace(since=before.since) if _same_ruling(before, ruling) else ruling
@@ -125,7 +140,25 @@ class Registry:
             shared = apply_ruling(translate_stored(read_original(original), scheme, node_id), ruling)
             change = (shared.SerializeToString(), scheme.reference.digest, record_id)
             registry_rows.update_translations(transaction, [change])
+            registry_rows.insert_changes(transaction, [(record_id, token, unix_ms(self._clock()))])
         return True
+
+    def changes(self, limit: int) -> list[ChangedRecord]:
+        """Return up to ``limit`` changes that were not forgotten yet, the oldest first.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        with reading(self._database) as transaction:
+            return [ChangedRecord(*row) for row in registry_rows.read_changes(transaction, limit)]
+
+    def forget_changes(self, until: int) -> None:
+        """Forget changes up to the one with the id ``until``: everybody concerned will be told.
+
+        Raises:
+            StorageError: the database cannot be written, or an import is writing; ask again later.
+        """
+        registry_rows.delete_changes(self._database, until)
 
     def count(self) -> int:
         """Return how many records there are. Raises ``StorageError``."""
@@ -186,7 +219,7 @@ class Registry:
         """
         with registry_rows.import_transaction(self._database) as transaction:
             import_id = registry_rows.begin_import(transaction, file_name, started_at)
-            session = ImportSession(transaction, import_id, epoch, scheme_digest, replace)
+            session = ImportSession(transaction, import_id, epoch, scheme_digest, replace, started_at)
             yield session
             if not session.kept:
                 registry_rows.discard(transaction)
@@ -201,7 +234,13 @@ class ImportSession:
     """The write side of one import; made by :meth:`Registry.importing` only."""
 
     def __init__(
-        self, transaction: Transaction, import_id: int, epoch: str, scheme_digest: bytes, replace: bool
+        self,
+        transaction: Transaction,
+        import_id: int,
+        epoch: str,
+        scheme_digest: bytes,
+        replace: bool,
+        started_at: int,
     ) -> None:
         self._transaction = transaction
         self._import_id = import_id
@@ -209,6 +248,7 @@ class ImportSession:
         self._digest_prefix = epoch.encode() + b"\x00"
         self._scheme_digest = scheme_digest
         self._replace = replace
+        self._started_at = started_at
         self.written = 0
         """Records that were added, replaced or translated anew."""
         self.kept = False
@@ -222,6 +262,7 @@ class ImportSession:
         known = registry_rows.known_rows(self._transaction, [record.record_id for record in records])
         lines: dict[str, int] = {}
         inserts: list[tuple[object, ...]] = []
+        changes: list[tuple[str, bytes, int]] = []
         updates: list[tuple[NewRecord, bytes]] = []
         for record in records:
             old = known.get(record.record_id)
@@ -240,6 +281,7 @@ class ImportSession:
                     updates.append((record, digest))
             elif self._replace or _only_ends(record, old):
                 updates.append((record, digest))
+                changes.append((record.record_id, old.subject_token, self._started_at))
                 result.replaced += 1
             else:
                 result.refusals.append(self._differing(record, old))
@@ -247,6 +289,7 @@ class ImportSession:
         registry_rows.update_rows(
             self._transaction, [self._row(record, digest) for record, digest in self._with_rulings(updates)]
         )
+        registry_rows.insert_changes(self._transaction, changes)
         result.added = len(inserts)
         self.written += len(inserts) + len(updates)
         return result

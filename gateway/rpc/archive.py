@@ -17,6 +17,7 @@ from gateway.exchange.messages import Snapshot
 from gateway.learners.identifier import RESIDENT_ID
 from gateway.peers.roster import Peer
 from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
+from gateway.rpc.heard_changes import heard_changes_message
 from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
 from gateway.rpc.methods import DEADLINE_S_MAX
 from gateway.rpc.server import ARCHIVE_SERVICE
@@ -142,6 +143,10 @@ class ArchiveServicer:
                 archive_pb2.ArchiveServiceLocateRecordsRequest,
                 lambda request: location_message(request, self.snapshot(), self.node).SerializeToString(),
             ),
+            "ListHeardChanges": self.calls.guarded(
+                archive_pb2.ListHeardChangesRequest,
+                lambda request: heard_changes_message(request, self.node).SerializeToString(),
+            ),
             "CheckPeer": self.calls.guarded(archive_pb2.CheckPeerRequest, self._check),
         }
 
@@ -172,6 +177,12 @@ class ArchiveClient(LocalClient):
     ) -> archive_pb2.ArchiveServiceLocateRecordsResponse:
         """See ``ArchiveService.LocateRecords``; raises as :meth:`LocalClient.call`."""
         return self.call("LocateRecords", request, archive_pb2.ArchiveServiceLocateRecordsResponse)
+
+    def heard_changes(
+        self, request: archive_pb2.ListHeardChangesRequest
+    ) -> archive_pb2.ListHeardChangesResponse:
+        """See ``ArchiveService.ListHeardChanges``; raises as :meth:`LocalClient.call`."""
+        return self.call("ListHeardChanges", request, archive_pb2.ListHeardChangesResponse)
 
     def check(self, request: archive_pb2.CheckPeerRequest) -> archive_pb2.CheckPeerResponse:
         """See ``ArchiveService.CheckPeer``; raises as :meth:`LocalClient.call`."""

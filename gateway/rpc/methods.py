@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from creditexchange.v1 import audit_pb2, consent_pb2, exchange_pb2
+from creditexchange.v1 import audit_pb2, change_pb2, consent_pb2, exchange_pb2
 from gateway.exchange.messages import (
     ADD_CHECKPOINT,
     ECHO,
@@ -14,6 +14,7 @@ from gateway.exchange.messages import (
     LIST_REVOCATIONS,
     LIST_SHARED_ENTRIES,
     LOCATE_RECORDS,
+    NOTIFY_CHANGE,
     NOTIFY_ERASURE,
     QUERY_RECORDS,
     REVOKE_CONSENT,
@@ -46,6 +47,7 @@ METHODS = (
     Method(GET_WITNESSED_CHECKPOINT, is_logged=False),
     Method(LIST_SHARED_ENTRIES, is_logged=False),
     Method(NOTIFY_ERASURE, is_logged=True),
+    Method(NOTIFY_CHANGE, is_logged=True),
     Method(REVOKE_CONSENT, is_logged=True),
     Method(LIST_REVOCATIONS, is_logged=False),
 )
@@ -57,6 +59,7 @@ def declared_methods() -> frozenset[str]:
     services = (
         exchange_pb2.DESCRIPTOR.services_by_name["RecordExchangeService"],
         audit_pb2.DESCRIPTOR.services_by_name["AuditLogService"],
+        change_pb2.DESCRIPTOR.services_by_name["ChangeNoticeService"],
         consent_pb2.DESCRIPTOR.services_by_name["ConsentService"],
     )
     return frozenset(

@@ -27,7 +27,7 @@ from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
 from gateway.rpc.server import OPERATOR_SERVICE
 from gateway.telemetry.metrics import Metrics
 from gateway.upkeep.consent_revocations import ConsentRevocations
-from gateway.upkeep.erasure_notices import ErasureNotices
+from gateway.upkeep.notices import Notices
 from gateway.upkeep.reconciling import SETTLE_S, Reconciling
 from gateway.upkeep.witnessing import Witnessing
 
@@ -41,7 +41,7 @@ class Operating:
     log: AuditLog
     witness: Witness
     witnessing: Witnessing
-    notices: ErasureNotices
+    notices: Notices
     revocations: ConsentRevocations
     caller: PeerCaller
     metrics: Metrics

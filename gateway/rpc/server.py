@@ -18,12 +18,9 @@ from gateway.rpc.channels import TlsLeaf
 from gateway.rpc.guard import Guard
 from gateway.rpc.methods import METHODS, declared_methods
 
-EXCHANGE_SERVICE = "creditexchange.v1.RecordExchangeService"
-AUDIT_SERVICE = "creditexchange.v1.AuditLogService"
-CONSENT_SERVICE = "creditexchange.v1.ConsentService"
 ARCHIVE_SERVICE = "creditexchange.v1.ArchiveService"
 OPERATOR_SERVICE = "creditexchange.v1.OperatorService"
-PEER_SERVICES = (EXCHANGE_SERVICE, AUDIT_SERVICE, CONSENT_SERVICE)
+PEER_SERVICES = tuple(dict.fromkeys(method.name.split("/")[1] for method in METHODS))
 OPERATOR_THREADS = 8
 SPARE_THREADS = 4
 """Threads beyond the calls that are answered at once: they refuse the rest without delay."""

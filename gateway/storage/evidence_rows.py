@@ -46,15 +46,6 @@ class PartRow:
     exchange_id: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class NoticeRow:
-    """An erasure of which a peer is to be told."""
-
-    notice_id: bytes
-    peer: str
-    body: bytes
-
-
 def insert_evidence(
     transaction: Transaction,
     signed: Sequence[tuple[int, SignedRow]],
@@ -198,32 +189,6 @@ def delete_parts(transaction: Transaction, parts: Sequence[PartRow]) -> None:
         "DELETE FROM subject_index WHERE idx = ? AND part = ?",
     ):
         execute_many(transaction, statement, keys)
-
-
-def insert_notice(transaction: Transaction, notice_id: bytes, peer: str, body: bytes, now_ms: int) -> None:
-    """Queue an erasure notice for a peer."""
-    execute(
-        transaction,
-        "INSERT INTO erasure_notice (notice_id, peer, body, created_at, delivered_at) VALUES (?, ?, ?, ?, 0)",
-        (notice_id, peer, body, now_ms),
-    )
-
-
-def read_pending_notices(transaction: Transaction) -> list[NoticeRow]:
-    """Return the notices that no peer has confirmed, the oldest first."""
-    rows = fetch_all(
-        transaction,
-        "SELECT notice_id, peer, body FROM erasure_notice WHERE delivered_at = 0 "
-        "ORDER BY created_at, notice_id",
-    )
-    return [NoticeRow(bytes(row[0]), row[1], bytes(row[2])) for row in rows]
-
-
-def mark_delivered(transaction: Transaction, notice_id: bytes, now_ms: int) -> None:
-    """Note that the peer has confirmed a notice."""
-    execute(
-        transaction, "UPDATE erasure_notice SET delivered_at = ? WHERE notice_id = ?", (now_ms, notice_id)
-    )
 
 
 _PART = (

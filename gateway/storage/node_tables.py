@@ -160,16 +160,33 @@ RECONCILE_FINDING = Table(
 )
 """Differences between two logs; an index of -1 stands for an entry that is not there."""
 
-ERASURE_NOTICE = Table(
-    "erasure_notice",
+NOTICE = Table(
+    "notice",
     NODE_METADATA,
     Column("notice_id", LargeBinary, primary_key=True),
+    Column("method", Text, nullable=False),
     Column("peer", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("delivered_at", BigInteger, nullable=False),
+    Index("notice_pending", "method", "delivered_at", "created_at"),
 )
-"""Erasures of which a peer is told; ``delivered_at`` is 0 until it has confirmed."""
+"""Erasures and changed records of which a peer is told by the RPC ``method``; ``delivered_at`` is 0 until
+it has confirmed."""
+
+HEARD_CHANGE = Table(
+    "heard_change",
+    NODE_METADATA,
+    Column("peer", Text, nullable=False),
+    Column("exchange_id", LargeBinary, nullable=False),
+    Column("commitment", LargeBinary, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("heard_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("peer", "exchange_id", "commitment", "changed_at"),
+    Index("heard_change_time", "heard_at"),
+)
+"""Insert-only. Records, and states of certificates, that a peer gave and that changed there since."""
 
 ISSUED_CONSENT = Table(
     "issued_consent",

@@ -73,3 +73,14 @@ SOURCE_LEARNER = Table(
 """One row a learner and key of a SQL source. ``sealed_key`` is the source's own key for the learner,
 encrypted; ``key_digest`` its keyed digest, which tells two keys of one learner apart. Learners whom the
 newest ``generation`` does not have any more are gone."""
+
+RECORD_CHANGE = Table(
+    "record_change",
+    RECORD_METADATA,
+    Column("id", _INDEX, primary_key=True, autoincrement=True),
+    Column("record_id", _ID, nullable=False),
+    Column("subject_token", LargeBinary, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+)
+"""Records that were corrected, ruled about or restored, until the node has found out who was given them.
+The token is that under which the record stood before."""

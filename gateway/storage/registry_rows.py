@@ -178,9 +178,11 @@ def known_rows(transaction: Transaction, record_ids: Sequence[str]) -> dict[str,
 
 
 def one_row(transaction: Transaction, record_id: str) -> Row | None:
-    """Return (original, translated) of one record."""
+    """Return (original, translated, subject_token) of one record."""
     return fetch_one(
-        transaction, "SELECT original, translated FROM learner_record WHERE record_id = ?", (record_id,)
+        transaction,
+        "SELECT original, translated, subject_token FROM learner_record WHERE record_id = ?",
+        (record_id,),
     )
 
 
@@ -255,6 +257,37 @@ def update_rows(transaction: Transaction, rows: Sequence[tuple[object, ...]]) ->
         f"UPDATE learner_record SET {changes} WHERE record_id = ?",  # noqa: S608 - names of this module
         rows,
     )
+
+
+def insert_changes(transaction: Transaction, rows: Sequence[tuple[str, bytes, int]]) -> None:
+    """Note (record_id, subject_token, changed_at) of records that somebody may have been given before."""
+    execute_many(
+        transaction,
+        "INSERT INTO record_change (record_id, subject_token, changed_at) VALUES (?, ?, ?)",
+        rows,
+    )
+
+
+def read_changes(transaction: Transaction, limit: int) -> list[Row]:
+    """Return (id, record_id, subject_token, changed_at, translated) of noted changes, the oldest first."""
+    return fetch_all(
+        transaction,
+        "SELECT c.id, c.record_id, c.subject_token, c.changed_at, r.translated FROM record_change c "
+        "JOIN learner_record r ON r.record_id = c.record_id ORDER BY c.id LIMIT ?",
+        (limit,),
+    )
+
+
+def delete_changes(database: Database, until: int) -> None:
+    """Forget noted changes up to the one with the id ``until``.
+
+    Raises:
+        StorageError: the database cannot be written, or an import holds it.
+    """
+    with writing(database) as transaction:
+        if not is_sqlite(transaction):
+            execute(transaction, f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
+        execute(transaction, "DELETE FROM record_change WHERE id <= ?", (until,))
 
 
 COLUMNS = (

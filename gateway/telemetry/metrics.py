@@ -115,9 +115,10 @@ class Metrics:
             ("peer",),
             registry=registry,
         )
-        self.erasure_notices = Gauge(
-            "credit_gateway_erasure_notices_pending",
-            "Erasures of which a peer has not been told yet.",
+        self.notices_pending = Gauge(
+            "credit_gateway_notices_pending",
+            "Notices of erasures or of changed records that a peer has not confirmed yet.",
+            ("kind",),
             registry=registry,
         )
         self.revocations_pending = Gauge(

@@ -14,7 +14,7 @@ from gateway.audit import AuditLog, SeenMessage, group, witness
 from gateway.clock import monotonic_s
 from gateway.conformance.draft import UNKNOWN_FIELD
 from gateway.exchange.answering import admit as admit_step
-from gateway.exchange.answering import answer, audit_log, authorise, echo, erasure_notice, log, refuse, seal
+from gateway.exchange.answering import answer, audit_log, authorise, echo, log, notices, refuse, seal
 from gateway.exchange.answering import open as open_step
 from gateway.exchange.messages import ExchangeSettings, Opened
 from gateway.peers import tls_identity
@@ -55,7 +55,7 @@ def admitting(change: Callable[[Any, Any], tuple[Any, Any]]) -> Break:
         return replace(admitted, opened=opened)
 
     def take_out(patch: pytest.MonkeyPatch) -> None:
-        for module in (answer, echo, erasure_notice):
+        for module in (answer, echo, notices):
             patch.setattr(module, "admit", admit)
 
     return take_out
@@ -137,7 +137,7 @@ def unbound(patch: pytest.MonkeyPatch) -> None:
         made.request_digest = secrets.token_bytes(32)
         return made
 
-    for module in (seal, refuse, echo, erasure_notice):
+    for module in (seal, refuse, echo, notices):
         patch.setattr(module, "answer_header", header)
 
 
@@ -222,6 +222,8 @@ BOUND = {
     "certificate-bound",
     "location-bound",
     "echo-bound",
+    "change-confirmed",
+    "change-told-twice",
     "erasure-confirmed",
     "erasure-told-twice",
     "refusal-bound",
@@ -242,13 +244,14 @@ CONSISTENCY = {"log-consistency", "log-consistency-from-nothing", "shared-contin
 UNKNOWN_FIELDS = {
     "certificate-field-in-reference",
     "envelope-field-in-body",
+    "change-field-in-body",
     "erasure-field-in-body",
     "log-field-in-request",
 }
 
 
 def accepting_unknown_fields(patch: pytest.MonkeyPatch) -> None:
-    for module in (authorise, audit_log, erasure_notice):
+    for module in (authorise, audit_log, notices):
         patch.setattr(module, "parse_strictly", parse)
 
 

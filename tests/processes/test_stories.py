@@ -120,6 +120,24 @@ def test_who_holds_something_is_found_without_a_record(provinces) -> None:
     assert {each["outcome"] for each in again} <= {"OK", "NOT_ASKED"}
 
 
+def test_a_revoked_record_is_told_to_who_was_given_it(provinces) -> None:
+    zhejiang, shanghai = provinces["zhejiang"], provinces["shanghai"]
+    asked = ("--node", str(zhejiang.folder.root), "--learner", DEMO_LEARNER, "--purpose", "employment")
+    found = json.loads(cli("query", *asked, "--peer", "shanghai", "--output", "json").stdout)
+    record_id = found["records"][0]["record_id"]
+    at_shanghai = ("--node", str(shanghai.folder.root))
+
+    cli("records", "revoke", record_id, "--reason", "withdrawn", *at_shanghai)
+
+    heard: list[dict] = []
+    ends_at = monotonic_s() + 30
+    while not heard and monotonic_s() < ends_at:
+        heard = json.loads(cli("changes", "--node", str(zhejiang.folder.root), "--output", "json").stdout)
+    assert {(each["record"], each["state"]) for each in heard} == {(record_id, "revoked")}
+    assert found["peers"][0]["exchange_id"] in {each["exchange"] for each in heard}
+    cli("records", "restore", record_id, *at_shanghai)
+
+
 def test_a_replayed_message_is_refused_also_after_kill_and_restart(provinces) -> None:
     zhejiang, shanghai = provinces["zhejiang"], provinces["shanghai"]
     request = signed_query(zhejiang, shanghai, 1000)

@@ -12,7 +12,7 @@ from gateway.exchange.messages import NOTIFY_ERASURE
 from gateway.learners.subject_token import subject_token
 from gateway.storage import audit_rows, evidence_rows
 from gateway.storage.engine import open_engine, reading
-from gateway.upkeep.erasure_notices import ErasureNotices
+from gateway.upkeep.notices import Notices
 from tests.federation.simulator import LEARNER, SECRET, STRANGER, Federation, SimulatedNode
 
 YEARS_4_S = 4 * 366 * 24 * 3600
@@ -35,8 +35,8 @@ def in_files(node: SimulatedNode, secret: bytes) -> bool:
     return any(secret in path.read_bytes() for path in node.database.parent.glob(f"{node.database.name}*"))
 
 
-def notices(node: SimulatedNode) -> ErasureNotices:
-    return ErasureNotices(node.log, node.wire, node.metrics, node.clock)
+def notices(node: SimulatedNode) -> Notices:
+    return Notices(node.log, node.wire, node.metrics, node.clock)
 
 
 def management(node: SimulatedNode) -> list[tuple[str, str, str, int]]:

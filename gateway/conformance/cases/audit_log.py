@@ -1,14 +1,11 @@
-"""Section 9, AuditLogService: the node's log, shared entries, notices of erasure."""
+"""Section 9, AuditLogService: the node's log, shared entries."""
 
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Sequence
 
 from creditexchange.v1.audit_pb2 import (
-    ErasureConfirmation,
-    ErasureNoticeBody,
     GetCheckpointResponse,
     GetConsistencyProofRequest,
     GetConsistencyProofResponse,
@@ -22,10 +19,9 @@ from gateway.audit import (
     verify_consistency,
     verify_inclusion,
 )
-from gateway.conformance import answer_checks as checks
-from gateway.conformance.answer_checks import open_head, payload_of, response_of
+from gateway.conformance.answer_checks import open_head, response_of
 from gateway.conformance.case import Case, set_body
-from gateway.conformance.draft import AUDIT, NOTIFY_ERASURE, UNKNOWN_FIELD
+from gateway.conformance.draft import AUDIT, UNKNOWN_FIELD
 from gateway.conformance.expectation import (
     DepartureError,
     Expectation,
@@ -156,26 +152,6 @@ def _list_beyond(session: Session) -> Sequence[Reply]:
     return [session.call(LIST_SHARED, request.SerializeToString())]
 
 
-def _notify(session: Session, *, exchanges: int, times: int = 1, after_body: bytes = b"") -> Sequence[Reply]:
-    draft = session.draft(NOTIFY_ERASURE)
-    draft.after_body = after_body
-    ids = [secrets.token_bytes(16) for _ in range(exchanges)]
-    draft.body = ErasureNoticeBody(notice_id=secrets.token_bytes(16), exchange_ids=ids, reason="retention")
-    replies = [session.send(draft)]
-    for _ in range(times - 1):
-        draft = draft.retry(1)
-        replies.append(session.send(draft))
-    return replies
-
-
-def _confirmed(reply: Reply) -> None:
-    confirmation = payload_of(reply, ErasureConfirmation)
-    if confirmation.known_count:
-        raise DepartureError("invented exchanges are known")
-    checks.is_signed(reply)
-    checks.is_bound(reply)
-
-
 def _case(id_: str, sent: str, must: Expectation, run: Callable[[Session], Sequence[Reply]]) -> Case:
     return Case(id_, SECTION, sent, must, run)
 
@@ -232,29 +208,5 @@ CASES = (
         "ListSharedEntries from beyond the log",
         refused("SIZE_OUT_OF_RANGE", metadata=["size"]),
         _list_beyond,
-    ),
-    _case(
-        "erasure-confirmed",
-        "NotifyErasure of an invented exchange",
-        answered(_confirmed, text="a signed, bound confirmation"),
-        lambda session: _notify(session, exchanges=1),
-    ),
-    _case(
-        "erasure-told-twice",
-        "NotifyErasure twice, the second as a retry",
-        answered(_confirmed, text="two confirmations"),
-        lambda session: _notify(session, exchanges=1, times=2),
-    ),
-    _case(
-        "erasure-field-in-body",
-        "NotifyErasure with an unknown field in its body",
-        refused("MALFORMED_MESSAGE"),
-        lambda session: _notify(session, exchanges=1, after_body=UNKNOWN_FIELD),
-    ),
-    _case(
-        "erasure-of-nothing",
-        "NotifyErasure without exchanges",
-        refused("MALFORMED_MESSAGE"),
-        lambda session: _notify(session, exchanges=0),
     ),
 )

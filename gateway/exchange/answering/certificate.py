@@ -29,14 +29,15 @@ def certificate_answer(translated: Translated) -> CertificateAnswerBody:
     for records in translated.records:
         for serialised in records:
             record = LearningRecord.FromString(serialised)
-            if _is_meant(record, reference):
+            if is_meant(record, reference):
                 body.is_known = True
                 body.state = _state_on(record, opened.call.received_at.date())
                 return body
     return body
 
 
-def _is_meant(record: LearningRecord, reference: CertificateReference) -> bool:
+def is_meant(record: LearningRecord, reference: CertificateReference) -> bool:
+    """Whether ``reference`` names the certificate of ``record``: its number and one of its issuer's names."""
     if record.certificate.number != reference.number:
         return False
     issuers = {i.value for issuer in record.issuers for i in issuer.identifiers}

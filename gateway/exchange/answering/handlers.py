@@ -8,7 +8,7 @@ from gateway.audit import Witness
 from gateway.exchange.answering.answer import Answering, answer_query
 from gateway.exchange.answering.audit_log import AuditAnswering
 from gateway.exchange.answering.echo import answer_echo
-from gateway.exchange.answering.erasure_notice import answer_erasure_notice
+from gateway.exchange.answering.notices import answer_notice
 from gateway.exchange.answering.revocations import answer_revocation, list_revocations
 from gateway.exchange.forms import QUERY_FORMS
 from gateway.exchange.messages import (
@@ -19,6 +19,7 @@ from gateway.exchange.messages import (
     GET_WITNESSED_CHECKPOINT,
     LIST_REVOCATIONS,
     LIST_SHARED_ENTRIES,
+    NOTIFY_CHANGE,
     NOTIFY_ERASURE,
     REVOKE_CONSENT,
     IncomingCall,
@@ -42,9 +43,8 @@ def peer_handlers(answering: Answering, witness: Witness) -> dict[str, Handler]:
         ADD_CHECKPOINT: lambda request, call, _snapshot: audit.add_checkpoint(request, call.peer),
         GET_WITNESSED_CHECKPOINT: lambda request, _call, _snapshot: audit.get_witnessed_checkpoint(request),
         LIST_SHARED_ENTRIES: lambda request, call, _snapshot: audit.list_shared_entries(request, call.peer),
-        NOTIFY_ERASURE: lambda request, call, snapshot: answer_erasure_notice(
-            request, call, snapshot, answering
-        ),
+        NOTIFY_ERASURE: lambda request, call, snapshot: answer_notice(request, call, snapshot, answering),
+        NOTIFY_CHANGE: lambda request, call, snapshot: answer_notice(request, call, snapshot, answering),
         REVOKE_CONSENT: lambda request, call, snapshot: answer_revocation(request, call, snapshot, answering),
         LIST_REVOCATIONS: lambda request, call, snapshot: list_revocations(
             request, call, snapshot, answering

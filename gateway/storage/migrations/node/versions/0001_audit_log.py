@@ -147,12 +147,25 @@ def _create_reconciliation() -> None:
         sa.PrimaryKeyConstraint("peer", "kind", "our_idx", "their_idx"),
     )
     op.create_table(
-        "erasure_notice",
+        "notice",
         sa.Column("notice_id", sa.LargeBinary, primary_key=True),
+        sa.Column("method", sa.Text, nullable=False),
         sa.Column("peer", sa.Text, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("delivered_at", sa.BigInteger, nullable=False),
+        sa.Index("notice_pending", "method", "delivered_at", "created_at"),
+    )
+    op.create_table(
+        "heard_change",
+        sa.Column("peer", sa.Text, nullable=False),
+        sa.Column("exchange_id", sa.LargeBinary, nullable=False),
+        sa.Column("commitment", sa.LargeBinary, nullable=False),
+        sa.Column("changed_at", sa.BigInteger, nullable=False),
+        sa.Column("state", sa.SmallInteger, nullable=False),
+        sa.Column("heard_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("peer", "exchange_id", "commitment", "changed_at"),
+        sa.Index("heard_change_time", "heard_at"),
     )
 
 
