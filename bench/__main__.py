@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import platform
+import statistics
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.audit import measure_concurrency, measure_growth, measure_pymerkle, measure_verify
+from bench.exchange import measure_exchanges
 from bench.growth import measure_import, measure_queries
 from bench.reconcile import measure_reconcile
 from bench.translation import measure_translation
@@ -138,12 +140,40 @@ def audit_reconcile(report: Report, folder: Path) -> None:
     report.row("its peak memory", f"{peak_mb:.0f} MB", "the same for any number")
 
 
+def exchanges(report: Report, folder: Path) -> None:
+    """One exchange: everything on, a bare echo, and HTTP with JSON."""
+    figures = measure_exchanges(folder, 400 if report.quick else 2_000, 3 if report.quick else 7)
+    report.members["exchange"] = {
+        name: {
+            "server_cpu_us": [round(value, 1) for value in each.cpu_us],
+            "per_second": [round(value) for value in each.per_second],
+            "lone_us": [round(value) for value in each.lone_us],
+        }
+        for name, each in figures.items()
+    }
+    ours, ceiling, http = figures["ours"], figures["ceiling"], figures["http"]
+    for name, each in (("exchange", ours), ("bare echo", ceiling), ("HTTP and JSON", http)):
+        cpu_us = statistics.median(each.cpu_us)
+        spread = f"{min(each.cpu_us):.0f} to {max(each.cpu_us):.0f}"
+        report.row(f"{name}: server CPU", f"{cpu_us:.0f} µs ({spread})")
+    vs_ceiling = ours.per_cpu_second / ceiling.per_cpu_second
+    vs_http = ours.per_cpu_second / http.per_cpu_second
+    report.ratios["exchange_vs_ceiling"] = round(vs_ceiling, 3)
+    report.ratios["exchange_vs_http_baseline"] = round(vs_http, 2)
+    report.row("exchanges a CPU-second, of the bare echo's", f"{vs_ceiling:.2f}", "at least 0.60")
+    report.row("of HTTP and JSON's", f"{vs_http:.1f} times", "at least 4")
+    added_us = statistics.median(ours.lone_us) - statistics.median(ceiling.lone_us)
+    report.members["added_latency_us"] = round(added_us)
+    report.row("added latency, one client, with the disk's sync", f"{added_us / 1000:.2f} ms", "under 2 ms")
+
+
 SECTIONS: tuple[Callable[[Report, Path], None], ...] = (
     records,
     translation,
     audit_appends,
     audit_growth,
     audit_reconcile,
+    exchanges,
 )
 
 
@@ -151,10 +181,14 @@ def main() -> None:
     """Run every measurement."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth and less of each amount")
-    report = Report(parser.parse_args().quick)
+    parser.add_argument("--only", action="append", choices=[section.__name__ for section in SECTIONS])
+    arguments = parser.parse_args()
+    report = Report(arguments.quick)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     console = Console(highlight=False)
     for section in SECTIONS:
+        if arguments.only and section.__name__ not in arguments.only:
+            continue
         console.print(f"measuring: {(section.__doc__ or '').rstrip('.').lower()} …")
         with tempfile.TemporaryDirectory(prefix="credit-gateway-bench-") as name:
             section(report, Path(name))

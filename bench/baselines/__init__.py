@@ -1,0 +1,1 @@
+"""What an exchange is compared with; each runs as a process of its own."""
