@@ -116,6 +116,7 @@ class AuditLog:
         """Heads that peers showed in their messages, for the witness to look at."""
         self._halted: GatewayError | None = None
         self._reads = HeldConnection(database)
+        self._writes = HeldConnection(database)
         self._groups: GroupCommitter[PendingEntry | Work, Any] = GroupCommitter(self._commit)
 
     @staticmethod
@@ -193,6 +194,7 @@ class AuditLog:
     def close(self) -> None:
         """Give back the connection that is held for reads. The engine belongs to the caller."""
         self._reads.close()
+        self._writes.close()
 
     @property
     def origin(self) -> str:
@@ -370,7 +372,7 @@ class AuditLog:
     def _commit(self, items: Sequence[PendingEntry | Work]) -> Sequence[Any]:
         """Commit one group; the result of each item, or the refusal of each."""
         try:
-            with writing(self._database) as transaction:
+            with self._writes.writing() as transaction:
                 head = self._lock_head(transaction)
                 outcomes: list[Any] = [None] * len(items)
                 appends = without_replays(transaction, items, outcomes)

@@ -21,7 +21,7 @@ from tests.audit.drafts import (
 
 
 class Disk:
-    """A log whose every new transaction first runs ``pragma`` on its connection."""
+    """A log whose every new connection first runs ``pragma``."""
 
     def __init__(self, path: Path) -> None:
         self.engine = sqlite_at(path)
@@ -36,6 +36,11 @@ class Disk:
     def _apply(self, connection, _record, _proxy) -> None:
         if self.pragma:
             connection.execute(f"PRAGMA {self.pragma}")
+
+    def turn(self, pragma: str) -> None:
+        """Let ``pragma`` hold from the next transaction on."""
+        self.pragma = pragma
+        self.log._writes.close()
 
     def close(self) -> None:
         self.log.close()
@@ -58,7 +63,7 @@ def disk(tmp_path: Path):
 )
 def test_a_disk_that_cannot_be_written(disk: Disk, broken: str, mended: str, text: str) -> None:
     before = disk.log.append(answered()).receipt.checkpoint
-    disk.pragma = broken
+    disk.turn(broken)
     guard = seen()
     for _ in range(2):
         with pytest.raises(RefusedError) as refused:
@@ -69,7 +74,7 @@ def test_a_disk_that_cannot_be_written(disk: Disk, broken: str, mended: str, tex
         assert text not in refused.value.message, "a peer has no business in our disks"
         assert disk.log.latest_checkpoint() == before
     assert len(disk.failures) == 2
-    disk.pragma = mended
+    disk.turn(mended)
     draft = answered()
     receipt = disk.log.append(draft, seen=guard, evidence=evidence()).receipt
     assert verify_receipt(draft, receipt, disk.log.verifier.vkey).size == 2
