@@ -84,18 +84,24 @@ def _erase(log: AuditLog, clock: Clock, parts: Sequence[PartRow], reason: str) -
 
 def _notices(parts: Sequence[PartRow], reason: str) -> list[tuple[str, ErasureNoticeBody]]:
     """Return what each peer is told. Retention is everybody's own calendar and told to nobody."""
-    by_peer: dict[str, dict[bytes, None]] = defaultdict(dict)
+    by_peer: dict[str, dict[tuple[bytes, int], None]] = defaultdict(dict)
     for part in parts:
         if part.peer:  # a consent that was issued here is kept here only
-            by_peer[part.peer][part.exchange_id] = None
+            by_peer[part.peer][part.exchange_id, part.part] = None
     return [
-        (
-            peer,
-            ErasureNoticeBody(
-                notice_id=new_id(), exchange_ids=ids[at : at + NOTICE_EXCHANGES_MAX], reason=reason
-            ),
-        )
-        for peer, exchanges in sorted(by_peer.items())
-        for ids in (list(exchanges),)
-        for at in range(0, len(ids), NOTICE_EXCHANGES_MAX)
+        (peer, _notice(places[at : at + NOTICE_EXCHANGES_MAX], reason))
+        for peer, found in sorted(by_peer.items())
+        for places in (list(found),)
+        for at in range(0, len(places), NOTICE_EXCHANGES_MAX)
     ]
+
+
+def _notice(places: Sequence[tuple[bytes, int]], reason: str) -> ErasureNoticeBody:
+    """Return the notice about exchanges and, where one was in bulk, whose place in it."""
+    positions = [position for _, position in places]
+    return ErasureNoticeBody(
+        notice_id=new_id(),
+        exchange_ids=[exchange_id for exchange_id, _ in places],
+        reason=reason,
+        subject_positions=positions if any(positions) else (),
+    )

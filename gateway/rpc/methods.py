@@ -14,6 +14,7 @@ from gateway.exchange.messages import (
     LIST_REVOCATIONS,
     LIST_SHARED_ENTRIES,
     NOTIFY_ERASURE,
+    QUERY_IN_BULK,
     QUERY_RECORDS,
     REVOKE_CONSENT,
     VERIFY_CERTIFICATE,
@@ -36,6 +37,7 @@ class Method:
 
 METHODS = (
     Method(QUERY_RECORDS, is_logged=True),
+    Method(QUERY_IN_BULK, is_logged=True),
     Method(VERIFY_CERTIFICATE, is_logged=True),
     Method(ECHO, is_logged=False),
     Method(GET_CHECKPOINT, is_logged=False),

@@ -23,6 +23,7 @@ from gateway.exchange.answering.answer import Answering
 from gateway.exchange.answering.open import open_message
 from gateway.exchange.answering.seal import answer_header
 from gateway.exchange.messages import (
+    BULK_SUBJECTS_MAX,
     ERASURE_CONFIRMATION_TYPE,
     ERASURE_NOTICE_TYPE,
     ID_BYTES,
@@ -74,6 +75,8 @@ def _require_form(body: ErasureNoticeBody) -> None:
         and 1 <= len(body.exchange_ids) <= NOTICE_EXCHANGES_MAX
         and all(len(exchange_id) == ID_BYTES for exchange_id in body.exchange_ids)
         and _REASON.fullmatch(body.reason)
+        and len(body.subject_positions) in (0, len(body.exchange_ids))
+        and all(position < BULK_SUBJECTS_MAX for position in body.subject_positions)
     )
     if not well_formed:
         raise EnvelopeError("MALFORMED_MESSAGE", "the notice is malformed.", field="body")

@@ -8,6 +8,7 @@ from typing import Literal
 
 from creditexchange.v1.envelope_pb2 import Header, Opening, SignedMessage
 from creditexchange.v1.exchange_pb2 import (
+    QueryRecordsInBulkRequest,
     QueryRecordsRequest,
     RecordQuery,
     RecordQueryBody,
@@ -25,8 +26,14 @@ from gateway.audit.commitment import (
 from gateway.clock import new_id
 from gateway.errors import OperatorError
 from gateway.exchange.asking.question import Question
-from gateway.exchange.messages import QUERY_RECORDS, RECORD_QUERY_TYPE, VERIFY_CERTIFICATE, Snapshot
-from gateway.learners.subject_token import subject_token
+from gateway.exchange.messages import (
+    QUERY_IN_BULK,
+    QUERY_RECORDS,
+    RECORD_QUERY_TYPE,
+    VERIFY_CERTIFICATE,
+    Snapshot,
+)
+from gateway.learners.subject_token import FederationSecret, subject_token
 from gateway.peers.card import PROTOCOL_VERSION
 from gateway.peers.roster import Peer
 from gateway.policy.purposes import purpose_word
@@ -57,6 +64,7 @@ class Composed:
         answer_digest: bytes = b"",
         peer_receipt: PeerReceipt | None = None,
         peer_checkpoint: PeerCheckpoint | None = None,
+        chunk: int = 0,
     ) -> EntryDraft:
         """Return the audit entry about this query on either side: the asker knows both."""
         return EntryDraft(
@@ -74,13 +82,21 @@ class Composed:
             answer_digest=answer_digest,
             peer_receipt=peer_receipt,
             peer_checkpoint=peer_checkpoint,
+            chunk=chunk,
         )
 
     @property
     def request(self) -> bytes:
         """The bytes that are sent."""
-        kind = VerifyCertificateRequest if self.method == VERIFY_CERTIFICATE else QueryRecordsRequest
+        kind = _REQUESTS[self.method]
         return kind(message=self.message, openings=self.openings).SerializeToString()
+
+
+_REQUESTS: dict[str, type[QueryRecordsRequest | VerifyCertificateRequest | QueryRecordsInBulkRequest]] = {
+    QUERY_RECORDS: QueryRecordsRequest,
+    VERIFY_CERTIFICATE: VerifyCertificateRequest,
+    QUERY_IN_BULK: QueryRecordsInBulkRequest,
+}
 
 
 def token_for(question: Question, snapshot: Snapshot) -> bytes:
@@ -90,13 +106,18 @@ def token_for(question: Question, snapshot: Snapshot) -> bytes:
         gateway.learners.identifier.IdentifierError: the identifier is malformed.
         OperatorError: the node has no federation secret.
     """
+    return subject_token(newest_secret(snapshot), question.identifier_type, question.learner_identifier)
+
+
+def newest_secret(snapshot: Snapshot) -> FederationSecret:
+    """Return the newest federation secret. Raises ``OperatorError`` when there is none."""
     secret = next(iter(snapshot.secrets.values()), None)
     if secret is None:
         raise OperatorError(
             "this node has no federation secret.",
             remedy="Get it from your federation and name it in node.toml, [federation].",
         )
-    return subject_token(secret, question.identifier_type, question.learner_identifier)
+    return secret
 
 
 def compose(
