@@ -17,6 +17,7 @@ from gateway.rpc.archive import (
     certificate_message,
     check_message,
 )
+from gateway.rpc.bulk_archive import bulk_messages
 from gateway.rpc.issued_consents import consents_message, grant_message, withdraw_message
 from gateway.rpc.operator import (
     OperatorClient,
@@ -39,6 +40,12 @@ class LocalNode(Protocol):
         self, request: archive_pb2.CheckCertificateRequest
     ) -> archive_pb2.CheckCertificateResponse:
         """Ask the chosen peers whether one certificate is valid."""
+        ...
+
+    def search_in_bulk(
+        self, request: archive_pb2.SearchRecordsInBulkRequest
+    ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
+        """Ask one peer about many learners."""
         ...
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
@@ -95,6 +102,11 @@ class _Running:
     ) -> archive_pb2.CheckCertificateResponse:
         return self._client.check_certificate(request)
 
+    def search_in_bulk(
+        self, request: archive_pb2.SearchRecordsInBulkRequest
+    ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
+        return self._client.search_in_bulk(request)
+
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return self._client.check(archive_pb2.CheckPeerRequest(node_id=node_id))
 
@@ -138,6 +150,11 @@ class _InProcess:
         self, request: archive_pb2.CheckCertificateRequest
     ) -> archive_pb2.CheckCertificateResponse:
         return certificate_message(request, self._node.snapshot, self._node.asking)
+
+    def search_in_bulk(
+        self, request: archive_pb2.SearchRecordsInBulkRequest
+    ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
+        return bulk_messages(request, self._node.snapshot, self._node.asking)
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return check_message(node_id, self._node.snapshot, self._node.asking)

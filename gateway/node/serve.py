@@ -146,11 +146,12 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     running = RunningNode(_pid(), _with_port(listen.peers, port), listen.operator, listen.metrics)
     token = announce(folder, running)
     calls = LocalCalls(token)
+    archive = ArchiveServicer(lambda: node.snapshot, node.asking, calls)
     services = {
-        ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, node.asking, calls).rpcs(),
+        ARCHIVE_SERVICE: archive.rpcs(),
         OPERATOR_SERVICE: OperatorServicer(lambda: node.snapshot, node.operating, calls).rpcs(),
     }
-    operator, _ = operator_server(services, listen.operator, health)
+    operator, _ = operator_server(services, listen.operator, health, {ARCHIVE_SERVICE: archive.streams()})
     reloader = Reloader(node)
     revocations = node.operating.revocations
     rounds = PeerRounds(
