@@ -216,4 +216,5 @@ def test_everybody_once_though_processes_die(provinces: dict[str, ProcessNode], 
         assert set(findings) <= {"only-theirs", "outcome-differs"}, findings
         assert sum(findings.values()) <= 24
     peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"\n{LEARNERS:,} learners at two provinces: {took_s:.1f} s, peak of any process {peak_mb:.0f} MB")
+    text = f"{LEARNERS:,} learners at two provinces: {took_s:.1f} s, peak of any process {peak_mb:.0f} MB"
+    sys.stdout.write(f"\n{text}\n")
