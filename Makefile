@@ -36,6 +36,9 @@ node_modules/.ready: package.json
 test: $(READY) node_modules/.ready .interop/.ready ## run all tests; T=path runs some
 	$(PYTHON) -m pytest $(T) $(PYTEST_ARGS)
 
+bulk-story: $(READY) ## LEARNERS=50000 applicants at two provinces while processes die
+	BULK_LEARNERS=$(or $(LEARNERS),50000) $(PYTHON) -m pytest tests/processes/test_bulk_story.py -s
+
 properties: $(READY) ## translate 5,000 made-up cases a property
 	CASES_A_PROPERTY=5000 $(PYTHON) -m pytest tests/schemes/test_properties.py tests/schemes/test_amounts.py tests/schemes/test_counting.py
 
@@ -62,4 +65,4 @@ bench: $(READY) ## measure; QUICK=1 for a short run
 clean: ## remove everything that was made
 	rm -rf $(VENV) $(DEMO) .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help install protos test properties lint fix demo demo-stop bench clean
+.PHONY: help install protos test bulk-story properties lint fix demo demo-stop bench clean

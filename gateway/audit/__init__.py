@@ -12,7 +12,7 @@ from gateway.audit.entry import (
     parse_leaf,
     rebuild_leaf,
 )
-from gateway.audit.evidence import Evidence, EvidenceError
+from gateway.audit.evidence import Evidence, EvidenceError, SubjectEvidence
 from gateway.audit.group import SeenMessage
 from gateway.audit.heard import HeardHeads
 from gateway.audit.log import Appended, AuditLog, StoredExchange
@@ -48,6 +48,7 @@ __all__ = [
     "ProofError",
     "SeenMessage",
     "StoredExchange",
+    "SubjectEvidence",
     "VerifyReport",
     "Witness",
     "leaf_bytes",

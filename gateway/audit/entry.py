@@ -7,7 +7,7 @@ never serialised again. Members by kind (docs/protocol.md, "Audit leaf"):
 ``exchange``
     ``answer_digest answerer asker count exchange_id kind logged_at method outcome peer_seq purpose
     request_digest role v``; with role ``asker`` also ``peer_receipt`` {index, origin} and
-    ``peer_checkpoint`` {root, size}.
+    ``peer_checkpoint`` {root, size}; in bulk also ``chunk``.
 ``no-answer``
     The same without ``answer_digest``, ``peer_receipt`` and ``peer_checkpoint``; role ``asker``.
 ``management``
@@ -109,6 +109,8 @@ class EntryDraft:
     """SHA-256 over the answer's or refusal's body; empty when none came."""
     peer_receipt: PeerReceipt | None = None
     peer_checkpoint: PeerCheckpoint | None = None
+    chunk: int = 0
+    """In bulk: which chunk of the answer, from 1, or in the place of which one there is something else."""
     action: Action = ""
     """Management only: what was done."""
     reason: str = ""
@@ -228,6 +230,8 @@ def _members(draft: EntryDraft, logged_at_ms: int) -> dict[str, Any]:
         "outcome": draft.outcome,
         "request_digest": draft.request_digest.hex(),
     }
+    if draft.chunk:
+        members["chunk"] = draft.chunk
     if draft.answer_digest:
         members["answer_digest"] = draft.answer_digest.hex()
     if draft.peer_receipt is not None:
@@ -259,7 +263,7 @@ def _entry(members: dict[str, Any]) -> Entry:
 _TEXTS = frozenset(
     {"kind", "role", "asker", "answerer", "method", "purpose", "outcome", "action", "reason", "peer"}
 )
-_NUMBERS = frozenset({"peer_seq", "count"})
+_NUMBERS = frozenset({"peer_seq", "count", "chunk"})
 _BINARIES = frozenset({"exchange_id", "request_digest", "answer_digest"})
 _KINDS = frozenset({"exchange", "no-answer"})
 _ROLES = frozenset({"asker", "answerer"})
@@ -299,6 +303,7 @@ def _check_management(draft: EntryDraft) -> None:
         draft.answer_digest,
         draft.peer_receipt,
         draft.peer_checkpoint,
+        draft.chunk,
     )
     if any(foreign):
         raise EntryError("a management entry holds no member of an exchange.")
@@ -316,6 +321,8 @@ def _check_exchange(draft: EntryDraft) -> None:
     )
     if not 1 <= draft.peer_seq <= INTEGER_MAX:
         raise EntryError("the entry's peer_seq is out of range.")
+    if not 0 <= draft.chunk <= INTEGER_MAX:
+        raise EntryError("the entry's chunk is out of range.")
     if not (_METHOD.fullmatch(draft.method) and _WORD.fullmatch(draft.purpose)):
         raise EntryError("the entry's method or purpose is malformed.")
     if not _OUTCOME.fullmatch(draft.outcome):

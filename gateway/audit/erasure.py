@@ -85,18 +85,25 @@ def _erase(log: AuditLog, clock: Clock, parts: Sequence[PartRow], reason: str) -
 
 def _notices(parts: Sequence[PartRow], reason: str) -> list[NoticeRow]:
     """Return what each peer is told. Retention is everybody's own calendar and told to nobody."""
-    by_peer: dict[str, dict[bytes, None]] = defaultdict(dict)
+    by_peer: dict[str, dict[tuple[bytes, int], None]] = defaultdict(dict)
     for part in parts:
         if part.peer:  # a consent that was issued here is kept here only
-            by_peer[part.peer][part.exchange_id] = None
+            by_peer[part.peer][part.exchange_id, part.part] = None
     return [
-        _notice(peer, ids[at : at + NOTICE_EXCHANGES_MAX], reason)
-        for peer, exchanges in sorted(by_peer.items())
-        for ids in (list(exchanges),)
-        for at in range(0, len(ids), NOTICE_EXCHANGES_MAX)
+        _notice(peer, places[at : at + NOTICE_EXCHANGES_MAX], reason)
+        for peer, found in sorted(by_peer.items())
+        for places in (list(found),)
+        for at in range(0, len(places), NOTICE_EXCHANGES_MAX)
     ]
 
 
-def _notice(peer: str, exchange_ids: Sequence[bytes], reason: str) -> NoticeRow:
-    body = ErasureNoticeBody(notice_id=new_id(), exchange_ids=exchange_ids, reason=reason)
+def _notice(peer: str, places: Sequence[tuple[bytes, int]], reason: str) -> NoticeRow:
+    """Return the notice about exchanges and, where one was in bulk, whose place in it."""
+    positions = [position for _, position in places]
+    body = ErasureNoticeBody(
+        notice_id=new_id(),
+        exchange_ids=[exchange_id for exchange_id, _ in places],
+        reason=reason,
+        subject_positions=positions if any(positions) else (),
+    )
     return NoticeRow(body.notice_id, NOTIFY_ERASURE, peer, body.SerializeToString())

@@ -6,10 +6,13 @@ their own, which is stored wrapped (RFC 3394) by the node's evidence key. Deleti
 the ciphertext, erases them while every signature, digest and proof stays valid.
 
 The additional authenticated data is ``"credit-exchange/evidence/v1" || 0x00 || role || 0x00 ||
-request_digest || part`` (part as two bytes, big-endian). The request digest stands
-in the leaf, so a ciphertext that was moved to the entry of another message does not open. The
-index would bind as well, but it is known only while the log is locked; this is known before, and
-so the encryption costs the log nothing.
+request_digest || part`` (part as two bytes, big-endian), followed in bulk by the number of the chunk
+(four bytes). The request digest stands in the leaf, so a ciphertext that was moved to the entry of
+another message does not open. The index would bind as well, but it is known only while the log is
+locked; this is known before, and so the encryption costs the log nothing.
+
+In bulk each learner of a chunk is a part of their own, numbered by the learner's place in the query: one
+can be erased, or shown, without the others.
 
 Learners are found again by ``subject_ref``, an HMAC of the subject token under a key derived from
 the evidence key: the database alone does not tell who was asked about.
@@ -39,12 +42,23 @@ RETENTION_MS = 3 * 366 * 24 * 3600 * 1000
 """How long openings are kept: three years, milliseconds (docs/decisions, retention)."""
 
 _CONTEXT = b"credit-exchange/evidence/v1"
-_WHOLE_ENTRY = 0
+WHOLE_ENTRY = 0
 """Part number of the openings of an exchange about one learner."""
 
 
 class EvidenceError(GatewayError):
     """Openings cannot be decrypted: the wrong evidence key, or the database was altered."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectEvidence:
+    """What a chunk of an exchange in bulk leaves behind about one of its learners."""
+
+    position: int
+    """The learner's place in the query, from 0."""
+    subject_token: bytes = field(repr=False)
+    request_openings: Sequence[Opening] = field(repr=False)
+    answer_openings: Sequence[Opening] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,8 @@ class Evidence:
     answer_openings: Sequence[Opening] = field(default=(), repr=False)
     subject_tokens: Sequence[bytes] = field(default=(), repr=False)
     """Whom the exchange was about; only an HMAC of each is stored."""
+    subjects: Sequence[SubjectEvidence] = field(default=(), repr=False)
+    """In bulk, instead of openings and tokens of the whole entry."""
 
     @property
     def signed_row(self) -> SignedRow:
@@ -103,18 +119,46 @@ class EvidenceVault:
         earlier = (self.previous.subject_ref(subject_token),) if self.previous is not None else ()
         return (self.subject_ref(subject_token), *earlier)
 
+    def seal_parts(
+        self, draft: EntryDraft, evidence: Evidence, now_ms: int
+    ) -> list[tuple[SealedPart, tuple[bytes, ...]]]:
+        """Return the encrypted openings of ``evidence`` part by part, each with whom it is about."""
+        if evidence.subjects:
+            return [
+                (
+                    self._seal_part(draft, s.position, s.request_openings, s.answer_openings, now_ms),
+                    (self.subject_ref(s.subject_token),),
+                )
+                for s in evidence.subjects
+            ]
+        part = self.seal(draft, evidence, now_ms)
+        refs = tuple(dict.fromkeys(map(self.subject_ref, evidence.subject_tokens)))
+        return [] if part is None else [(part, refs)]
+
     def seal(self, draft: EntryDraft, evidence: Evidence, now_ms: int) -> SealedPart | None:
-        """Return the encrypted openings of ``evidence``, ``None`` when there are none."""
+        """Return the encrypted openings of a whole entry, ``None`` when there are none."""
         if not evidence.request_openings and not evidence.answer_openings:
             return None
-        request = QueryRecordsRequest(openings=evidence.request_openings).SerializeToString()
-        answer = QueryRecordsResponse(openings=evidence.answer_openings).SerializeToString()
+        return self._seal_part(
+            draft, WHOLE_ENTRY, evidence.request_openings, evidence.answer_openings, now_ms
+        )
+
+    def _seal_part(
+        self,
+        draft: EntryDraft,
+        part: int,
+        request_openings: Sequence[Opening],
+        answer_openings: Sequence[Opening],
+        now_ms: int,
+    ) -> SealedPart:
+        request = QueryRecordsRequest(openings=request_openings).SerializeToString()
+        answer = QueryRecordsResponse(openings=answer_openings).SerializeToString()
         data_key, nonce = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(NONCE_BYTES)
         content = len(request).to_bytes(4, "big") + request + answer
         return SealedPart(
-            part=_WHOLE_ENTRY,
+            part=part,
             nonce=nonce,
-            ciphertext=AESGCM(data_key).encrypt(nonce, content, self._bound_to(draft, _WHOLE_ENTRY)),
+            ciphertext=AESGCM(data_key).encrypt(nonce, content, self._bound_to(draft, part)),
             wrapped_key=aes_key_wrap(self._wrapping_key, data_key),
             wrapped_by=self.key_id,
             expires_at=now_ms + RETENTION_MS,
@@ -167,7 +211,8 @@ class EvidenceVault:
         return aes_key_wrap(self._wrapping_key, data_key)
 
     def _bound_to(self, draft: EntryDraft, part: int) -> bytes:
-        fields = (_CONTEXT, draft.role.encode(), draft.request_digest + part.to_bytes(2, "big"))
+        chunk = draft.chunk.to_bytes(4, "big") if draft.chunk else b""
+        fields = (_CONTEXT, draft.role.encode(), draft.request_digest + part.to_bytes(2, "big") + chunk)
         return b"\x00".join(fields)
 
 

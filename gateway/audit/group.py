@@ -39,8 +39,8 @@ class PendingEntry:
     draft: EntryDraft
     seen: SeenMessage | None
     evidence: Evidence | None
-    sealed: SealedPart | None
-    subject_refs: tuple[bytes, ...]
+    parts: Sequence[tuple[SealedPart, tuple[bytes, ...]]] = ()
+    """Encrypted openings, each with the references of whom it is about."""
     beside: Callable[[Transaction], None] | None = None
     """Something else that is written in the same transaction, if the entry is."""
 
@@ -118,11 +118,8 @@ def insert_evidence(transaction: Transaction, start: int, items: Sequence[Pendin
     evidence_rows.insert_evidence(
         transaction,
         signed=[(index, item.evidence.signed_row) for index, item in numbered if item.evidence is not None],
-        parts=[(index, item.sealed) for index, item in numbered if item.sealed is not None],
+        parts=[(index, part) for index, item in numbered for part, _ in item.parts],
         subjects=[
-            (ref, index, item.sealed.part)
-            for index, item in numbered
-            if item.sealed is not None
-            for ref in dict.fromkeys(item.subject_refs)
+            (ref, index, part.part) for index, item in numbered for part, refs in item.parts for ref in refs
         ],
     )

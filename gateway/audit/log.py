@@ -283,13 +283,11 @@ class AuditLog:
         if self._halted is not None:
             raise _unavailable(self._halted)
         size_bytes = ENTRY_OVERHEAD_BYTES
-        sealed: SealedPart | None = None
-        refs: tuple[bytes, ...] = ()
+        parts: Sequence[tuple[SealedPart, tuple[bytes, ...]]] = ()
         if evidence is not None:
-            sealed = self._vault.seal(draft, evidence, unix_ms(self._clock()))
-            refs = tuple(self._vault.subject_ref(token) for token in evidence.subject_tokens)
-            size_bytes += evidence.signed_row.size_bytes + (len(sealed.ciphertext) if sealed else 0)
-        pending = PendingEntry(draft, seen, evidence, sealed, refs, beside)
+            parts = self._vault.seal_parts(draft, evidence, unix_ms(self._clock()))
+            size_bytes += evidence.signed_row.size_bytes + sum(len(part.ciphertext) for part, _ in parts)
+        pending = PendingEntry(draft, seen, evidence, parts, beside)
         placed: Placed = self._groups.submit(pending, size_bytes)
         index = placed.growth.before.size + placed.position
         receipt = Receipt(
@@ -356,6 +354,20 @@ class AuditLog:
         except StorageError as error:
             raise self._unavailable(error) from error
         return None
+
+    def is_answered(self, peer: str, exchange_id: bytes) -> bool:
+        """Whether this node answered ``peer``'s exchange, or a chunk of it, earlier.
+
+        Raises:
+            RefusedError: ``AUDIT_UNAVAILABLE`` when the database cannot be read.
+        """
+        try:
+            with self._reads.reading() as connection:
+                rows = audit_rows.read_entries_of_exchange(connection, exchange_id)
+        except StorageError as error:
+            raise self._unavailable(error) from error
+        drafts = [parse_leaf(row.leaf).draft for row in rows]
+        return any(is_answer(draft) and draft.asker == peer for draft in drafts)
 
     def _unavailable(self, error: GatewayError) -> RefusedError:
         self._failed(error)

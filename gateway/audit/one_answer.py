@@ -1,5 +1,7 @@
 """An exchange has one answer, whatever races: checked inside the transaction that logs it.
 
+In bulk that holds for each chunk of the answer.
+
 A retry that arrives after the first answer was logged finds it (``AuditLog.find_exchange``). One
 that arrives while the first is still being worked on does not, and would be answered with other
 random keys. Only the transaction can tell.
@@ -25,15 +27,19 @@ def find_second_answers(transaction: Transaction, drafts: Sequence[EntryDraft]) 
     The log's writers must be excluded meanwhile.
     """
     ids = {draft.exchange_id for draft in drafts if is_answer(draft)}
-    answers: dict[tuple[str, bytes], bytes] = {}
+    answers: dict[tuple[str, bytes, int], bytes] = {}
     for leaf in audit_rows.read_leaves_of_exchanges(transaction, sorted(ids)):
         logged = parse_leaf(leaf).draft
         if is_answer(logged):
-            answers.setdefault((logged.asker, logged.exchange_id), logged.answer_digest)
+            answers.setdefault(_place(logged), logged.answer_digest)
     second = set()
     for at, draft in enumerate(drafts):
         if is_answer(draft):
-            first = answers.setdefault((draft.asker, draft.exchange_id), draft.answer_digest)
+            first = answers.setdefault(_place(draft), draft.answer_digest)
             if first != draft.answer_digest:
                 second.add(at)
     return second
+
+
+def _place(answer: EntryDraft) -> tuple[str, bytes, int]:
+    return answer.asker, answer.exchange_id, answer.chunk

@@ -48,12 +48,13 @@ def counterpart_of(theirs: EntryDraft, ours: Sequence[Placed]) -> Placed | None:
     """Return that one of ``ours``, entries of the same exchange, which is about the same message.
 
     An answerer that refuses a replay has two entries about one message: the one with the same answer
-    is meant, or else the first.
+    is meant, or else the first. In bulk each chunk has entries of its own.
     """
     same = [
         entry
         for entry in ours
-        if entry.draft.role != theirs.role and entry.draft.request_digest == theirs.request_digest
+        if entry.draft.role != theirs.role
+        and (entry.draft.request_digest, entry.draft.chunk) == (theirs.request_digest, theirs.chunk)
     ]
     exact = (entry for entry in same if entry.draft.answer_digest == theirs.answer_digest)
     return next(exact, same[0] if same else None)
@@ -70,7 +71,15 @@ def compare(theirs: Placed, ours: Sequence[Placed]) -> tuple[int | None, list[Di
         return found.index, _differences(theirs, found)
     if not must_have_counterpart(entry):
         return None, []
-    twin = next((o for o in ours if o.draft.peer_seq == entry.peer_seq and o.draft.role != entry.role), None)
+    twin = next(
+        (
+            o
+            for o in ours
+            if (o.draft.peer_seq, o.draft.chunk) == (entry.peer_seq, entry.chunk)
+            and o.draft.role != entry.role
+        ),
+        None,
+    )
     if twin is not None:
         detail = "the two sides logged different bytes as the request"
         return twin.index, [_difference("request-differs", theirs, twin.index, detail)]

@@ -43,11 +43,12 @@ def archive_json(learner: str, response: archive_pb2.SearchRecordsResponse) -> d
             }
             for result in response.peers
         ],
-        "records": [_record_json(entry) for entry in response.records],
+        "records": [record_json(entry) for entry in response.records],
     }
 
 
-def _record_json(entry: archive_pb2.ArchiveRecord) -> dict[str, Any]:
+def record_json(entry: archive_pb2.ArchiveRecord) -> dict[str, Any]:
+    """Return one record of the archive as members of a JSON object."""
     record, local = entry.record, entry.local
     return {
         "source": [p.node_id for p in entry.provenance],

@@ -18,6 +18,7 @@ from gateway.rpc.archive import (
     check_message,
     location_message,
 )
+from gateway.rpc.bulk_archive import bulk_messages
 from gateway.rpc.heard_changes import heard_changes_message
 from gateway.rpc.issued_consents import consents_message, grant_message, withdraw_message
 from gateway.rpc.operator import (
@@ -53,6 +54,12 @@ class LocalNode(Protocol):
         self, request: archive_pb2.ListHeardChangesRequest
     ) -> archive_pb2.ListHeardChangesResponse:
         """List what peers told of records that they gave."""
+        ...
+
+    def search_in_bulk(
+        self, request: archive_pb2.SearchRecordsInBulkRequest
+    ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
+        """Ask one peer about many learners."""
         ...
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
@@ -119,6 +126,11 @@ class _Running:
     ) -> archive_pb2.ListHeardChangesResponse:
         return self._client.heard_changes(request)
 
+    def search_in_bulk(
+        self, request: archive_pb2.SearchRecordsInBulkRequest
+    ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
+        return self._client.search_in_bulk(request)
+
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return self._client.check(archive_pb2.CheckPeerRequest(node_id=node_id))
 
@@ -172,6 +184,11 @@ class _InProcess:
         self, request: archive_pb2.ListHeardChangesRequest
     ) -> archive_pb2.ListHeardChangesResponse:
         return heard_changes_message(request, self._node.asking)
+
+    def search_in_bulk(
+        self, request: archive_pb2.SearchRecordsInBulkRequest
+    ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
+        return bulk_messages(request, self._node.snapshot, self._node.asking)
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return check_message(node_id, self._node.snapshot, self._node.asking)

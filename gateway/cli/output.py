@@ -72,6 +72,11 @@ def table(*columns: str, title: str | None = None) -> Table:
     return result
 
 
+def inert(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
 def say(text: str = "") -> None:
     """Write a line for people to standard output, without markup."""
     console.print(text, markup=False, soft_wrap=True)

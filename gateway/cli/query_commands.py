@@ -10,18 +10,27 @@ import typer
 from creditexchange.v1 import archive_pb2
 from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT
 from gateway.cli.archive_view import archive_json, archive_table
+from gateway.cli.bulk_query import BulkOptions, query_in_bulk
 from gateway.cli.consent_commands import load_consent
 from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption, UntilFoundOption, learner_of
 from gateway.cli.local_node import local_node
 from gateway.cli.output import EXIT_NO, NodeOption, Output, OutputOption, folder_at, print_json
+from gateway.errors import CallerError
 from gateway.learners.identifier import RESIDENT_ID, mask
 from gateway.node.config import load_config
 from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES, parse_kind, parse_legal_basis, parse_purpose
 
 
 def query(
-    learner: LearnerOption,
     purpose: Annotated[str, typer.Option(help=f"Why: {', '.join(PURPOSES)}.")],
+    learner: LearnerOption = "",
+    learners: Annotated[
+        Path | None, typer.Option(help="Many learners: CSV or text, one a row. Needs --out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results about many learners.")] = None,
+    patience: Annotated[
+        float, typer.Option(help="Many learners: seconds to wait for a peer that is away.", min=0)
+    ] = 300,
     identifier_type: IdentifierTypeOption = RESIDENT_ID,
     kind: Annotated[
         list[str] | None, typer.Option(help=f"Which kinds; default: all. {', '.join(KINDS)}.")
@@ -49,8 +58,31 @@ def query(
 
     Exit status 0 when every peer answered, 1 when one gave nothing for a reason.
 
+    With `--learners FILE --out FOLDER` everybody in the file is asked about: a row for each applicant and
+    peer in results.csv, with all records in results.jsonl. It may be interrupted at any time; the same
+    command goes on. docs/bulk.md tells more.
+
     Example: credit-gateway query --learner 990001199001011239 --purpose employment
+    Example: credit-gateway query --learners applicants.csv --purpose qualification-check --out results
     """
+    if bool(learner) == (learners is not None) or (learners is None) != (out is None):
+        raise CallerError("name one with --learner, or many with --learners and --out; not both.")
+    if learners is not None and out is not None:
+        if consent is not None:
+            raise CallerError(
+                "--consent is about one learner.",
+                remedy="With --basis consent, consents that this node issued are looked for.",
+            )
+        options = BulkOptions(learners, out, identifier_type, peer or (), patience, output)
+        many = archive_pb2.SearchRecordsInBulkRequest(
+            purpose=parse_purpose(purpose),  # type: ignore[arg-type]
+            kinds=[parse_kind(word) for word in kind or ()],  # type: ignore[misc]
+            legal_basis=parse_legal_basis(basis),  # type: ignore[arg-type]
+            deadline_ms=round(deadline * 1000),
+        )
+        if not query_in_bulk(options, many, folder_at(node)):
+            raise typer.Exit(EXIT_NO)
+        return
     identifier = learner_of(learner, identifier_type)
     request = archive_pb2.SearchRecordsRequest(
         learner_identifier=identifier,

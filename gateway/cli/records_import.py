@@ -23,6 +23,7 @@ from gateway.cli.output import (
     OutputOption,
     complain,
     errors,
+    inert,
     print_json,
     say,
     table,
@@ -193,12 +194,7 @@ def _report_writer(path: Path) -> Iterator[Callable[[Sequence[str]], None]]:
     with file:
         writer = csv.writer(file)
         writer.writerow(REPORT_HEADER)
-        yield lambda cells: writer.writerow([_inert(cell) for cell in cells])
-
-
-def _inert(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+        yield lambda cells: writer.writerow([inert(cell) for cell in cells])
 
 
 @contextmanager

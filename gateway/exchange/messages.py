@@ -27,6 +27,7 @@ SERVICE = "/creditexchange.v1.RecordExchangeService"
 QUERY_RECORDS = f"{SERVICE}/QueryRecords"
 VERIFY_CERTIFICATE = f"{SERVICE}/VerifyCertificate"
 LOCATE_RECORDS = f"{SERVICE}/LocateRecords"
+QUERY_IN_BULK = f"{SERVICE}/QueryRecordsInBulk"
 ECHO = f"{SERVICE}/Echo"
 AUDIT_SERVICE = "/creditexchange.v1.AuditLogService"
 GET_CHECKPOINT = f"{AUDIT_SERVICE}/GetCheckpoint"
@@ -42,6 +43,7 @@ LIST_REVOCATIONS = f"{CONSENT_SERVICE}/ListRevocations"
 
 RECORD_QUERY_TYPE = payload_type("record-query")
 RECORD_ANSWER_TYPE = payload_type("record-answer")
+RECORD_ANSWER_CHUNK_TYPE = payload_type("record-answer-chunk")
 CERTIFICATE_ANSWER_TYPE = payload_type("certificate-answer")
 LOCATION_ANSWER_TYPE = payload_type("location-answer")
 ECHO_QUERY_TYPE = payload_type("echo-query")
@@ -59,6 +61,8 @@ DIGEST_BYTES = 32
 WINDOW_S_MAX = 120
 SEQUENCE_MAX = 2**53 - 1
 """Largest integer that an RFC 8785 leaf can hold."""
+BULK_SUBJECTS_MAX = 1_000
+"""Most learners of one query in bulk."""
 KINDS_MAX = 64
 """More kinds than the list will ever have: a bound on work, not on meaning."""
 
@@ -116,9 +120,9 @@ class Opened(Generic[P]):
     digest: bytes
 
     def entry(
-        self, answerer: str, purpose: str, outcome: str, count: int, answer_digest: bytes
+        self, answerer: str, purpose: str, outcome: str, count: int, answer_digest: bytes, chunk: int = 0
     ) -> EntryDraft:
-        """Return the audit entry about this query on the answering side."""
+        """Return the audit entry about this query on the answering side; ``chunk`` counts in bulk."""
         return EntryDraft(
             kind="exchange",
             role="answerer",
@@ -132,6 +136,7 @@ class Opened(Generic[P]):
             count=count,
             request_digest=self.digest,
             answer_digest=answer_digest,
+            chunk=chunk,
         )
 
     @property
@@ -160,6 +165,11 @@ class Authorised:
     """VerifyCertificate only: which certificate is meant."""
     consent: VerifiedConsent | None = None
     """The learner's consent, if one was sent."""
+
+    @property
+    def subject_count(self) -> int:
+        """How many learners are asked about: what a quota counts."""
+        return len(self.subject_tokens)
 
 
 @dataclass(frozen=True, slots=True)

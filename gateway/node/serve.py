@@ -15,7 +15,7 @@ from prometheus_client import start_http_server
 from gateway import __version__
 from gateway.clock import Clock, monotonic_s, system_clock
 from gateway.errors import AlreadyRunningError, GatewayError
-from gateway.exchange.answering.handlers import peer_handlers
+from gateway.exchange.answering.handlers import peer_handlers, stream_handlers
 from gateway.node.assemble import Node, assemble
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
@@ -128,7 +128,13 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     _require_not_rolled_back(node)
     limits, health = _limits(node), Health()
     guard = Guard(lambda: node.snapshot, node.metrics, clock, node.config.limits.threads)
-    peers = peer_server(guard, peer_handlers(node.answering, node.witness), limits, health)
+    peers = peer_server(
+        guard,
+        peer_handlers(node.answering, node.witness),
+        limits,
+        health,
+        stream_handlers(node.answering),
+    )
     listen = node.config.listen
     try:
         port = add_peer_port(peers, listen.peers, lambda: node.tls)
@@ -140,11 +146,12 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     running = RunningNode(_pid(), _with_port(listen.peers, port), listen.operator, listen.metrics)
     token = announce(folder, running)
     calls = LocalCalls(token)
+    archive = ArchiveServicer(lambda: node.snapshot, node.asking, calls)
     services = {
-        ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, node.asking, calls).rpcs(),
+        ARCHIVE_SERVICE: archive.rpcs(),
         OPERATOR_SERVICE: OperatorServicer(lambda: node.snapshot, node.operating, calls).rpcs(),
     }
-    operator, _ = operator_server(services, listen.operator, health)
+    operator, _ = operator_server(services, listen.operator, health, {ARCHIVE_SERVICE: archive.streams()})
     reloader = Reloader(node)
     revocations = node.operating.revocations
     rounds = PeerRounds(

@@ -1,8 +1,8 @@
-"""The one method by which the asking side reaches a peer; ``gateway.rpc.channels`` implements it."""
+"""How the asking side reaches a peer; ``gateway.rpc.channels`` implements it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,7 +31,7 @@ class RefusedByPeerError(PeerFaultError):
 
 
 class PeerCaller(Protocol):
-    """Calls one unary method of a peer."""
+    """Calls the methods of a peer."""
 
     def call(self, peer: Peer, method: str, request: bytes, timeout_s: float) -> bytes:
         """Send ``request``, return the response's bytes.
@@ -40,6 +40,14 @@ class PeerCaller(Protocol):
             RefusedByPeerError: the peer refused.
             PeerFaultError: ``NO_ANSWER`` (deadline), ``UNREACHABLE`` (no connection) or
                 ``BAD_STATUS`` (a status that is none of ours).
+        """
+        ...
+
+    def stream(self, peer: Peer, method: str, request: bytes, timeout_s: float) -> Iterator[bytes]:
+        """Send ``request``, yield each response's bytes; the next one is fetched when it is asked for.
+
+        Raises:
+            RefusedByPeerError, PeerFaultError: as :meth:`call`, also after some responses.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from creditexchange.v1 import archive_pb2
@@ -12,13 +12,19 @@ from gateway.errors import CallerError, PeerFaultError
 from gateway.exchange.asking.ask import Asking, ask
 from gateway.exchange.asking.check import check_peer
 from gateway.exchange.asking.one_by_one import ask_until_found
-from gateway.exchange.asking.question import Archive, ArchiveEntry, PeerResult, Question
+from gateway.exchange.asking.question import Archive, Question
 from gateway.exchange.messages import Snapshot
 from gateway.learners.identifier import RESIDENT_ID
-from gateway.peers.roster import Peer
-from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
+from gateway.rpc.archive_messages import (
+    kinds_of,
+    peer_message,
+    peers_of,
+    record_message,
+    require_purpose,
+)
+from gateway.rpc.bulk_archive import bulk_messages
 from gateway.rpc.heard_changes import heard_changes_message
-from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
+from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs, LocalStreams
 from gateway.rpc.methods import DEADLINE_S_MAX
 from gateway.rpc.server import ARCHIVE_SERVICE
 
@@ -37,18 +43,12 @@ def archive_of(
         CallerError: a member of the request is wrong; the text names it.
         OperatorError: this node cannot ask.
     """
-    if request.purpose not in PURPOSES.values():
-        raise CallerError("purpose: it is needed.", remedy=f"Use one of: {', '.join(PURPOSES)}.")
-    if request.legal_basis not in LEGAL_BASES.values():
-        raise CallerError("legal_basis: it is needed.", remedy=f"Use one of: {', '.join(LEGAL_BASES)}.")
-    kinds: tuple[int, ...] = tuple(dict.fromkeys(request.kinds)) or tuple(KINDS.values())
-    if not set(KINDS.values()).issuperset(kinds):
-        raise CallerError("kinds: one is unknown.", remedy=f"Use some of: {', '.join(KINDS)}.")
+    require_purpose(request.purpose, request.legal_basis)
     question = Question(
         identifier_type=request.identifier_type or RESIDENT_ID,
         learner_identifier=request.learner_identifier,
         purpose=request.purpose,
-        kinds=kinds,
+        kinds=kinds_of(list(request.kinds)),
         peers=peers_of(list(request.peers), snapshot),
         legal_basis=request.legal_basis,
         deadline_s=min(request.deadline_ms / 1000 or snapshot.settings.deadline_s, DEADLINE_S_MAX),
@@ -63,8 +63,8 @@ def archive_of(
 def archive_message(archive: Archive) -> archive_pb2.SearchRecordsResponse:
     """Return ``archive`` as a message."""
     return archive_pb2.SearchRecordsResponse(
-        peers=[_peer_message(result) for result in archive.peers],
-        records=[_record_message(entry) for entry in archive.records],
+        peers=[peer_message(result) for result in archive.peers],
+        records=[record_message(entry) for entry in archive.records],
     )
 
 
@@ -78,7 +78,7 @@ def certificate_message(
     return archive_pb2.CheckCertificateResponse(
         results=[
             archive_pb2.CertificateResult(
-                peer=_peer_message(result),
+                peer=peer_message(result),
                 state=result.certificate.state if result.certificate else RECORD_STATE_UNSPECIFIED,
             )
             for result in archive.peers
@@ -94,7 +94,7 @@ def location_message(
     return archive_pb2.ArchiveServiceLocateRecordsResponse(
         results=[
             archive_pb2.LocationResult(
-                peer=_peer_message(result),
+                peer=peer_message(result),
                 held_kinds=result.held_kinds,  # type: ignore[arg-type]
             )
             for result in archive.peers
@@ -150,6 +150,18 @@ class ArchiveServicer:
             "CheckPeer": self.calls.guarded(archive_pb2.CheckPeerRequest, self._check),
         }
 
+    def streams(self) -> LocalStreams:
+        """Return the handlers that answer with a stream, by method name."""
+        return {
+            "SearchRecordsInBulk": self.calls.guarded_stream(
+                archive_pb2.SearchRecordsInBulkRequest,
+                lambda request: (
+                    message.SerializeToString()
+                    for message in bulk_messages(request, self.snapshot(), self.node)
+                ),
+            )
+        }
+
     def _search(self, request: archive_pb2.SearchRecordsRequest) -> bytes:
         return archive_message(archive_of(request, self.snapshot(), self.node)).SerializeToString()
 
@@ -184,44 +196,12 @@ class ArchiveClient(LocalClient):
         """See ``ArchiveService.ListHeardChanges``; raises as :meth:`LocalClient.call`."""
         return self.call("ListHeardChanges", request, archive_pb2.ListHeardChangesResponse)
 
+    def search_in_bulk(
+        self, request: archive_pb2.SearchRecordsInBulkRequest
+    ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
+        """See ``ArchiveService.SearchRecordsInBulk``; raises as :meth:`LocalClient.stream`."""
+        return self.stream("SearchRecordsInBulk", request, archive_pb2.SearchRecordsInBulkResponse)
+
     def check(self, request: archive_pb2.CheckPeerRequest) -> archive_pb2.CheckPeerResponse:
         """See ``ArchiveService.CheckPeer``; raises as :meth:`LocalClient.call`."""
         return self.call("CheckPeer", request, archive_pb2.CheckPeerResponse)
-
-
-def peers_of(names: list[str], snapshot: Snapshot) -> tuple[Peer, ...]:
-    """Return the named peers, all active ones when none is named."""
-    known = snapshot.roster.peers
-    if not names:
-        return tuple(known.values())
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise CallerError(
-            f"unknown peer {unknown[0][:32]!r}.",
-            remedy=f"Known peers: {', '.join(known) or 'none; add one with `credit-gateway peers add`'}.",
-        )
-    return tuple(known[name] for name in dict.fromkeys(names))
-
-
-def _peer_message(result: PeerResult) -> archive_pb2.PeerResult:
-    return archive_pb2.PeerResult(
-        node_id=result.node_id,
-        outcome=result.outcome,
-        explanation=result.explanation,
-        record_count=result.count,
-        elapsed_ms=round(result.elapsed_s * 1000),
-        exchange_id=result.exchange_id,
-        peer_leaf_index=result.leaf_index,
-        receipt_verified=result.receipt_verified,
-    )
-
-
-def _record_message(entry: ArchiveEntry) -> archive_pb2.ArchiveRecord:
-    return archive_pb2.ArchiveRecord(
-        record=entry.record,
-        local=entry.local,
-        provenance=[
-            archive_pb2.Provenance(node_id=p.node_id, signed_by=p.signed_by, exchange_id=p.exchange_id)
-            for p in entry.provenance
-        ],
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,34 @@ class Channels:
                 fault = fault_of(error, timeout_s)
                 if fault.outcome != "UNREACHABLE":
                     raise fault from error
+        raise fault or PeerFaultError("NO_ANSWER", f"no answer within {timeout_s:g} s.")
+
+    def stream(self, peer: Peer, method: str, request: bytes, timeout_s: float) -> Iterator[bytes]:
+        """See :meth:`gateway.peers.caller.PeerCaller.stream`. Endpoints are tried in the card's order,
+        until one of them has answered anything.
+        """
+        deadline_s = monotonic_s() + timeout_s
+        fault: PeerFaultError | None = None
+        for endpoint in peer.endpoints:
+            left_s = deadline_s - monotonic_s()
+            if left_s <= 0:
+                break
+            opened = self._opened(peer, endpoint)
+            stub: Any = opened.channel.unary_stream(method)  # bytes in, bytes out: no serialiser
+            call = stub(request, timeout=left_s)
+            has_answered = False
+            try:
+                for response in call:
+                    has_answered = True
+                    yield response
+                return
+            except grpc.RpcError as error:
+                opened.has_failed = error.code() is grpc.StatusCode.UNAVAILABLE
+                fault = fault_of(error, timeout_s)
+                if has_answered or fault.outcome != "UNREACHABLE":
+                    raise fault from error
+            finally:
+                call.cancel()  # nothing when it has ended; else the peer need not go on
         raise fault or PeerFaultError("NO_ANSWER", f"no answer within {timeout_s:g} s.")
 
     def forget(self, keep: Sequence[Peer]) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import secrets
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import grpc
 
 from gateway.clock import Clock, monotonic_s
 from gateway.errors import RefusedError
-from gateway.exchange.answering.handlers import Handler
+from gateway.exchange.answering.handlers import Handler, StreamHandler
 from gateway.exchange.messages import IncomingCall, Snapshot
 from gateway.peers.roster import Peer
 from gateway.peers.tls_identity import TlsIdentities
@@ -44,6 +46,9 @@ class Guard:
         self._identities = TlsIdentities()
         self._rates = CallRates()
         self._slots = threading.BoundedSemaphore(self.calls_at_once_max)
+        self._streams_max = max(1, self.calls_at_once_max // 4)
+        self._streams: Counter[str] = Counter()
+        self._streams_lock = threading.Lock()
         self._is_draining = False
 
     def drain(self, announce_s: float, drain_s: float) -> None:
@@ -79,6 +84,50 @@ class Guard:
 
         return handle
 
+    def wrap_stream(
+        self, method: Method, handler: StreamHandler
+    ) -> Callable[[bytes, grpc.ServicerContext], Iterator[bytes]]:
+        """Return ``handler`` as grpcio wants it.
+
+        grpcio takes the next response when the last one has gone: HTTP/2's flow control reaches the
+        generator. A reader that is too slow holds its thread until its deadline; streams have a
+        quarter of the threads, and one peer at most half of that.
+        """
+
+        def handle(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+            peer: Peer | None = None
+            try:
+                snapshot = self.snapshot()
+                peer = self._identify(context, snapshot)
+                with (
+                    self._admitted(context, peer, snapshot) as deadline_at_s,
+                    self._one_stream_more(peer.node_id),
+                ):
+                    call = IncomingCall(method.name, peer, self.clock(), deadline_at_s)
+                    yield from handler(request, call, snapshot)
+                return
+            except RefusedError as refused:
+                self._note(method, peer, refused)
+                status = status_of(refused)
+            except Exception as defect:  # noqa: BLE001 - what is not ours must not reach the peer
+                status = status_of(incident_of(defect, method.name))
+            context.abort_with_status(status)
+
+        return handle
+
+    @contextmanager
+    def _one_stream_more(self, peer: str) -> Iterator[None]:
+        with self._streams_lock:
+            is_room = self._streams.total() < self._streams_max
+            if not is_room or self._streams[peer] >= max(1, self._streams_max // 2):
+                raise RefusedError("OVERLOADED", "too many answers in bulk at once.", retry_after_s=2.0)
+            self._streams[peer] += 1
+        try:
+            yield
+        finally:
+            with self._streams_lock:
+                self._streams[peer] -= 1
+
     def _admit_and_run(
         self,
         method: Method,
@@ -88,6 +137,12 @@ class Guard:
         peer: Peer,
         snapshot: Snapshot,
     ) -> bytes:
+        with self._admitted(context, peer, snapshot) as deadline_at_s:
+            return handler(request, IncomingCall(method.name, peer, self.clock(), deadline_at_s), snapshot)
+
+    @contextmanager
+    def _admitted(self, context: grpc.ServicerContext, peer: Peer, snapshot: Snapshot) -> Iterator[float]:
+        """One call among those that are answered at once; yields its deadline on the monotonic clock."""
         if self._is_draining:
             raise RefusedError("SHUTTING_DOWN", "this node is stopping.", retry_after_s=5.0)
         deadline_at_s = _require_deadline(context)
@@ -96,7 +151,7 @@ class Guard:
             raise RefusedError("OVERLOADED", "too many calls at once.", retry_after_s=1.0)
         self.metrics.in_flight.inc()
         try:
-            return handler(request, IncomingCall(method.name, peer, self.clock(), deadline_at_s), snapshot)
+            yield deadline_at_s
         except RefusedError as refused:
             if refused.reason in UNVERIFIED:
                 self._rates.count_failure(peer.node_id)

@@ -16,6 +16,7 @@ from gateway.exchange.messages import (
     LOCATE_RECORDS,
     NOTIFY_CHANGE,
     NOTIFY_ERASURE,
+    QUERY_IN_BULK,
     QUERY_RECORDS,
     REVOKE_CONSENT,
     VERIFY_CERTIFICATE,
@@ -38,6 +39,7 @@ class Method:
 
 METHODS = (
     Method(QUERY_RECORDS, is_logged=True),
+    Method(QUERY_IN_BULK, is_logged=True),
     Method(VERIFY_CERTIFICATE, is_logged=True),
     Method(LOCATE_RECORDS, is_logged=True),
     Method(ECHO, is_logged=False),

@@ -15,7 +15,7 @@ from gateway.errors import CallerError, PeerFaultError
 from gateway.exchange.asking.audit_log import PeerAudit
 from gateway.exchange.messages import Snapshot
 from gateway.peers.caller import PeerCaller
-from gateway.rpc.archive import peers_of
+from gateway.rpc.archive_messages import peers_of
 from gateway.rpc.issued_consents import (
     consents_message,
     grant_message,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -13,7 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gateway.errors import AlreadyRunningError
-from gateway.exchange.answering.handlers import Handler
+from gateway.exchange.answering.handlers import Handler, StreamHandler
 from gateway.rpc.channels import TlsLeaf
 from gateway.rpc.guard import Guard
 from gateway.rpc.methods import METHODS, declared_methods
@@ -63,9 +64,11 @@ def peer_server(
     handlers: Mapping[str, Handler],
     limits: ServerLimits,
     health_state: Health,
+    streams: Mapping[str, StreamHandler] = MappingProxyType({}),
 ) -> grpc.Server:
     """Build the server for peers; :func:`add_peer_port` gives it its port."""
-    if declared_methods() != {method.name for method in METHODS} or set(handlers) != declared_methods():
+    served = set(handlers) | set(streams)
+    if declared_methods() != {method.name for method in METHODS} or served != declared_methods():
         raise AssertionError("an RPC of the contract has no row in METHODS or no handler")
     server = grpc.server(
         ThreadPoolExecutor(limits.threads + SPARE_THREADS, "answering"),
@@ -74,9 +77,11 @@ def peer_server(
     )
     for service in PEER_SERVICES:
         rpcs: dict[str, Any] = {
-            method.name.rsplit("/", 1)[1]: grpc.unary_unary_rpc_method_handler(
-                guard.wrap(method, handlers[method.name])
+            method.name.rsplit("/", 1)[1]: grpc.unary_stream_rpc_method_handler(
+                guard.wrap_stream(method, streams[method.name])
             )
+            if method.name in streams
+            else grpc.unary_unary_rpc_method_handler(guard.wrap(method, handlers[method.name]))
             for method in METHODS
             if method.name.startswith(f"/{service}/")
         }
@@ -101,8 +106,11 @@ def operator_server(
     services: Mapping[str, Mapping[str, Callable[[bytes, grpc.ServicerContext], bytes]]],
     address: str,
     health_state: Health,
+    streams: Mapping[
+        str, Mapping[str, Callable[[bytes, grpc.ServicerContext], Iterator[bytes]]]
+    ] = MappingProxyType({}),
 ) -> tuple[grpc.Server, int]:
-    """Build and bind the loopback server: ``services`` by name, health, reflection.
+    """Build and bind the loopback server: ``services`` and ``streams`` by name, health, reflection.
 
     Raises:
         AlreadyRunningError: the port is taken.
@@ -116,6 +124,8 @@ def operator_server(
         handlers: dict[str, Any] = {
             name: grpc.unary_unary_rpc_method_handler(rpc) for name, rpc in rpcs.items()
         }
+        for name, stream in streams.get(service, {}).items():
+            handlers[name] = grpc.unary_stream_rpc_method_handler(stream)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     health_pb2_grpc.add_HealthServicer_to_server(health_state.servicer, server)
     names = (*services, *PEER_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -229,7 +229,8 @@ def _counted(state: ReconciliationRow, theirs: Placed, match: int | None) -> Rec
     """Return ``state`` with one more entry of the peer counted."""
     if match is not None:
         state = replace(state, matched=state.matched + 1)
-    if theirs.draft.role == "asker" and state.sequence_count >= 0:
+    is_first = theirs.draft.chunk in (0, 1)  # the chunks of one answer have one number
+    if theirs.draft.role == "asker" and is_first and state.sequence_count >= 0:
         state = replace(
             state,
             sequence_max=max(state.sequence_max, theirs.draft.peer_seq),

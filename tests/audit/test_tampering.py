@@ -360,7 +360,7 @@ def test_only_the_tail_is_hashed_at_a_start(tmp_path: Path) -> None:
 
 
 def log_item():
-    return PendingEntry(answered(), None, None, None, ())
+    return PendingEntry(answered(), None, None)
 
 
 def test_of_very_many_signatures_a_sample_is_verified_and_the_last_one_always(

@@ -489,9 +489,7 @@ def test_of_two_racing_answers_the_first_is_logged(engine: Database) -> None:
     log = new_log(engine)
     first = answered()
     second = replace(first, answer_digest=b"x" * 32)
-    outcomes = log._commit(
-        [PendingEntry(draft, None, None, None, ()) for draft in (first, second, first, answered())]
-    )
+    outcomes = log._commit([PendingEntry(draft, None, None) for draft in (first, second, first, answered())])
     assert [isinstance(outcome, RefusedError) for outcome in outcomes] == [False, True, False, False]
     assert log.size == 3
     log.close()

@@ -6,7 +6,7 @@ A test changes one thing and looks at the reason that comes back.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ from gateway.audit.commitment import SUBJECT_TOKEN, commitments_root, open_items
 from gateway.clock import monotonic_s, new_id
 from gateway.errors import PeerFaultError, RefusedError
 from gateway.exchange.answering.answer import Answering, SignedRefusalError
-from gateway.exchange.answering.handlers import peer_handlers
+from gateway.exchange.answering.handlers import peer_handlers, stream_handlers
 from gateway.exchange.asking.ask import Asking, ask
 from gateway.exchange.asking.audit_log import PeerAudit
 from gateway.exchange.asking.question import Archive, Question
@@ -171,6 +171,7 @@ class Wire:
     sender: str = ""
     request_tampering: Callable[[bytes], bytes] = staticmethod(lambda request: request)
     response_tampering: Callable[[bytes], bytes] = staticmethod(lambda response: response)
+    stream_tampering: Callable[[Iterator[bytes]], Iterator[bytes]] = staticmethod(lambda chunks: chunks)
     faults: dict[str, PeerFaultError] = field(default_factory=dict)
     carried: list[tuple[str, bytes]] = field(default_factory=list)
 
@@ -185,18 +186,37 @@ class Wire:
             handler = peer_handlers(node.answering, node.witness)[method]
             return self.response_tampering(handler(request, call, node.snapshot))
         except RefusedError as refused:
-            raise RefusedByPeerError(
-                RefusalDetails(
-                    refused.reason,
-                    refused.message,
-                    tuple(refused.details.items()),
-                    refused.signed if isinstance(refused, SignedRefusalError) else None,
-                    refused.retry_after_s,
-                )
-            ) from refused
+            raise refusal_of(refused) from refused
+
+    def stream(self, peer: Peer, method: str, request: bytes, timeout_s: float) -> Iterator[bytes]:
+        if peer.node_id in self.faults:
+            raise self.faults[peer.node_id]
+        request = self.request_tampering(request)
+        self.carried.append((peer.node_id, request))
+        node = self.nodes[peer.node_id]
+        handler = stream_handlers(node.answering)[method]
+        try:
+            yield from self.stream_tampering(
+                handler(request, incoming(node, self.sender, method=method), node.snapshot)
+            )
+        except RefusedError as refused:
+            raise refusal_of(refused) from refused
 
     def forget(self, keep: Sequence[Peer]) -> None:
         """Nothing is kept open here."""
+
+
+def refusal_of(refused: RefusedError) -> RefusedByPeerError:
+    """What the asker sees of a refusal."""
+    return RefusedByPeerError(
+        RefusalDetails(
+            refused.reason,
+            refused.message,
+            tuple(refused.details.items()),
+            refused.signed if isinstance(refused, SignedRefusalError) else None,
+            refused.retry_after_s,
+        )
+    )
 
 
 def incoming(node: SimulatedNode, sender: str, method: str = QUERY_RECORDS) -> IncomingCall:

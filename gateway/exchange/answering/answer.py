@@ -77,7 +77,7 @@ def answer_query(request: bytes, call: IncomingCall, snapshot: Snapshot, node: A
         count(call, opened, "OK", logged.record_count, times, node.metrics)
         return sealed.response
     except RefusedError as refused:
-        raise _refuse(refused, opened, call, snapshot, node, times) from refused
+        raise refuse(refused, opened, call, snapshot, node, times) from refused
 
 
 def require_time(call: IncomingCall) -> None:
@@ -90,19 +90,21 @@ def require_time(call: IncomingCall) -> None:
         raise RefusedError("DEADLINE_TOO_SHORT", "the deadline passed before the answer was ready.")
 
 
-def _refuse(
+def refuse(
     refused: RefusedError,
     opened: Opened[RecordQuery] | None,
     call: IncomingCall,
     snapshot: Snapshot,
     node: Answering,
     times: StepTimes,
+    *,
+    chunk: int = 0,
 ) -> SignedRefusalError:
-    """Log, sign and count a refusal."""
+    """Log, sign and count a refusal; in bulk it stands in the place of one ``chunk``."""
     signed = None
     if opened is not None:
         try:
-            signed = sign_refusal(opened, refused, snapshot, node.log, node.clock())
+            signed = sign_refusal(opened, refused, snapshot, node.log, node.clock(), chunk)
         except RefusedError as unlogged:
             refused = unlogged
     times.done("refuse")

@@ -42,7 +42,11 @@ def authorise(
     """
     try:
         body = parse_strictly(RecordQueryBody, admitted.opened.payload.body, "body")
-        _require_form(body, snapshot)
+        require_form(body, snapshot, SUBJECTS_MAX)
+        if body.consents_root or body.consent_subjects:
+            raise EnvelopeError(
+                "MALFORMED_MESSAGE", "several consents are for queries in bulk.", field="body.consents_root"
+            )
         is_about_certificate = admitted.opened.call.method == VERIFY_CERTIFICATE
         rest, certificate = _split_certificate(body, openings, is_expected=is_about_certificate)
         tokens, consent = _openings_of(body, rest)
@@ -55,23 +59,31 @@ def authorise(
         legal_basis=body.legal_basis,
         has_consent=consent is not None,
     )
-    verified = _verify(consent, admitted, body, tokens, snapshot, is_revoked) if consent is not None else None
+    verified = (
+        verify_shown(consent, admitted, body, tokens[0], snapshot, is_revoked)
+        if consent is not None
+        else None
+    )
     return Authorised(admitted, body, tokens, certificate, verified)
 
 
-def _verify(
+def verify_shown(
     consent: Opening,
     admitted: Admitted[RecordQuery],
     body: RecordQueryBody,
-    tokens: tuple[bytes, ...],
+    token: bytes,
     snapshot: Snapshot,
     is_revoked: IsRevoked,
 ) -> VerifiedConsent:
-    """Return the consent if it covers this very query. It narrows what is granted, never widens it."""
+    """Return the consent if it covers this very query. It narrows what is granted, never widens it.
+
+    Raises:
+        RefusedError: ``CONSENT_INVALID``, ``AUDIT_UNAVAILABLE``.
+    """
     asker, now = admitted.opened.signer.node_id, admitted.opened.call.received_at
     return verify_consent(
         parse_consent(consent.item),
-        ConsentUse(asker, snapshot.node_id, tokens[0], body.federation_epoch, body.purpose, body.kinds),
+        ConsentUse(asker, snapshot.node_id, token, body.federation_epoch, body.purpose, body.kinds),
         find_key=consent_keys(snapshot, now),
         issuers={asker, snapshot.node_id, *snapshot.access.consent_issuers},
         is_revoked=is_revoked,
@@ -80,7 +92,13 @@ def _verify(
     )
 
 
-def _require_form(body: RecordQueryBody, snapshot: Snapshot) -> None:
+def require_form(body: RecordQueryBody, snapshot: Snapshot, subjects_max: int) -> None:
+    """Return if purpose, kinds, basis, number of subjects and epoch are such as can be answered.
+
+    Raises:
+        EnvelopeError: ``MALFORMED_MESSAGE``.
+        RefusedError: ``UNKNOWN_PURPOSE``, ``UNKNOWN_KIND``, ``TOO_MANY_SUBJECTS``, ``UNKNOWN_EPOCH``.
+    """
     if body.purpose not in _KNOWN_PURPOSES:
         raise RefusedError("UNKNOWN_PURPOSE", "the purpose is not on the list.")
     if not 1 <= len(body.kinds) <= KINDS_MAX or len(set(body.kinds)) != len(body.kinds):
@@ -95,9 +113,11 @@ def _require_form(body: RecordQueryBody, snapshot: Snapshot) -> None:
         raise EnvelopeError(
             "MALFORMED_MESSAGE", "subjects_root and subject_count are needed.", field="body.subjects_root"
         )
-    if body.subject_count > SUBJECTS_MAX:
+    if body.subject_count > subjects_max:
         raise RefusedError(
-            "TOO_MANY_SUBJECTS", "this method answers about one learner.", details={"subjectsMax": "1"}
+            "TOO_MANY_SUBJECTS",
+            "this method answers about fewer learners at once.",
+            details={"subjectsMax": str(subjects_max)},
         )
     if body.federation_epoch not in snapshot.secrets:
         raise RefusedError(

@@ -1,12 +1,13 @@
-"""One handler for each RPC of the peer port: bytes in, bytes out."""
+"""One handler for each RPC of the peer port: bytes in, bytes out, or a stream of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from gateway.audit import Witness
 from gateway.exchange.answering.answer import Answering, answer_query
 from gateway.exchange.answering.audit_log import AuditAnswering
+from gateway.exchange.answering.bulk import answer_in_bulk
 from gateway.exchange.answering.echo import answer_echo
 from gateway.exchange.answering.notices import answer_notice
 from gateway.exchange.answering.revocations import answer_revocation, list_revocations
@@ -21,6 +22,7 @@ from gateway.exchange.messages import (
     LIST_SHARED_ENTRIES,
     NOTIFY_CHANGE,
     NOTIFY_ERASURE,
+    QUERY_IN_BULK,
     REVOKE_CONSENT,
     IncomingCall,
     Snapshot,
@@ -28,6 +30,14 @@ from gateway.exchange.messages import (
 
 Handler = Callable[[bytes, IncomingCall, Snapshot], bytes]
 """Takes the request's bytes, the call and one snapshot; returns the response's bytes."""
+
+StreamHandler = Callable[[bytes, IncomingCall, Snapshot], Iterator[bytes]]
+"""The same for an RPC that answers with a stream: yields each response's bytes when it is wanted."""
+
+
+def stream_handlers(answering: Answering) -> dict[str, StreamHandler]:
+    """Return the handlers of RPCs that answer with a stream, by full method name."""
+    return {QUERY_IN_BULK: lambda request, call, snapshot: answer_in_bulk(request, call, snapshot, answering)}
 
 
 def peer_handlers(answering: Answering, witness: Witness) -> dict[str, Handler]:

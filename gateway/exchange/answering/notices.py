@@ -24,7 +24,7 @@ from gateway.exchange.answering.answer import Answering
 from gateway.exchange.answering.open import open_message
 from gateway.exchange.answering.seal import answer_header
 from gateway.exchange.forms import CHANGE_FORM, ERASURE_FORM, NOTICE_FORMS, NoticeForm
-from gateway.exchange.messages import DIGEST_BYTES, ID_BYTES, IncomingCall, Snapshot
+from gateway.exchange.messages import BULK_SUBJECTS_MAX, DIGEST_BYTES, ID_BYTES, IncomingCall, Snapshot
 from gateway.signing.envelope import parse, parse_strictly, seal
 from gateway.storage import audit_rows, notice_rows
 from gateway.storage.node_tables import Transaction
@@ -84,7 +84,13 @@ def _require_form(body: ErasureNoticeBody | ChangeNoticeBody) -> None:
         and all(len(exchange_id) == ID_BYTES for exchange_id in ids)
     )
     if isinstance(body, ErasureNoticeBody):
-        well_formed = well_formed and _REASON.fullmatch(body.reason) is not None
+        positions = body.subject_positions
+        well_formed = (
+            well_formed
+            and _REASON.fullmatch(body.reason) is not None
+            and len(positions) in (0, len(ids))
+            and all(position < BULK_SUBJECTS_MAX for position in positions)
+        )
     else:
         well_formed = well_formed and all(map(_is_well_formed, body.changes))
     if not well_formed:

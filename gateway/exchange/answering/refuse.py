@@ -26,9 +26,16 @@ NOT_LOGGED = frozenset({"AUDIT_UNAVAILABLE", "DEADLINE_TOO_SHORT", "SHUTTING_DOW
 
 
 def sign_refusal(
-    opened: Opened[RecordQuery], refused: RefusedError, snapshot: Snapshot, log: AuditLog, now: datetime
+    opened: Opened[RecordQuery],
+    refused: RefusedError,
+    snapshot: Snapshot,
+    log: AuditLog,
+    now: datetime,
+    chunk: int = 0,
 ) -> SignedMessage | None:
     """Log and sign a refusal to an authenticated peer; ``None`` when none is owed or possible.
+
+    In bulk it stands in the place of one ``chunk`` of the answer.
 
     Raises:
         RefusedError: ``AUDIT_UNAVAILABLE`` when it cannot be logged.
@@ -41,7 +48,7 @@ def sign_refusal(
     ).SerializeToString()
     appended = log.append(
         opened.entry(
-            snapshot.node_id, _stated_purpose(opened.payload), refused.reason, 0, sha256(body).digest()
+            snapshot.node_id, _stated_purpose(opened.payload), refused.reason, 0, sha256(body).digest(), chunk
         ),
         evidence=Evidence(
             request_message=opened.message.SerializeToString(),

@@ -20,11 +20,12 @@ def translate(found: Found, snapshot: Snapshot) -> Translated:
         RefusedError: ``SOURCE_UNAVAILABLE`` when a stored record no longer fits the scheme.
     """
     return Translated(
-        found, [[_translated(record, snapshot) for record in records] for records in found.records]
+        found, [[translated(record, snapshot) for record in records] for records in found.records]
     )
 
 
-def _translated(record: StoredRecord, snapshot: Snapshot) -> bytes:
+def translated(record: StoredRecord, snapshot: Snapshot) -> bytes:
+    """Return one record in the shared model, serialised; raises as :func:`translate`."""
     if record.scheme_digest == snapshot.scheme.reference.digest:
         return record.translated
     try:

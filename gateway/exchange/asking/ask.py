@@ -64,7 +64,7 @@ def ask_each(question: Question, snapshot: Snapshot, node: Asking) -> Iterator[P
     held = consents_to_show(question, token, node.log)
     for peer in question.peers:
         try:
-            _require_askable(peer, node)
+            require_askable(peer, node)
             shown[peer.node_id] = choose_consent(question, held, peer, token, snapshot, node.log, now)
         except PeerFaultError as fault:
             yield _result_without_exchange(peer, fault)
@@ -94,7 +94,12 @@ def ask_each(question: Question, snapshot: Snapshot, node: Asking) -> Iterator[P
         yield _conclude(dispatched, snapshot, node)
 
 
-def _require_askable(peer: Peer, node: Asking) -> None:
+def require_askable(peer: Peer, node: Asking) -> None:
+    """Return if this node may ask ``peer``.
+
+    Raises:
+        PeerFaultError: ``PEER_SUSPENDED_HERE`` or ``CARD_EXPIRED_HERE``.
+    """
     if peer.state == SUSPENDED:
         raise PeerFaultError(
             "PEER_SUSPENDED_HERE",
@@ -117,14 +122,14 @@ def _conclude(dispatched: Dispatched, snapshot: Snapshot, node: Asking) -> PeerR
         log_answer(composed, answer, node.log)
         result = _result_of(answer, dispatched)
     except PeerFaultError as fault:
-        result = _failed(composed, fault, dispatched.elapsed_s)
+        result = failed(composed, fault, dispatched.elapsed_s)
         try:
             log_no_answer(composed, fault.outcome, node.log)
         except RefusedError as unlogged:
-            result = _failed(composed, _unlogged(unlogged), dispatched.elapsed_s)
+            result = failed(composed, not_logged(unlogged), dispatched.elapsed_s)
     except RefusedError as unlogged:
-        result = _failed(composed, _unlogged(unlogged), dispatched.elapsed_s)
-    _count(result, composed, node.metrics)
+        result = failed(composed, not_logged(unlogged), dispatched.elapsed_s)
+    count_result(result, composed, node.metrics, len(result.records))
     return result
 
 
@@ -157,7 +162,8 @@ def _result_of(answer: VerifiedAnswer, dispatched: Dispatched) -> PeerResult:
     )
 
 
-def _failed(composed: Composed, fault: PeerFaultError, elapsed_s: float) -> PeerResult:
+def failed(composed: Composed, fault: PeerFaultError, elapsed_s: float) -> PeerResult:
+    """Return the result of a query that got no acceptable answer."""
     return PeerResult(
         node_id=composed.peer.node_id,
         outcome=fault.outcome,
@@ -171,7 +177,8 @@ def _result_without_exchange(peer: Peer, fault: PeerFaultError) -> PeerResult:
     return PeerResult(peer.node_id, fault.outcome, str(fault), exchange_id=b"", elapsed_s=0.0)
 
 
-def _unlogged(error: RefusedError) -> PeerFaultError:
+def not_logged(error: RefusedError) -> PeerFaultError:
+    """Return what it is called when this node could not log the exchange."""
     return PeerFaultError(
         "AUDIT_UNAVAILABLE_HERE",
         f"this node could not log the exchange, so its result is not shown: {error.__cause__ or error}",
@@ -179,13 +186,14 @@ def _unlogged(error: RefusedError) -> PeerFaultError:
     )
 
 
-def _count(result: PeerResult, composed: Composed, metrics: Metrics) -> None:
+def count_result(result: PeerResult, composed: Composed, metrics: Metrics, records: int) -> None:
+    """Count one exchange and write one line about it."""
     peer = metrics.peer(result.node_id)
     outcome = metrics.outcome(result.outcome)
     metrics.exchanges.labels(ASKING, peer, metrics.method(composed.method), outcome).inc()
     metrics.latency.labels(ASKING, peer).observe(result.elapsed_s)
-    if result.records:
-        metrics.records.labels(ASKING, peer).inc(len(result.records))
+    if records:
+        metrics.records.labels(ASKING, peer).inc(records)
     if result.outcome == "ANSWER_NOT_SIGNED":
         metrics.signature_failures.labels(ASKING, peer).inc()
     _log.info(
@@ -193,7 +201,7 @@ def _count(result: PeerResult, composed: Composed, metrics: Metrics) -> None:
         peer=peer,
         method=metrics.method(composed.method),
         outcome=outcome,
-        records=len(result.records),
+        records=records,
         exchange=result.exchange_id.hex(),
         milliseconds=round(result.elapsed_s * 1000, 2),
     )

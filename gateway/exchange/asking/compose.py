@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from creditexchange.v1.envelope_pb2 import Header, Opening, SignedMessage
-from creditexchange.v1.exchange_pb2 import RecordQuery, RecordQueryBody
+from creditexchange.v1.exchange_pb2 import QueryRecordsInBulkRequest, RecordQuery, RecordQueryBody
 from gateway.audit import EntryDraft, PeerCheckpoint, PeerReceipt
 from gateway.audit.commitment import (
     CERTIFICATE,
@@ -21,8 +21,8 @@ from gateway.clock import new_id
 from gateway.errors import OperatorError
 from gateway.exchange.asking.question import Question
 from gateway.exchange.forms import QUERY_FORMS
-from gateway.exchange.messages import RECORD_QUERY_TYPE, Snapshot
-from gateway.learners.subject_token import subject_token
+from gateway.exchange.messages import QUERY_IN_BULK, RECORD_QUERY_TYPE, Snapshot
+from gateway.learners.subject_token import FederationSecret, subject_token
 from gateway.peers.card import PROTOCOL_VERSION
 from gateway.peers.roster import Peer
 from gateway.policy.purposes import purpose_word
@@ -53,6 +53,7 @@ class Composed:
         answer_digest: bytes = b"",
         peer_receipt: PeerReceipt | None = None,
         peer_checkpoint: PeerCheckpoint | None = None,
+        chunk: int = 0,
     ) -> EntryDraft:
         """Return the audit entry about this query on either side: the asker knows both."""
         return EntryDraft(
@@ -70,11 +71,14 @@ class Composed:
             answer_digest=answer_digest,
             peer_receipt=peer_receipt,
             peer_checkpoint=peer_checkpoint,
+            chunk=chunk,
         )
 
     @property
     def request(self) -> bytes:
         """The bytes that are sent."""
+        if self.method == QUERY_IN_BULK:
+            return QueryRecordsInBulkRequest(message=self.message, openings=self.openings).SerializeToString()
         request = QUERY_FORMS[self.method].request
         return request(message=self.message, openings=self.openings).SerializeToString()
 
@@ -86,13 +90,18 @@ def token_for(question: Question, snapshot: Snapshot) -> bytes:
         gateway.learners.identifier.IdentifierError: the identifier is malformed.
         OperatorError: the node has no federation secret.
     """
+    return subject_token(newest_secret(snapshot), question.identifier_type, question.learner_identifier)
+
+
+def newest_secret(snapshot: Snapshot) -> FederationSecret:
+    """Return the newest federation secret. Raises ``OperatorError`` when there is none."""
     secret = next(iter(snapshot.secrets.values()), None)
     if secret is None:
         raise OperatorError(
             "this node has no federation secret.",
             remedy="Get it from your federation and name it in node.toml, [federation].",
         )
-    return subject_token(secret, question.identifier_type, question.learner_identifier)
+    return secret
 
 
 def compose(

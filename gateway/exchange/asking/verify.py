@@ -71,16 +71,16 @@ def verify_answer(composed: Composed, response: bytes, snapshot: Snapshot, now: 
     form = QUERY_FORMS[composed.method]
     try:
         envelope = parse(form.response, response, "response")
-        opened = _open(composed, envelope.message, form.answer_type, now)
+        opened = open_answer(composed, envelope.message, form.answer_type, now)
         answer = parse(form.answer, opened.payload, "answer")
         body = parse(form.body, answer.body, "answer body")
     except EnvelopeError as error:
-        raise _fault_of(error) from error
-    _require_bound(answer.header, composed, snapshot, now)
+        raise fault_of_envelope(error) from error
+    require_bound(answer.header, composed, snapshot, now)
     if not hmac.compare_digest(body.query_body_digest, sha256(composed.body).digest()):
         raise PeerFaultError("ANSWER_NOT_BOUND", "the answer belongs to another query.")
     content = _content(composed, envelope, body)
-    checkpoint = _require_receipt(composed, answer.receipt, "OK", content.count, answer.body)
+    checkpoint = require_receipt(composed, answer.receipt, "OK", content.count, answer.body)
     return VerifiedAnswer(
         outcome="OK",
         message=envelope.message,
@@ -117,27 +117,29 @@ def _location(composed: Composed, body: LocationAnswerBody) -> Content:
 
 
 def verify_refusal(
-    composed: Composed, message: SignedMessage, stated: str, snapshot: Snapshot, now: datetime
+    composed: Composed, message: SignedMessage, stated: str, snapshot: Snapshot, now: datetime, chunk: int = 0
 ) -> VerifiedAnswer:
     """Return a peer's signed refusal of ``composed``; ``stated`` is the reason beside it.
+
+    In bulk it stands in the place of ``chunk``.
 
     Raises:
         PeerFaultError: as :func:`verify_answer`; the refusal is then worth no more than its status.
     """
     try:
-        opened = _open(composed, message, REFUSAL_TYPE, now)
+        opened = open_answer(composed, message, REFUSAL_TYPE, now)
         refusal = parse(Refusal, opened.payload, "refusal")
         body = parse(RefusalBody, refusal.body, "refusal body")
     except EnvelopeError as error:
-        raise _fault_of(error) from error
-    _require_bound(refusal.header, composed, snapshot, now)
+        raise fault_of_envelope(error) from error
+    require_bound(refusal.header, composed, snapshot, now)
     try:
         reason = Reason.Name(body.reason).removeprefix("REASON_")
     except ValueError as error:
         raise PeerFaultError("ANSWER_MALFORMED", "the refusal states an unknown reason.") from error
     if reason != stated:
         raise PeerFaultError("ANSWER_NOT_BOUND", "the signed reason differs from the status.")
-    checkpoint = _require_receipt(composed, refusal.receipt, reason, 0, refusal.body)
+    checkpoint = require_receipt(composed, refusal.receipt, reason, 0, refusal.body, chunk)
     return VerifiedAnswer(
         outcome=reason,
         message=message,
@@ -183,11 +185,13 @@ def require_bound_header(header: Header, asked: Header, digest: bytes, skew_s: i
         )
 
 
-def _require_bound(header: Header, composed: Composed, snapshot: Snapshot, now: datetime) -> None:
+def require_bound(header: Header, composed: Composed, snapshot: Snapshot, now: datetime) -> None:
+    """Return if ``header`` answers ``composed``; raises as :func:`require_bound_header`."""
     require_bound_header(header, composed.header, composed.digest, snapshot.settings.skew_s, now)
 
 
-def _open(composed: Composed, message: SignedMessage, type_: str, now: datetime) -> OpenedEnvelope:
+def open_answer(composed: Composed, message: SignedMessage, type_: str, now: datetime) -> OpenedEnvelope:
+    """Verify ``message`` under a live key of the peer that was asked. Raises ``EnvelopeError``."""
     return open_envelope(message, type_, lambda key_id: composed.peer.message_key(key_id, now))
 
 
@@ -210,12 +214,16 @@ def _records(
     return records
 
 
-def _require_receipt(
-    composed: Composed, receipt: Receipt, outcome: str, count: int, body: bytes
+def require_receipt(
+    composed: Composed, receipt: Receipt, outcome: str, count: int, body: bytes, chunk: int = 0
 ) -> PeerCheckpoint:
-    """Rebuild the peer's log entry from what we hold and demand its inclusion."""
+    """Rebuild the peer's log entry from what we hold and demand its inclusion.
+
+    Raises:
+        PeerFaultError: ``RECEIPT_INVALID``.
+    """
     expected = composed.entry(
-        "exchange", "answerer", outcome, count=count, answer_digest=sha256(body).digest()
+        "exchange", "answerer", outcome, count=count, answer_digest=sha256(body).digest(), chunk=chunk
     )
     card = composed.peer.card
     try:
@@ -232,7 +240,8 @@ def _require_receipt(
         ) from error
 
 
-def _fault_of(error: EnvelopeError) -> PeerFaultError:
+def fault_of_envelope(error: EnvelopeError) -> PeerFaultError:
+    """Return what an answer that does not open is called."""
     if error.reason in ("UNKNOWN_KEY", "INVALID_SIGNATURE"):
         return PeerFaultError(
             "ANSWER_NOT_SIGNED",
