@@ -21,10 +21,10 @@ from gateway.exchange.answering.bulk_chunks import (
     cut,
 )
 from gateway.exchange.asking.bulk import ask_in_bulk
-from gateway.exchange.messages import QUERY_IN_BULK
+from gateway.exchange.messages import NOTIFY_ERASURE, QUERY_IN_BULK
 from gateway.policy.purposes import KINDS
 from gateway.records.source import StoredRecord
-from gateway.storage import audit_rows, evidence_rows, reconcile_rows
+from gateway.storage import audit_rows, evidence_rows, notice_rows, reconcile_rows
 from tests.exchange.bulk_asking import ask, learner, learners, question, token_of
 from tests.federation.simulator import Federation, SimulatedNode
 
@@ -228,7 +228,7 @@ def test_erasing_one_learner_leaves_the_others_and_every_proof(federation: Feder
             draft = parse_leaf(audit_rows.read_entry(connection, index).leaf).draft
         assert sha256(signed.answer_body).digest() == draft.answer_digest
     with zhejiang.log.reading() as connection:
-        (notice,) = evidence_rows.read_pending_notices(connection)
+        (notice,) = notice_rows.read_pending_notices(connection, NOTIFY_ERASURE, 10)
     body = ErasureNoticeBody.FromString(notice.body)
     assert list(body.subject_positions) == [7]
     assert len(body.exchange_ids) == 1
