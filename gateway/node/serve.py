@@ -127,7 +127,9 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     configure(node.config.log.level)
     _require_not_rolled_back(node)
     limits, health = _limits(node), Health()
-    guard = Guard(lambda: node.snapshot, node.metrics, clock, node.config.limits.threads)
+    guard = Guard(
+        lambda: node.snapshot, node.metrics, clock, node.config.limits.threads, node.reaches.heard_from
+    )
     peers = peer_server(guard, peer_handlers(node.answering, node.witness), limits, health)
     listen = node.config.listen
     try:

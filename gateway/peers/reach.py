@@ -22,7 +22,7 @@ FAILURES_TO_OPEN = 3
 REST_S_MIN = 1.0
 REST_S_MAX = 120.0
 JITTER = 0.2
-"""A rest is shortened by up to this share, so that nodes which lost a peer together do not return together."""
+"""A rest is shortened by up to this share, so that nodes that lost a peer together come back apart."""
 LATENCIES_KEPT = 128
 LATENCIES_NEEDED = 20
 """With fewer answers than this, nothing is said about how long a peer takes."""

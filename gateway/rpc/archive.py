@@ -9,7 +9,8 @@ from creditexchange.v1 import archive_pb2
 from creditexchange.v1.exchange_pb2 import CertificateReference
 from creditexchange.v1.record_pb2 import RECORD_STATE_UNSPECIFIED
 from gateway.errors import CallerError, PeerFaultError
-from gateway.exchange.asking.ask import Asking, ask
+from gateway.exchange.asking.ask import ask
+from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.check import check_peer
 from gateway.exchange.asking.question import Archive, ArchiveEntry, PeerResult, Question
 from gateway.exchange.messages import Snapshot
@@ -47,10 +48,11 @@ def archive_of(
         kinds=kinds,
         peers=peers_of(list(request.peers), snapshot),
         legal_basis=request.legal_basis,
-        deadline_s=min(request.deadline_ms / 1000 or snapshot.settings.deadline_s, DEADLINE_S_MAX),
+        deadline_s=min(request.deadline_ms / 1000, DEADLINE_S_MAX) if request.deadline_ms else None,
         certificate=certificate,
         consent=request.consent if request.HasField("consent") else None,
         is_narrowed=not request.kinds,
+        is_even_in_maintenance=request.even_in_maintenance,
     )
     return ask(question, snapshot, node)
 
