@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from gateway.rpc.archive import (
     archive_of,
     certificate_message,
     check_message,
+    search_events,
 )
 from gateway.rpc.issued_consents import consents_message, grant_message, withdraw_message
 from gateway.rpc.operator import (
@@ -33,6 +34,12 @@ class LocalNode(Protocol):
 
     def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
         """Ask the federation for a learner's records."""
+        ...
+
+    def follow(
+        self, request: archive_pb2.SearchRecordsRequest
+    ) -> Generator[archive_pb2.FollowSearchResponse]:
+        """Ask the federation for a learner's records, and yield how it goes on."""
         ...
 
     def check_certificate(
@@ -90,6 +97,11 @@ class _Running:
     def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
         return self._client.search(request)
 
+    def follow(
+        self, request: archive_pb2.SearchRecordsRequest
+    ) -> Generator[archive_pb2.FollowSearchResponse]:
+        return self._client.follow(request)
+
     def check_certificate(
         self, request: archive_pb2.CheckCertificateRequest
     ) -> archive_pb2.CheckCertificateResponse:
@@ -133,6 +145,12 @@ class _InProcess:
 
     def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
         return archive_message(archive_of(request, self._node.snapshot, self._node.asking))
+
+    def follow(
+        self, request: archive_pb2.SearchRecordsRequest
+    ) -> Generator[archive_pb2.FollowSearchResponse]:
+        wanted = archive_pb2.FollowSearchRequest(search=request)
+        yield from search_events(wanted, self._node.snapshot, self._node.asking)
 
     def check_certificate(
         self, request: archive_pb2.CheckCertificateRequest

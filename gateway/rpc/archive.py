@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 from creditexchange.v1 import archive_pb2
 from creditexchange.v1.exchange_pb2 import CertificateReference
 from creditexchange.v1.record_pb2 import RECORD_STATE_UNSPECIFIED
 from gateway.errors import CallerError, PeerFaultError
-from gateway.exchange.asking.ask import ask
+from gateway.exchange.asking.ask import ask, ask_each, gather, present
 from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.check import check_peer
-from gateway.exchange.asking.question import Archive, ArchiveEntry, PeerResult, Question
+from gateway.exchange.asking.question import Archive, ArchiveEntry, PeerResult, Progress, Question
 from gateway.exchange.messages import Snapshot
 from gateway.learners.identifier import RESIDENT_ID
 from gateway.peers.roster import Peer
@@ -34,6 +34,30 @@ def archive_of(
         CallerError: a member of the request is wrong; the text names it.
         OperatorError: this node cannot ask.
     """
+    return ask(_question(request, snapshot, certificate), snapshot, node)
+
+
+def search_events(
+    request: archive_pb2.FollowSearchRequest, snapshot: Snapshot, node: Asking
+) -> Iterator[archive_pb2.FollowSearchResponse]:
+    """Ask as :func:`archive_of` and yield what happens; the last event is the archive. Raises as that."""
+    results = []
+    for item in ask_each(_question(request.search, snapshot), snapshot, node):
+        if isinstance(item, PeerResult):
+            results.append(item)
+            entries = [_record_message(entry) for entry in present([item], snapshot)]
+            part = archive_pb2.SearchRecordsResponse(peers=[_peer_message(item)], records=entries)
+            yield archive_pb2.FollowSearchResponse(part=part)
+        else:
+            yield archive_pb2.FollowSearchResponse(progress=_progress_message(item))
+    yield archive_pb2.FollowSearchResponse(archive=archive_message(gather(results, snapshot, node)))
+
+
+def _question(
+    request: archive_pb2.SearchRecordsRequest,
+    snapshot: Snapshot,
+    certificate: CertificateReference | None = None,
+) -> Question:
     if request.purpose not in PURPOSES.values():
         raise CallerError("purpose: it is needed.", remedy=f"Use one of: {', '.join(PURPOSES)}.")
     if request.legal_basis not in LEGAL_BASES.values():
@@ -41,7 +65,7 @@ def archive_of(
     kinds: tuple[int, ...] = tuple(dict.fromkeys(request.kinds)) or tuple(KINDS.values())
     if not set(KINDS.values()).issuperset(kinds):
         raise CallerError("kinds: one is unknown.", remedy=f"Use some of: {', '.join(KINDS)}.")
-    question = Question(
+    return Question(
         identifier_type=request.identifier_type or RESIDENT_ID,
         learner_identifier=request.learner_identifier,
         purpose=request.purpose,
@@ -54,7 +78,6 @@ def archive_of(
         is_narrowed=not request.kinds,
         is_even_in_maintenance=request.even_in_maintenance,
     )
-    return ask(question, snapshot, node)
 
 
 def archive_message(archive: Archive) -> archive_pb2.SearchRecordsResponse:
@@ -116,6 +139,10 @@ class ArchiveServicer:
         """Return the handlers by method name."""
         return {
             "SearchRecords": self.calls.guarded(archive_pb2.SearchRecordsRequest, self._search),
+            "FollowSearch": self.calls.guarded_stream(
+                archive_pb2.FollowSearchRequest,
+                lambda request: search_events(request, self.snapshot(), self.node),
+            ),
             "CheckCertificate": self.calls.guarded(
                 archive_pb2.CheckCertificateRequest,
                 lambda request: certificate_message(request, self.snapshot(), self.node).SerializeToString(),
@@ -138,6 +165,13 @@ class ArchiveClient(LocalClient):
     def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
         """See ``ArchiveService.SearchRecords``; raises as :meth:`LocalClient.call`."""
         return self.call("SearchRecords", request, archive_pb2.SearchRecordsResponse)
+
+    def follow(
+        self, request: archive_pb2.SearchRecordsRequest
+    ) -> Generator[archive_pb2.FollowSearchResponse]:
+        """See ``ArchiveService.FollowSearch``; raises as :meth:`LocalClient.call`."""
+        wanted = archive_pb2.FollowSearchRequest(search=request)
+        return self.follow_call("FollowSearch", wanted, archive_pb2.FollowSearchResponse)
 
     def check_certificate(
         self, request: archive_pb2.CheckCertificateRequest
@@ -175,6 +209,13 @@ def _peer_message(result: PeerResult) -> archive_pb2.PeerResult:
         exchange_id=result.exchange_id,
         peer_leaf_index=result.leaf_index,
         receipt_verified=result.receipt_verified,
+    )
+
+
+def _progress_message(progress: Progress) -> archive_pb2.PeerProgress:
+    state = archive_pb2.PeerState.Value(f"PEER_STATE_{progress.state.upper().replace(' ', '_')}")
+    return archive_pb2.PeerProgress(
+        node_id=progress.node_id, state=state, attempt=progress.attempt, remark=progress.remark
     )
 
 

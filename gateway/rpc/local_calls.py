@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,7 +18,16 @@ from gateway.signing.envelope import parse
 Q = TypeVar("Q", bound=Message)
 
 LocalRpc = Callable[[bytes, grpc.ServicerContext], bytes]
-LocalRpcs = Mapping[str, LocalRpc]
+
+
+@dataclass(frozen=True)
+class LocalStream:
+    """A handler that answers with a stream."""
+
+    handle: Callable[[bytes, grpc.ServicerContext], Iterator[bytes]]
+
+
+LocalRpcs = Mapping[str, LocalRpc | LocalStream]
 """Handlers of one service by method name."""
 
 CALL_S_MAX = 600.0
@@ -39,25 +48,45 @@ class LocalCalls:
             try:
                 self._require_token(context)
                 return handler(parse(kind, request, "request"))
-            except (CallerError, EnvelopeError) as error:
-                code, text = grpc.StatusCode.INVALID_ARGUMENT, str(error)
-            except PermissionError as error:
-                code, text = grpc.StatusCode.UNAUTHENTICATED, str(error)
-            except GatewayError as error:
-                code, text = grpc.StatusCode.FAILED_PRECONDITION, str(error)
-            except Exception as defect:  # noqa: BLE001 - what is not ours must not reach the caller
-                refused = incident_of(defect, kind.__name__)
-                code, text = grpc.StatusCode.INTERNAL, f"incident {refused.details['incident']}"
-            context.abort(code, text)
+            except Exception as error:  # noqa: BLE001 - what is not ours must not reach the caller
+                status = _status_of(error, kind.__name__)
+            context.abort(*status)
             raise AssertionError("abort returned")
 
         return handle
+
+    def guarded_stream(self, kind: type[Q], handler: Callable[[Q], Iterator[Message]]) -> LocalStream:
+        """Return ``handler``, whose answer is a stream, as :meth:`guarded` does."""
+
+        def handle(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+            try:
+                self._require_token(context)
+                for event in handler(parse(kind, request, "request")):
+                    yield event.SerializeToString()
+                return
+            except Exception as error:  # noqa: BLE001 - what is not ours must not reach the caller
+                status = _status_of(error, kind.__name__)
+            context.abort(*status)
+
+        return LocalStream(handle)
 
     def _require_token(self, context: grpc.ServicerContext) -> None:
         presented = dict(context.invocation_metadata()).get(TOKEN_METADATA, b"")
         text = presented.decode("ascii", "replace") if isinstance(presented, bytes) else presented
         if not hmac.compare_digest(text.encode(), f"Bearer {self.token}".encode()):
             raise PermissionError("the operator token is needed; it stands in the node's run/ folder.")
+
+
+def _status_of(error: Exception, method: str) -> tuple[grpc.StatusCode, str]:
+    """Return code and text for what went wrong; a defect is logged under an incident number."""
+    if isinstance(error, CallerError | EnvelopeError):
+        return grpc.StatusCode.INVALID_ARGUMENT, str(error)
+    if isinstance(error, PermissionError):
+        return grpc.StatusCode.UNAUTHENTICATED, str(error)
+    if isinstance(error, GatewayError):
+        return grpc.StatusCode.FAILED_PRECONDITION, str(error)
+    incident = incident_of(error, method).details["incident"]
+    return grpc.StatusCode.INTERNAL, f"incident {incident}"
 
 
 class LocalClient:
@@ -84,9 +113,28 @@ class LocalClient:
         try:
             response = call(request.SerializeToString(), timeout=CALL_S_MAX, metadata=self._metadata)
         except grpc.RpcError as error:
-            status = rpc_status.from_call(error)
-            text = status.message if status is not None else error.details() or error.code().name
-            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
-                raise CallerError(text) from error
-            raise GatewayError(f"the node did not do it: {text}") from error
+            raise _error_of(error) from error
         return parse(kind, response, "response")
+
+    def follow_call(self, name: str, request: Message, kind: type[Q]) -> Generator[Q]:
+        """Call one method that answers with a stream, and yield what comes; raises as :meth:`call`.
+
+        Closing the generator ends the call.
+        """
+        call: Any = self._channel.unary_stream(f"/{self.service}/{name}")
+        events = call(request.SerializeToString(), timeout=CALL_S_MAX, metadata=self._metadata)
+        try:
+            for event in events:
+                yield parse(kind, event, "event")
+        except grpc.RpcError as error:
+            raise _error_of(error) from error
+        finally:
+            events.cancel()
+
+
+def _error_of(error: grpc.RpcError) -> GatewayError:
+    status = rpc_status.from_call(error)
+    text = status.message if status is not None else error.details() or error.code().name
+    if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+        return CallerError(text)
+    return GatewayError(f"the node did not do it: {text}")

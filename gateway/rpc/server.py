@@ -16,6 +16,7 @@ from gateway.errors import AlreadyRunningError
 from gateway.exchange.answering.handlers import Handler
 from gateway.rpc.channels import TlsLeaf
 from gateway.rpc.guard import Guard
+from gateway.rpc.local_calls import LocalRpcs, LocalStream
 from gateway.rpc.methods import METHODS, declared_methods
 
 EXCHANGE_SERVICE = "creditexchange.v1.RecordExchangeService"
@@ -101,7 +102,7 @@ def add_peer_port(server: grpc.Server, address: str, tls: Callable[[], tuple[Tls
 
 
 def operator_server(
-    services: Mapping[str, Mapping[str, Callable[[bytes, grpc.ServicerContext], bytes]]],
+    services: Mapping[str, LocalRpcs],
     address: str,
     health_state: Health,
 ) -> tuple[grpc.Server, int]:
@@ -117,7 +118,10 @@ def operator_server(
     )
     for service, rpcs in services.items():
         handlers: dict[str, Any] = {
-            name: grpc.unary_unary_rpc_method_handler(rpc) for name, rpc in rpcs.items()
+            name: grpc.unary_stream_rpc_method_handler(rpc.handle)
+            if isinstance(rpc, LocalStream)
+            else grpc.unary_unary_rpc_method_handler(rpc)
+            for name, rpc in rpcs.items()
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     health_pb2_grpc.add_HealthServicer_to_server(health_state.servicer, server)

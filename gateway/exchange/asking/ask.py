@@ -36,12 +36,17 @@ def ask(question: Question, snapshot: Snapshot, node: Asking) -> Archive:
 def gather(results: list[PeerResult], snapshot: Snapshot, node: Asking) -> Archive:
     """Merge what the peers gave into one archive, shown in this node's own scheme too."""
     results = sorted(results, key=lambda result: result.node_id)
-    records = [
+    records = present(results, snapshot)
+    _count_untranslated(records, node.metrics)
+    return Archive(results, records)
+
+
+def present(results: list[PeerResult], snapshot: Snapshot) -> list[ArchiveEntry]:
+    """Return the records of ``results``, each once, in the shared model and in this node's own scheme."""
+    return [
         ArchiveEntry(record, present_record(record, snapshot.scheme), provenance)
         for record, provenance in merge(results)
     ]
-    _count_untranslated(records, node.metrics)
-    return Archive(results, records)
 
 
 def ask_each(question: Question, snapshot: Snapshot, node: Asking) -> Iterator[Progress | PeerResult]:
