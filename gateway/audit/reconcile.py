@@ -25,6 +25,10 @@ FindingKind = Literal[
 another index. ``sequence-gap``: numbers of the pair's sequence are in no entry of the asker."""
 
 
+LOST = frozenset({"UNREACHABLE", "NO_ANSWER"})
+"""Outcomes of an asker whose answer did not arrive, although there may have been one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
     """An entry and its index in the log it comes from."""
@@ -68,7 +72,7 @@ def compare(theirs: Placed, ours: Sequence[Placed]) -> tuple[int | None, list[Di
     entry = theirs.draft
     found = counterpart_of(entry, ours)
     if found is not None:
-        return found.index, _differences(theirs, found)
+        return found.index, [] if _was_asked_again(theirs, found, ours) else _differences(theirs, found)
     if not must_have_counterpart(entry):
         return None, []
     twin = next(
@@ -100,6 +104,24 @@ def only_ours(entry: Placed) -> Difference:
     """Return the finding that the peer has nothing about our ``entry``."""
     detail = f"we logged {_side_of(entry.draft)} with outcome {entry.draft.outcome}; the peer has nothing"
     return Difference("only-ours", entry.draft.exchange_id, entry.index, -1, detail)
+
+
+def _was_asked_again(theirs: Placed, found: Placed, ours: Sequence[Placed]) -> bool:
+    """Whether an answer was lost on its way and fetched by another message of its exchange.
+
+    The asker's own log shows that it holds the answer. The answerer's shows a later message that got the
+    same one; whether that arrived is the question of that message's own pair.
+    """
+    answered, lost = (theirs, found) if theirs.draft.role == "answerer" else (found, theirs)
+    if lost.draft.kind != "no-answer" or lost.draft.outcome not in LOST or answered.draft.outcome != "OK":
+        return False
+    return any(
+        other.draft.outcome == "OK"
+        and other.draft.answer_digest == answered.draft.answer_digest
+        and other.draft.role == found.draft.role
+        and (found is lost or other.draft.peer_seq > lost.draft.peer_seq)
+        for other in ours
+    )
 
 
 def _differences(theirs: Placed, ours: Placed) -> list[Difference]:

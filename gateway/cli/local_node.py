@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from gateway.rpc.archive import (
     certificate_message,
     check_message,
     location_message,
+    search_events,
 )
 from gateway.rpc.bulk_archive import bulk_messages
 from gateway.rpc.heard_changes import heard_changes_message
@@ -36,6 +37,12 @@ class LocalNode(Protocol):
 
     def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
         """Ask the federation for a learner's records."""
+        ...
+
+    def follow(
+        self, request: archive_pb2.SearchRecordsRequest
+    ) -> Generator[archive_pb2.FollowSearchResponse]:
+        """Ask the federation for a learner's records, and yield how it goes on."""
         ...
 
     def check_certificate(
@@ -111,6 +118,11 @@ class _Running:
     def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
         return self._client.search(request)
 
+    def follow(
+        self, request: archive_pb2.SearchRecordsRequest
+    ) -> Generator[archive_pb2.FollowSearchResponse]:
+        return self._client.follow(request)
+
     def check_certificate(
         self, request: archive_pb2.CheckCertificateRequest
     ) -> archive_pb2.CheckCertificateResponse:
@@ -169,6 +181,12 @@ class _InProcess:
 
     def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
         return archive_message(archive_of(request, self._node.snapshot, self._node.asking))
+
+    def follow(
+        self, request: archive_pb2.SearchRecordsRequest
+    ) -> Generator[archive_pb2.FollowSearchResponse]:
+        wanted = archive_pb2.FollowSearchRequest(search=request)
+        yield from search_events(wanted, self._node.snapshot, self._node.asking)
 
     def check_certificate(
         self, request: archive_pb2.CheckCertificateRequest

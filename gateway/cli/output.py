@@ -18,7 +18,8 @@ EXIT_NO = 1
 """The answer is no."""
 EXIT_WRONG = 2
 """Used wrongly, or the set-up is broken."""
-
+EXIT_INTERRUPTED = 130
+"""Ended by Ctrl-C."""
 EXIT_DEFECT = 70
 """A defect of this program (EX_SOFTWARE of sysexits.h)."""
 

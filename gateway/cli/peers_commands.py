@@ -23,6 +23,7 @@ from gateway.cli.output import (
     say,
     table,
 )
+from gateway.cli.reach_commands import reach_words, retry_peer
 from gateway.clock import system_clock
 from gateway.errors import CallerError
 from gateway.node.config import load_config
@@ -34,6 +35,9 @@ from gateway.policy.purposes import kind_word, purpose_word
 peers_app = typer.Typer(
     help="The peers that this node trusts.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
 )
+
+
+peers_app.command("retry")(retry_peer)
 
 
 @peers_app.command("add")
@@ -66,20 +70,22 @@ def add(
 
 @peers_app.command("list")
 def list_peers(node: NodeOption = Path(), output: OutputOption = Output.table) -> None:
-    """List accepted peers with endpoints, state and the days their cards have left."""
+    """List accepted peers: endpoints, state, whether they are asked now, the days their cards have left."""
     folder = folder_at(node)
     roster = load_roster(folder.peers, load_config(folder.root).node.id)
     now = system_clock()
     peers = list(roster.peers.values())
+    asked = reach_words(folder, peers, now)
     if output is Output.json:
-        print_json([_peer_json(peer, (peer.card.expires - now).days) for peer in peers])
+        print_json([_peer_json(peer, (peer.card.expires - now).days, asked[peer.node_id]) for peer in peers])
         return
-    shown = table("peer", "name", "state", "endpoints", "serial", "days left", "fingerprint")
+    shown = table("peer", "name", "state", "asked", "endpoints", "serial", "days left", "fingerprint")
     for peer in peers:
         shown.add_row(
             peer.node_id,
             Text(" / ".join(peer.card.names.values())),
             peer.state,
+            asked[peer.node_id],
             ", ".join(peer.endpoints),
             str(peer.card.serial),
             str((peer.card.expires - now).days),
@@ -185,11 +191,12 @@ def _confirm(question: str) -> bool:
     return typer.confirm(question)
 
 
-def _peer_json(peer: Peer, days_left: int) -> dict[str, object]:
+def _peer_json(peer: Peer, days_left: int, asked: str) -> dict[str, object]:
     return {
         "id": peer.node_id,
         "names": dict(peer.card.names),
         "state": peer.state,
+        "asked": asked,
         "endpoints": list(peer.endpoints),
         "serial": peer.card.serial,
         "days_left": days_left,

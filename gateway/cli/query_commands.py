@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,16 @@ from gateway.cli.bulk_query import BulkOptions, query_in_bulk
 from gateway.cli.consent_commands import load_consent
 from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption, UntilFoundOption, learner_of
 from gateway.cli.local_node import local_node
-from gateway.cli.output import EXIT_NO, NodeOption, Output, OutputOption, folder_at, print_json
+from gateway.cli.output import (
+    EXIT_INTERRUPTED,
+    EXIT_NO,
+    NodeOption,
+    Output,
+    OutputOption,
+    folder_at,
+    print_json,
+)
+from gateway.cli.query_progress import watch
 from gateway.errors import CallerError
 from gateway.learners.identifier import RESIDENT_ID, mask
 from gateway.node.config import load_config
@@ -43,6 +53,9 @@ def query(
     deadline: Annotated[
         float, typer.Option(help="Seconds to wait for each peer; 0 = the node's setting.", min=0, max=30)
     ] = 0,
+    even_in_maintenance: Annotated[
+        bool, typer.Option("--even-in-maintenance", help="Ask peers too that announced maintenance.")
+    ] = False,
     until_found: UntilFoundOption = False,
     node: NodeOption = Path(),
     output: OutputOption = Output.table,
@@ -55,6 +68,8 @@ def query(
 
     With `--basis consent` and no file, consents that this node issued are looked for; a peer that none
     covers is not asked. Without `--kind`, those kinds are asked for that the consent names.
+
+    Ctrl-C shows what has come by then; peers that were still being asked are marked so.
 
     Exit status 0 when every peer answered, 1 when one gave nothing for a reason.
 
@@ -93,17 +108,21 @@ def query(
         legal_basis=parse_legal_basis(basis),  # type: ignore[arg-type]
         deadline_ms=round(deadline * 1000),
         stops_when_found=until_found,
+        even_in_maintenance=even_in_maintenance,
     )
     if consent is not None:
         request.consent.CopyFrom(load_consent(consent))
         request.legal_basis = LEGAL_BASIS_CONSENT
     folder = folder_at(node)
     load_config(folder.root)
-    with local_node(folder) as local:
-        response = local.search(request)
+    with local_node(folder) as local, closing(local.follow(request)) as events:
+        watched = watch(events, is_live=output is Output.table)
+    response = watched.response
     if output is Output.json:
         print_json(archive_json(mask(identifier), response))
     else:
         archive_table(response)
+    if watched.is_interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
     if any(result.outcome not in ("OK", "NOT_ASKED") for result in response.peers):
         raise typer.Exit(EXIT_NO)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from cryptography import x509
 
@@ -15,8 +16,9 @@ from gateway.audit import AuditLog, Witness
 from gateway.clock import Clock, system_clock
 from gateway.errors import ConfigError, GatewayError, RefusedError
 from gateway.exchange.answering.answer import Answering
-from gateway.exchange.asking.ask import Asking
+from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.question import OK
+from gateway.exchange.asking.retrying import AskingSettings
 from gateway.exchange.messages import ExchangeSettings, Snapshot
 from gateway.learners.subject_token import FederationSecret
 from gateway.node.card_file import present_card
@@ -25,6 +27,7 @@ from gateway.node.folder import NodeFolder, NodeKeys, load_keys, renew_leaf
 from gateway.node.sources import sources_of
 from gateway.peers.card import Card
 from gateway.peers.node_ca import LEAF_RENEWAL_DAYS
+from gateway.peers.reach import Reaches
 from gateway.peers.roster import Roster, load_roster
 from gateway.policy.grants import Access, load_access
 from gateway.records import RecordSource, Registry
@@ -64,6 +67,8 @@ ASKING_OUTCOMES = (
     "CONSENT_MISSING_HERE",
     "NOT_ASKED",
     "AUDIT_UNAVAILABLE_HERE",
+    "PEER_IN_MAINTENANCE",
+    "PEER_LEFT_ALONE",
 )
 """Why a peer gave nothing, as this side sees it; docs/protocol.md explains each."""
 
@@ -90,6 +95,7 @@ class Node:
     witness: Witness
     metrics: Metrics
     channels: Channels
+    reaches: Reaches
     clock: Clock
     _snapshot: Snapshot
     _tls: tuple[TlsLeaf, bytes]
@@ -97,7 +103,16 @@ class Node:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        """Prepare the rounds of witnessing, which remember what each witness has seen."""
+        """Prepare what remembers: the rounds of witnessing, and who can be reached."""
+        asking = self.config.asking
+        self.asking = Asking(
+            self.channels,
+            self.log,
+            self.metrics,
+            self.clock,
+            AskingSettings(asking.attempts_max, asking.hedge, dict(asking.deadlines_s)),
+            self.reaches,
+        )
         self.witnessing = Witnessing(
             log=self.log,
             witness=self.witness,
@@ -126,11 +141,6 @@ class Node:
         return Answering(self.source, self.log, self.metrics, self.clock)
 
     @property
-    def asking(self) -> Asking:
-        """The asking side."""
-        return Asking(self.channels, self.log, self.metrics, self.clock)
-
-    @property
     def record_changes(self) -> RecordChanges:
         """What tells peers of records that have changed since they were given."""
         return RecordChanges(self.log, self.registry, self.clock)
@@ -145,6 +155,7 @@ class Node:
             notices=Notices(self.log, self.channels, self.metrics, self.clock),
             revocations=ConsentRevocations(self.log, self.channels, self.metrics, self.clock),
             caller=self.channels,
+            reaches=self.reaches,
             metrics=self.metrics,
             clock=self.clock,
         )
@@ -187,7 +198,8 @@ class Node:
         return True
 
     def close(self) -> None:
-        """Close channels and databases."""
+        """Close channels and databases, after the last message that is under way was logged."""
+        self.asking.stragglers.wait()
         self.channels.close()
         self._closing.close()
 
@@ -208,6 +220,9 @@ class Node:
         """Set the gauges that follow from the snapshot."""
         metrics, roster = self.metrics, self._snapshot.roster
         metrics.know_peers(roster.peers)
+        metrics.left_alone.clear()
+        for node_id in roster.peers:
+            metrics.left_alone.labels(node_id).set_function(partial(self.reaches.rest_s, node_id))
         metrics.card_expiry.clear()
         metrics.certificate_expiry.clear()
         own = self._snapshot.node_id
@@ -342,6 +357,7 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
     )
     tls = (TlsLeaf(keys.tls_leaf_pem, keys.tls_leaf_key_pem), roster.ca_pem)
     metrics = Metrics(OUTCOMES, (method.name for method in METHODS))
+    reaches = Reaches()
     closing = ExitStack()
     try:
         registry = closing.enter_context(registry_of(folder, config))
@@ -370,7 +386,8 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         log=log,
         witness=Witness(log, CosignatureSigner(config.audit.witness_name, keys.witness.private), clock),
         metrics=metrics,
-        channels=Channels(lambda: node.tls[0], config.limits.message_bytes_max),
+        channels=Channels(lambda: node.tls[0], config.limits.message_bytes_max, reaches.heard_from),
+        reaches=reaches,
         clock=clock,
         _snapshot=snapshot,
         _tls=tls,

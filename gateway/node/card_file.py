@@ -6,7 +6,8 @@ could compare it.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -14,7 +15,7 @@ from creditexchange.v1.record_pb2 import SchemeReference
 from gateway.errors import CardError
 from gateway.node.config import NodeConfig
 from gateway.node.folder import NodeFolder, NodeKeys
-from gateway.peers.card import CARD_DAYS, Card, build_card, read_card_file, verify_card
+from gateway.peers.card import CARD_DAYS, Card, Maintenance, build_card, read_card_file, verify_card
 from gateway.signing import dsse
 from gateway.signing.cosignature import CosignatureSigner
 from gateway.signing.signed_note import NoteSigner
@@ -25,7 +26,8 @@ RENEWAL_DAYS = 60
 def present_card(
     folder: NodeFolder, config: NodeConfig, keys: NodeKeys, scheme: SchemeReference, now: datetime
 ) -> Card:
-    """Return the node's card, making a new one when keys, endpoints, names or scheme changed.
+    """Return the node's card, making a new one when keys, endpoints, names, scheme or the
+    maintenance that is still to come changed.
 
     A new card also comes 60 days before the old one expires. Its serial number is the time in
     seconds, so that it rises even if the old file is lost.
@@ -52,6 +54,7 @@ def present_card(
         witness_key=keys.witness,
         witness_verifier_key=CosignatureSigner(config.audit.witness_name, keys.witness.private).verifier.vkey,
         scheme=scheme,
+        maintenance=_still_to_come(_planned(config), now),
     )
     fresh = folder.card.with_suffix(".new")
     fresh.write_text(dsse.to_json(message) + "\n", encoding="utf-8")
@@ -71,5 +74,18 @@ def _still_says(
         and card.log_origin == config.audit.origin
         and card.witness_verifier_key.startswith(f"{config.audit.witness_name}+")
         and card.scheme == scheme.scheme_id
+        and _still_to_come(card.maintenance, now) == _still_to_come(_planned(config), now)
         and card.expires - now > timedelta(days=RENEWAL_DAYS)
     )
+
+
+def _planned(config: NodeConfig) -> list[Maintenance]:
+    return [
+        Maintenance(window.start.astimezone(UTC), window.until.astimezone(UTC), dict(window.reason))
+        for window in config.maintenance
+    ]
+
+
+def _still_to_come(windows: Sequence[Maintenance], now: datetime) -> list[Maintenance]:
+    """Return the windows that have not ended: one that has is no reason for a new card."""
+    return [window for window in windows if window.end > now]

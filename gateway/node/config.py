@@ -9,10 +9,18 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from gateway.errors import ConfigError
-from gateway.peers.card import ENDPOINTS_MAX, NODE_ID_PATTERN, is_endpoint
+from gateway.peers.card import ENDPOINTS_MAX, MAINTENANCE_MAX, NODE_ID_PATTERN, is_endpoint
 from gateway.records.source import TEXT_FIELDS
 from gateway.schemes.shared_words import KINDS
 from gateway.signing.cosignature import CosignatureVerifier
@@ -194,6 +202,37 @@ class ExchangeTable(_Table):
     """How long to wait for each peer, seconds."""
 
 
+class AskingTable(_Table):
+    """``[asking]``: how this node asks its peers."""
+
+    attempts_max: int = Field(default=3, ge=1, le=5)
+    """Messages to one peer about one question, each freshly signed; 1 = never asked again."""
+    hedge: bool = False
+    """Whether a peer that takes longer than 95 % of its last answers did is sent a second message, to its
+    next endpoint. The first valid answer counts. Costs both sides an entry of the log each time."""
+    deadlines_s: dict[Annotated[str, AfterValidator(_node_id)], Annotated[float, Field(gt=0, le=30)]] = {}
+    """How long to wait for certain peers, seconds, by node id, instead of exchange.deadline_s."""
+
+
+class MaintenanceTable(_Table):
+    """``[[maintenance]]``: a time in which this node does not answer. It stands in the card; peers do not ask
+    then, and do not count it as a failure.
+    """
+
+    start: AwareDatetime = Field(alias="from")
+    """Begin, with an offset, for example 2026-12-01T22:00:00+08:00."""
+    until: AwareDatetime
+    """End, with an offset."""
+    reason: dict[str, str] = Field(default={}, max_length=8)
+    """What is done, by language tag, for example { zh-Hans = "更换磁盘", en = "new disks" }."""
+
+    @model_validator(mode="after")
+    def _has_length(self) -> MaintenanceTable:
+        if self.until <= self.start:
+            raise ValueError("until must come after from")
+        return self
+
+
 class LimitsTable(_Table):
     """``[limits]``: what one node bears at once."""
 
@@ -284,6 +323,8 @@ class NodeConfig(_Table):
     keys: KeysTable = KeysTable()
     federation: FederationTable = FederationTable()
     exchange: ExchangeTable = ExchangeTable()
+    asking: AskingTable = AskingTable()
+    maintenance: tuple[MaintenanceTable, ...] = Field(default=(), max_length=MAINTENANCE_MAX)
     limits: LimitsTable = LimitsTable()
     records: RecordsTable = RecordsTable()
     log: LogTable = LogTable()

@@ -127,7 +127,9 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     configure(node.config.log.level)
     _require_not_rolled_back(node)
     limits, health = _limits(node), Health()
-    guard = Guard(lambda: node.snapshot, node.metrics, clock, node.config.limits.threads)
+    guard = Guard(
+        lambda: node.snapshot, node.metrics, clock, node.config.limits.threads, node.reaches.heard_from
+    )
     peers = peer_server(
         guard,
         peer_handlers(node.answering, node.witness),
@@ -146,12 +148,11 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     running = RunningNode(_pid(), _with_port(listen.peers, port), listen.operator, listen.metrics)
     token = announce(folder, running)
     calls = LocalCalls(token)
-    archive = ArchiveServicer(lambda: node.snapshot, node.asking, calls)
     services = {
-        ARCHIVE_SERVICE: archive.rpcs(),
+        ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, node.asking, calls).rpcs(),
         OPERATOR_SERVICE: OperatorServicer(lambda: node.snapshot, node.operating, calls).rpcs(),
     }
-    operator, _ = operator_server(services, listen.operator, health, {ARCHIVE_SERVICE: archive.streams()})
+    operator, _ = operator_server(services, listen.operator, health)
     reloader = Reloader(node)
     revocations = node.operating.revocations
     rounds = PeerRounds(

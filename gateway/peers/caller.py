@@ -38,8 +38,8 @@ class PeerCaller(Protocol):
 
         Raises:
             RefusedByPeerError: the peer refused.
-            PeerFaultError: ``NO_ANSWER`` (deadline), ``UNREACHABLE`` (no connection) or
-                ``BAD_STATUS`` (a status that is none of ours).
+            PeerFaultError: ``NO_ANSWER`` (deadline), ``UNREACHABLE`` (no connection, or it broke: the request
+                may have arrived) or ``BAD_STATUS`` (a status that is none of ours).
         """
         ...
 

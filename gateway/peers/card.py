@@ -58,6 +58,16 @@ class CardKey:
         return (self.start is None or self.start <= now) and (self.end is None or now < self.end)
 
 
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """A span of time in which the node announced not to answer."""
+
+    start: datetime
+    end: datetime
+    notes: Mapping[str, str]
+    """What is done, for people, by language."""
+
+
 @dataclass(frozen=True)
 class Card:
     """A card whose own signature and form were verified. Expiry is a matter of *now*: see ``expires``."""
@@ -80,6 +90,7 @@ class Card:
     fingerprint: str
     """SHA-256 over the signed bytes, 64 hexadecimal digits: what operators compare by telephone."""
     message: SignedMessage
+    maintenance: tuple[Maintenance, ...] = ()
 
     def live_keys(self, role: KeyRole.ValueType, now: datetime) -> dict[str, VerifyingKey]:
         """Return the keys that may be used in ``role`` at ``now``, by key id."""
@@ -118,6 +129,7 @@ def build_card(
     witness_key: SigningKey,
     witness_verifier_key: str,
     scheme: SchemeReference | None,
+    maintenance: Sequence[Maintenance] = (),
 ) -> SignedMessage:
     """Return this node's card, signed by its message key."""
     roles = ((message_key, KEY_ROLE_MESSAGE), (log_key, KEY_ROLE_LOG), (witness_key, KEY_ROLE_WITNESS))
@@ -137,6 +149,11 @@ def build_card(
     )
     card.issue_time.FromDatetime(issued)
     card.expire_time.FromDatetime(expires)
+    for window in maintenance:
+        notes = [LocalizedText(language=k, text=v) for k, v in sorted(window.notes.items())]
+        added = card.maintenance.add(notes=notes)
+        added.start_time.FromDatetime(window.start)
+        added.end_time.FromDatetime(window.end)
     return seal(card.SerializeToString(), CARD_PAYLOAD_TYPE, [message_key])
 
 
@@ -199,6 +216,7 @@ def verify_card(message: SignedMessage) -> Card:
         oldest_version_accepted=draft.oldest_version_accepted,
         fingerprint=opened.digest.hex(),
         message=message,
+        maintenance=_read_maintenance(draft),
     )
 
 
@@ -243,6 +261,21 @@ def _read_keys(draft: NodeCard) -> dict[str, CardKey]:
             end=entry.end_time.ToDatetime(UTC) if entry.HasField("end_time") else None,
         )
     return keys
+
+
+def _read_maintenance(draft: NodeCard) -> tuple[Maintenance, ...]:
+    windows = []
+    for window in draft.maintenance:
+        if not (window.HasField("start_time") and window.HasField("end_time")):
+            raise CardError("maintenance: start_time and end_time are needed.")
+        try:
+            start, end = window.start_time.ToDatetime(UTC), window.end_time.ToDatetime(UTC)
+        except (ValueError, OverflowError) as error:
+            raise CardError("maintenance: a time is malformed.") from error
+        if end <= start:
+            raise CardError("maintenance: end_time must come after start_time.")
+        windows.append(Maintenance(start, end, {note.language: note.text for note in window.notes}))
+    return tuple(windows)
 
 
 def _read_cas(draft: NodeCard) -> tuple[x509.Certificate, ...]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 from creditexchange.v1 import archive_pb2
 from creditexchange.v1.exchange_pb2 import CertificateReference
 from creditexchange.v1.record_pb2 import RECORD_STATE_UNSPECIFIED
 from gateway.errors import CallerError, PeerFaultError
-from gateway.exchange.asking.ask import Asking, ask
+from gateway.exchange.asking.ask import ask, ask_each, gather, present
+from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.check import check_peer
-from gateway.exchange.asking.one_by_one import ask_until_found
-from gateway.exchange.asking.question import Archive, Question
+from gateway.exchange.asking.one_by_one import ask_each_until_found, ask_until_found
+from gateway.exchange.asking.question import Archive, PeerResult, Progress, Question
 from gateway.exchange.messages import Snapshot
 from gateway.learners.identifier import RESIDENT_ID
 from gateway.rpc.archive_messages import (
@@ -24,7 +25,7 @@ from gateway.rpc.archive_messages import (
 )
 from gateway.rpc.bulk_archive import bulk_messages
 from gateway.rpc.heard_changes import heard_changes_message
-from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs, LocalStreams
+from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
 from gateway.rpc.methods import DEADLINE_S_MAX
 from gateway.rpc.server import ARCHIVE_SERVICE
 
@@ -43,21 +44,49 @@ def archive_of(
         CallerError: a member of the request is wrong; the text names it.
         OperatorError: this node cannot ask.
     """
+    question = _question(request, snapshot, certificate, is_locating=is_locating)
+    return (ask_until_found if request.stops_when_found else ask)(question, snapshot, node)
+
+
+def search_events(
+    request: archive_pb2.FollowSearchRequest, snapshot: Snapshot, node: Asking
+) -> Iterator[archive_pb2.FollowSearchResponse]:
+    """Ask as :func:`archive_of` and yield what happens; the last event is the archive. Raises as that."""
+    results = []
+    asked = ask_each_until_found if request.search.stops_when_found else ask_each
+    for item in asked(_question(request.search, snapshot), snapshot, node):
+        if isinstance(item, PeerResult):
+            results.append(item)
+            entries = [record_message(entry) for entry in present([item], snapshot)]
+            part = archive_pb2.SearchRecordsResponse(peers=[peer_message(item)], records=entries)
+            yield archive_pb2.FollowSearchResponse(part=part)
+        else:
+            yield archive_pb2.FollowSearchResponse(progress=_progress_message(item))
+    yield archive_pb2.FollowSearchResponse(archive=archive_message(gather(results, snapshot, node)))
+
+
+def _question(
+    request: archive_pb2.SearchRecordsRequest,
+    snapshot: Snapshot,
+    certificate: CertificateReference | None = None,
+    *,
+    is_locating: bool = False,
+) -> Question:
     require_purpose(request.purpose, request.legal_basis)
-    question = Question(
+    return Question(
         identifier_type=request.identifier_type or RESIDENT_ID,
         learner_identifier=request.learner_identifier,
         purpose=request.purpose,
         kinds=kinds_of(list(request.kinds)),
         peers=peers_of(list(request.peers), snapshot),
         legal_basis=request.legal_basis,
-        deadline_s=min(request.deadline_ms / 1000 or snapshot.settings.deadline_s, DEADLINE_S_MAX),
+        deadline_s=min(request.deadline_ms / 1000, DEADLINE_S_MAX) if request.deadline_ms else None,
         certificate=certificate,
         is_locating=is_locating,
         consent=request.consent if request.HasField("consent") else None,
         is_narrowed=not request.kinds,
+        is_even_in_maintenance=request.even_in_maintenance,
     )
-    return (ask_until_found if request.stops_when_found else ask)(question, snapshot, node)
 
 
 def archive_message(archive: Archive) -> archive_pb2.SearchRecordsResponse:
@@ -135,6 +164,14 @@ class ArchiveServicer:
         """Return the handlers by method name."""
         return {
             "SearchRecords": self.calls.guarded(archive_pb2.SearchRecordsRequest, self._search),
+            "FollowSearch": self.calls.guarded_stream(
+                archive_pb2.FollowSearchRequest,
+                lambda request: search_events(request, self.snapshot(), self.node),
+            ),
+            "SearchRecordsInBulk": self.calls.guarded_stream(
+                archive_pb2.SearchRecordsInBulkRequest,
+                lambda request: bulk_messages(request, self.snapshot(), self.node),
+            ),
             "CheckCertificate": self.calls.guarded(
                 archive_pb2.CheckCertificateRequest,
                 lambda request: certificate_message(request, self.snapshot(), self.node).SerializeToString(),
@@ -148,18 +185,6 @@ class ArchiveServicer:
                 lambda request: heard_changes_message(request, self.node).SerializeToString(),
             ),
             "CheckPeer": self.calls.guarded(archive_pb2.CheckPeerRequest, self._check),
-        }
-
-    def streams(self) -> LocalStreams:
-        """Return the handlers that answer with a stream, by method name."""
-        return {
-            "SearchRecordsInBulk": self.calls.guarded_stream(
-                archive_pb2.SearchRecordsInBulkRequest,
-                lambda request: (
-                    message.SerializeToString()
-                    for message in bulk_messages(request, self.snapshot(), self.node)
-                ),
-            )
         }
 
     def _search(self, request: archive_pb2.SearchRecordsRequest) -> bytes:
@@ -177,6 +202,13 @@ class ArchiveClient(LocalClient):
     def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
         """See ``ArchiveService.SearchRecords``; raises as :meth:`LocalClient.call`."""
         return self.call("SearchRecords", request, archive_pb2.SearchRecordsResponse)
+
+    def follow(
+        self, request: archive_pb2.SearchRecordsRequest
+    ) -> Generator[archive_pb2.FollowSearchResponse]:
+        """See ``ArchiveService.FollowSearch``; raises as :meth:`LocalClient.call`."""
+        wanted = archive_pb2.FollowSearchRequest(search=request)
+        return self.stream("FollowSearch", wanted, archive_pb2.FollowSearchResponse)
 
     def check_certificate(
         self, request: archive_pb2.CheckCertificateRequest
@@ -205,3 +237,10 @@ class ArchiveClient(LocalClient):
     def check(self, request: archive_pb2.CheckPeerRequest) -> archive_pb2.CheckPeerResponse:
         """See ``ArchiveService.CheckPeer``; raises as :meth:`LocalClient.call`."""
         return self.call("CheckPeer", request, archive_pb2.CheckPeerResponse)
+
+
+def _progress_message(progress: Progress) -> archive_pb2.PeerProgress:
+    state = archive_pb2.PeerState.Value(f"PEER_STATE_{progress.state.upper().replace(' ', '_')}")
+    return archive_pb2.PeerProgress(
+        node_id=progress.node_id, state=state, attempt=progress.attempt, remark=progress.remark
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from creditexchange.v1 import archive_pb2
-from gateway.exchange.asking.ask import Asking
+from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.bulk import BulkQuestion, LearnerPart, ask_in_bulk
 from gateway.exchange.asking.question import ArchiveEntry, PeerResult, Provenance
 from gateway.exchange.messages import Snapshot

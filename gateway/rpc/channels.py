@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 
 from gateway.clock import monotonic_s
-from gateway.errors import PeerFaultError
 from gateway.peers.node_ca import tls_name
 from gateway.peers.roster import Peer
 from gateway.rpc.methods import DEADLINE_S_MAX
-from gateway.rpc.status import fault_of
+from gateway.rpc.status import fault_of, unreachable
 
 KEEPALIVE_MS = 60_000
+ENDPOINT_REST_S = 10.0
+"""For how long an endpoint that could not be connected to stands behind the peer's others, seconds."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class _Open:
     has_failed: bool = False
     """No connection, the last time: gRPC would refuse the next calls at once for some seconds, even
     though the peer may be back. The next call opens a new channel instead."""
+    is_connected: threading.Event = field(default_factory=threading.Event)
+    """Set from the first time on that there was a connection."""
 
 
 class Channels:
@@ -49,60 +52,70 @@ class Channels:
     gRPC's retries are off: the same signed bytes sent twice are a replay.
     """
 
-    def __init__(self, leaf: Callable[[], TlsLeaf], message_bytes_max: int) -> None:
+    def __init__(
+        self,
+        leaf: Callable[[], TlsLeaf],
+        message_bytes_max: int,
+        heard_from: Callable[[str], None] = lambda _node_id: None,
+    ) -> None:
         self._leaf = leaf
         self._message_bytes_max = message_bytes_max
+        self._heard_from = heard_from
+        """Told the node id of each peer that answered or refused: it lives."""
         self._lock = threading.Lock()
         self._channels: dict[tuple[str, str], _Open] = {}
+        self._failed_at_s: dict[tuple[str, str], float] = {}
 
     def call(self, peer: Peer, method: str, request: bytes, timeout_s: float) -> bytes:
-        """See :meth:`gateway.peers.caller.PeerCaller.call`. Endpoints are tried in the card's order."""
-        deadline_s = monotonic_s() + timeout_s
-        fault: PeerFaultError | None = None
-        for endpoint in peer.endpoints:
-            left_s = deadline_s - monotonic_s()
-            if left_s <= 0:
-                break
-            try:
-                return self._call_endpoint(peer, endpoint, method, request, left_s)
-            except grpc.RpcError as error:
-                fault = fault_of(error, timeout_s)
-                if fault.outcome != "UNREACHABLE":
-                    raise fault from error
-        raise fault or PeerFaultError("NO_ANSWER", f"no answer within {timeout_s:g} s.")
+        """See :meth:`gateway.peers.caller.PeerCaller.call`.
+
+        The request is handed to one connection only: that to the first endpoint which has one. Whoever wants
+        to try another endpoint after that signs a new message.
+        """
+        end_s = monotonic_s() + timeout_s
+        opened = self._connected(peer, end_s)
+        call: Any = opened.channel.unary_unary(method)  # bytes in, bytes out: no serialiser
+        try:
+            response: bytes = call(request, timeout=max(0.0, end_s - monotonic_s()))
+        except grpc.RpcError as error:
+            fault = fault_of(error, timeout_s)
+            if fault.outcome == "UNREACHABLE":
+                opened.has_failed = True
+            elif fault.outcome != "NO_ANSWER":
+                self._heard_from(peer.node_id)
+            raise fault from error
+        self._heard_from(peer.node_id)
+        return response
 
     def stream(self, peer: Peer, method: str, request: bytes, timeout_s: float) -> Iterator[bytes]:
-        """See :meth:`gateway.peers.caller.PeerCaller.stream`. Endpoints are tried in the card's order,
-        until one of them has answered anything.
-        """
-        deadline_s = monotonic_s() + timeout_s
-        fault: PeerFaultError | None = None
-        for endpoint in peer.endpoints:
-            left_s = deadline_s - monotonic_s()
-            if left_s <= 0:
-                break
-            opened = self._opened(peer, endpoint)
-            stub: Any = opened.channel.unary_stream(method)  # bytes in, bytes out: no serialiser
-            call = stub(request, timeout=left_s)
-            has_answered = False
-            try:
-                for response in call:
-                    has_answered = True
-                    yield response
-                return
-            except grpc.RpcError as error:
-                opened.has_failed = error.code() is grpc.StatusCode.UNAVAILABLE
-                fault = fault_of(error, timeout_s)
-                if has_answered or fault.outcome != "UNREACHABLE":
-                    raise fault from error
-            finally:
-                call.cancel()  # nothing when it has ended; else the peer need not go on
-        raise fault or PeerFaultError("NO_ANSWER", f"no answer within {timeout_s:g} s.")
+        """See :meth:`gateway.peers.caller.PeerCaller.stream`; connects as :meth:`call` does."""
+        end_s = monotonic_s() + timeout_s
+        opened = self._connected(peer, end_s)
+        stub: Any = opened.channel.unary_stream(method)  # bytes in, bytes out: no serialiser
+        call = stub(request, timeout=max(0.0, end_s - monotonic_s()))
+        try:
+            for response in call:
+                self._heard_from(peer.node_id)
+                yield response
+        except grpc.RpcError as error:
+            fault = fault_of(error, timeout_s)
+            if fault.outcome == "UNREACHABLE":
+                opened.has_failed = True
+            elif fault.outcome != "NO_ANSWER":
+                self._heard_from(peer.node_id)
+            raise fault from error
+        finally:
+            call.cancel()  # nothing when it has ended; else the peer need not go on
 
     def forget(self, keep: Sequence[Peer]) -> None:
         """See :meth:`gateway.peers.caller.PeerCaller.forget`."""
+        kept = {(peer.card.fingerprint, endpoint) for peer in keep for endpoint in peer.endpoints}
         with self._lock:
-            stale = [place for place, known in self._channels.items() if known.peer not in keep]
+            stale = [
+                place
+                for place, known in self._channels.items()
+                if (known.peer.card.fingerprint, place[1]) not in kept
+            ]
             closing = [self._channels.pop(place).channel for place in stale]
         for channel in closing:
             _close_later(channel)
@@ -115,17 +128,28 @@ class Channels:
         for channel in closing:
             channel.close()
 
-    def _call_endpoint(
-        self, peer: Peer, endpoint: str, method: str, request: bytes, timeout_s: float
-    ) -> bytes:
-        opened = self._opened(peer, endpoint)
-        call: Any = opened.channel.unary_unary(method)  # bytes in, bytes out: no serialiser
-        try:
-            response: bytes = call(request, timeout=timeout_s)
-        except grpc.RpcError as error:
-            opened.has_failed = error.code() is grpc.StatusCode.UNAVAILABLE
-            raise
-        return response
+    def _connected(self, peer: Peer, end_s: float) -> _Open:
+        """Return a channel that has, or had, a connection: to the first endpoint that can be connected to.
+
+        Raises:
+            PeerFaultError: ``UNREACHABLE``; nothing was sent.
+        """
+        endpoints = self._in_order(peer)
+        for number, endpoint in enumerate(endpoints):
+            opened = self._opened(peer, endpoint)
+            share_s = (end_s - monotonic_s()) / (len(endpoints) - number)
+            if opened.is_connected.is_set() or _connect(opened, share_s):
+                return opened
+            opened.has_failed = True
+            self._failed_at_s[peer.node_id, endpoint] = monotonic_s()
+        raise unreachable("no connection to the peer.")
+
+    def _in_order(self, peer: Peer) -> list[str]:
+        """Return the peer's endpoints in its card's order, those that failed just now at the end."""
+        rests_from_s = monotonic_s() - ENDPOINT_REST_S
+        return sorted(
+            peer.endpoints, key=lambda one: self._failed_at_s.get((peer.node_id, one), 0.0) > rests_from_s
+        )
 
     def _opened(self, peer: Peer, endpoint: str) -> _Open:
         place = (peer.node_id, endpoint)
@@ -144,6 +168,24 @@ class Channels:
         if known is not None:
             _close_later(known.channel)
         return opened
+
+
+def _connect(opened: _Open, timeout_s: float) -> bool:
+    """Wait until the channel has a connection; false if that fails or takes longer than ``timeout_s``."""
+    decided = threading.Event()
+
+    def changed(state: grpc.ChannelConnectivity) -> None:
+        if state is grpc.ChannelConnectivity.READY:
+            opened.is_connected.set()
+        if state in (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE):
+            decided.set()
+
+    opened.channel.subscribe(changed, try_to_connect=True)
+    try:
+        decided.wait(max(0.0, timeout_s))
+    finally:
+        opened.channel.unsubscribe(changed)
+    return opened.is_connected.is_set()
 
 
 def _close_later(channel: grpc.Channel) -> None:

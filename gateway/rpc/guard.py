@@ -40,6 +40,8 @@ class Guard:
     metrics: Metrics
     clock: Clock
     calls_at_once_max: int
+    heard_from: Callable[[str], None] = lambda _node_id: None
+    """Told the node id of each peer that calls: it lives."""
 
     def __post_init__(self) -> None:
         """Prepare the counters."""
@@ -73,6 +75,7 @@ class Guard:
             try:
                 snapshot = self.snapshot()
                 peer = self._identify(context, snapshot)
+                self.heard_from(peer.node_id)
                 return self._admit_and_run(method, handler, request, context, peer, snapshot)
             except RefusedError as refused:
                 self._note(method, peer, refused)

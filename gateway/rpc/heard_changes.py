@@ -8,7 +8,7 @@ from gateway.audit import parse_leaf
 from gateway.audit.commitment import RECORD, commitment
 from gateway.audit.evidence import EvidenceVault
 from gateway.clock import from_unix_ms
-from gateway.exchange.asking.ask import Asking
+from gateway.exchange.asking.ask_peer import Asking
 from gateway.storage import audit_rows, evidence_rows, notice_rows
 from gateway.storage.node_tables import Transaction
 from gateway.storage.notice_rows import HeardChangeRow

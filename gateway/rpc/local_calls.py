@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,12 +18,17 @@ from gateway.signing.envelope import parse
 Q = TypeVar("Q", bound=Message)
 
 LocalRpc = Callable[[bytes, grpc.ServicerContext], bytes]
-LocalRpcs = Mapping[str, LocalRpc]
-"""Handlers of one service by method name."""
 
-LocalStream = Callable[[bytes, grpc.ServicerContext], Iterator[bytes]]
-LocalStreams = Mapping[str, LocalStream]
-"""The same for methods that answer with a stream."""
+
+@dataclass(frozen=True)
+class LocalStream:
+    """A handler that answers with a stream."""
+
+    handle: Callable[[bytes, grpc.ServicerContext], Iterator[bytes]]
+
+
+LocalRpcs = Mapping[str, LocalRpc | LocalStream]
+"""Handlers of one service by method name."""
 
 CALL_S_MAX = 600.0
 """Longest call on the operator port, seconds: an erasure may have to rewrite tables."""
@@ -44,25 +49,26 @@ class LocalCalls:
                 self._require_token(context)
                 return handler(parse(kind, request, "request"))
             except Exception as error:  # noqa: BLE001 - what is not ours must not reach the caller
-                code, text = _said(error, kind.__name__)
-            context.abort(code, text)
+                status = _status_of(error, kind.__name__)
+            context.abort(*status)
             raise AssertionError("abort returned")
 
         return handle
 
-    def guarded_stream(self, kind: type[Q], handler: Callable[[Q], Iterator[bytes]]) -> LocalStream:
-        """Return ``handler``, which yields responses, as grpcio wants it, behind the token."""
+    def guarded_stream(self, kind: type[Q], handler: Callable[[Q], Iterator[Message]]) -> LocalStream:
+        """Return ``handler``, whose answer is a stream, as :meth:`guarded` does."""
 
         def handle(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
             try:
                 self._require_token(context)
-                yield from handler(parse(kind, request, "request"))
+                for event in handler(parse(kind, request, "request")):
+                    yield event.SerializeToString()
                 return
             except Exception as error:  # noqa: BLE001 - what is not ours must not reach the caller
-                code, text = _said(error, kind.__name__)
-            context.abort(code, text)
+                status = _status_of(error, kind.__name__)
+            context.abort(*status)
 
-        return handle
+        return LocalStream(handle)
 
     def _require_token(self, context: grpc.ServicerContext) -> None:
         presented = dict(context.invocation_metadata()).get(TOKEN_METADATA, b"")
@@ -71,15 +77,16 @@ class LocalCalls:
             raise PermissionError("the operator token is needed; it stands in the node's run/ folder.")
 
 
-def _said(error: Exception, method: str) -> tuple[grpc.StatusCode, str]:
-    """Return what the caller is told of ``error``."""
+def _status_of(error: Exception, method: str) -> tuple[grpc.StatusCode, str]:
+    """Return code and text for what went wrong; a defect is logged under an incident number."""
     if isinstance(error, CallerError | EnvelopeError):
         return grpc.StatusCode.INVALID_ARGUMENT, str(error)
     if isinstance(error, PermissionError):
         return grpc.StatusCode.UNAUTHENTICATED, str(error)
     if isinstance(error, GatewayError):
         return grpc.StatusCode.FAILED_PRECONDITION, str(error)
-    return grpc.StatusCode.INTERNAL, f"incident {incident_of(error, method).details['incident']}"
+    incident = incident_of(error, method).details["incident"]
+    return grpc.StatusCode.INTERNAL, f"incident {incident}"
 
 
 class LocalClient:
@@ -106,24 +113,26 @@ class LocalClient:
         try:
             response = call(request.SerializeToString(), timeout=CALL_S_MAX, metadata=self._metadata)
         except grpc.RpcError as error:
-            raise _heard(error) from error
+            raise _error_of(error) from error
         return parse(kind, response, "response")
 
-    def stream(self, name: str, request: Message, kind: type[Q]) -> Iterator[Q]:
-        """Call one method that answers with a stream; raises as :meth:`call`, also after some responses."""
-        stub: Any = self._channel.unary_stream(f"/{self.service}/{name}")
-        call = stub(request.SerializeToString(), timeout=CALL_S_MAX, metadata=self._metadata)
+    def stream(self, name: str, request: Message, kind: type[Q]) -> Generator[Q]:
+        """Call one method that answers with a stream, and yield what comes; raises as :meth:`call`.
+
+        Closing the generator ends the call.
+        """
+        call: Any = self._channel.unary_stream(f"/{self.service}/{name}")
+        events = call(request.SerializeToString(), timeout=CALL_S_MAX, metadata=self._metadata)
         try:
-            for response in call:
-                yield parse(kind, response, "response")
+            for event in events:
+                yield parse(kind, event, "event")
         except grpc.RpcError as error:
-            raise _heard(error) from error
+            raise _error_of(error) from error
         finally:
-            call.cancel()
+            events.cancel()
 
 
-def _heard(error: grpc.RpcError) -> GatewayError:
-    """Return what the caller is told of a call that failed."""
+def _error_of(error: grpc.RpcError) -> GatewayError:
     status = rpc_status.from_call(error)
     text = status.message if status is not None else error.details() or error.code().name
     if error.code() is grpc.StatusCode.INVALID_ARGUMENT:

@@ -15,6 +15,7 @@ from gateway.errors import CallerError, PeerFaultError
 from gateway.exchange.asking.audit_log import PeerAudit
 from gateway.exchange.messages import Snapshot
 from gateway.peers.caller import PeerCaller
+from gateway.peers.reach import Reaches
 from gateway.rpc.archive_messages import peers_of
 from gateway.rpc.issued_consents import (
     consents_message,
@@ -24,6 +25,7 @@ from gateway.rpc.issued_consents import (
     withdraw_message,
 )
 from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
+from gateway.rpc.peer_reach import clear_message, reach_message
 from gateway.rpc.server import OPERATOR_SERVICE
 from gateway.telemetry.metrics import Metrics
 from gateway.upkeep.consent_revocations import ConsentRevocations
@@ -44,6 +46,7 @@ class Operating:
     notices: Notices
     revocations: ConsentRevocations
     caller: PeerCaller
+    reaches: Reaches
     metrics: Metrics
     clock: Clock
 
@@ -162,6 +165,16 @@ class OperatorServicer:
                 operator_pb2.EraseRequest,
                 lambda request: erase_message(request, self.snapshot(), self.node).SerializeToString(),
             ),
+            "ListReach": self.calls.guarded(
+                operator_pb2.ListReachRequest,
+                lambda _request: reach_message(self.snapshot(), self.node.reaches).SerializeToString(),
+            ),
+            "ClearReach": self.calls.guarded(
+                operator_pb2.ClearReachRequest,
+                lambda request: clear_message(
+                    request, self.snapshot(), self.node.reaches
+                ).SerializeToString(),
+            ),
             "NoteAccess": self.calls.guarded(
                 operator_pb2.NoteAccessRequest,
                 lambda request: note_access(request, self.node).SerializeToString(),
@@ -202,6 +215,15 @@ class OperatorClient(LocalClient):
     def erase(self, request: operator_pb2.EraseRequest) -> operator_pb2.EraseResponse:
         """See ``OperatorService.Erase``."""
         return self.call("Erase", request, operator_pb2.EraseResponse)
+
+    def reach(self) -> operator_pb2.ListReachResponse:
+        """See ``OperatorService.ListReach``."""
+        return self.call("ListReach", operator_pb2.ListReachRequest(), operator_pb2.ListReachResponse)
+
+    def clear_reach(self, node_id: str) -> operator_pb2.ClearReachResponse:
+        """See ``OperatorService.ClearReach``."""
+        request = operator_pb2.ClearReachRequest(node_id=node_id)
+        return self.call("ClearReach", request, operator_pb2.ClearReachResponse)
 
     def note_access(self, request: operator_pb2.NoteAccessRequest) -> operator_pb2.NoteAccessResponse:
         """See ``OperatorService.NoteAccess``."""

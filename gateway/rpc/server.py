@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from gateway.errors import AlreadyRunningError
 from gateway.exchange.answering.handlers import Handler, StreamHandler
 from gateway.rpc.channels import TlsLeaf
 from gateway.rpc.guard import Guard
+from gateway.rpc.local_calls import LocalRpcs, LocalStream
 from gateway.rpc.methods import METHODS, declared_methods
 
 ARCHIVE_SERVICE = "creditexchange.v1.ArchiveService"
@@ -103,14 +104,11 @@ def add_peer_port(server: grpc.Server, address: str, tls: Callable[[], tuple[Tls
 
 
 def operator_server(
-    services: Mapping[str, Mapping[str, Callable[[bytes, grpc.ServicerContext], bytes]]],
+    services: Mapping[str, LocalRpcs],
     address: str,
     health_state: Health,
-    streams: Mapping[
-        str, Mapping[str, Callable[[bytes, grpc.ServicerContext], Iterator[bytes]]]
-    ] = MappingProxyType({}),
 ) -> tuple[grpc.Server, int]:
-    """Build and bind the loopback server: ``services`` and ``streams`` by name, health, reflection.
+    """Build and bind the loopback server: ``services`` by name, health, reflection.
 
     Raises:
         AlreadyRunningError: the port is taken.
@@ -122,10 +120,11 @@ def operator_server(
     )
     for service, rpcs in services.items():
         handlers: dict[str, Any] = {
-            name: grpc.unary_unary_rpc_method_handler(rpc) for name, rpc in rpcs.items()
+            name: grpc.unary_stream_rpc_method_handler(rpc.handle)
+            if isinstance(rpc, LocalStream)
+            else grpc.unary_unary_rpc_method_handler(rpc)
+            for name, rpc in rpcs.items()
         }
-        for name, stream in streams.get(service, {}).items():
-            handlers[name] = grpc.unary_stream_rpc_method_handler(stream)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     health_pb2_grpc.add_HealthServicer_to_server(health_state.servicer, server)
     names = (*services, *PEER_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -102,12 +102,16 @@ def fault_of(error: grpc.RpcError, timeout_s: float) -> PeerFaultError:
             remedy="Ask again later, or with a longer deadline.",
         )
     if code is grpc.StatusCode.UNAVAILABLE:
-        return PeerFaultError(
-            "UNREACHABLE",
-            "no connection to the peer, or it does not accept this node's TLS certificate.",
-            remedy="Run `credit-gateway peers check`: it says which side must mend what.",
+        return unreachable(
+            "the connection to the peer broke, or it does not accept this node's TLS certificate."
         )
     return PeerFaultError("BAD_STATUS", f"the peer answered {code.name} without a reason.")
+
+
+def unreachable(message: str) -> PeerFaultError:
+    """Return the fault of a peer to whom there is no connection, or whose connection broke."""
+    remedy = "Run `credit-gateway peers check`: it says which side must mend what."
+    return PeerFaultError("UNREACHABLE", message, remedy=remedy)
 
 
 def _refusal_details(error: grpc.RpcError) -> RefusalDetails | None:

@@ -75,6 +75,24 @@ class Metrics:
             ("direction", "peer"),
             registry=registry,
         )
+        self.retries = Counter(
+            "credit_gateway_retries_total",
+            "Queries that were asked again after a failure that may pass.",
+            ("peer",),
+            registry=registry,
+        )
+        self.hedges = Counter(
+            "credit_gateway_hedges_total",
+            "Second messages to peers that took longer than they usually do.",
+            ("peer",),
+            registry=registry,
+        )
+        self.left_alone = Gauge(
+            "credit_gateway_peer_left_alone_seconds",
+            "For how long each peer is still not asked, because it did not answer; 0 = it is asked.",
+            ("peer",),
+            registry=registry,
+        )
         self.translation_failures = Counter(
             "credit_gateway_translation_failures_total",
             "Values that no rule of the scheme could translate, by what was lost.",

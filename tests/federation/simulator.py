@@ -20,9 +20,12 @@ from gateway.clock import monotonic_s, new_id
 from gateway.errors import PeerFaultError, RefusedError
 from gateway.exchange.answering.answer import Answering, SignedRefusalError
 from gateway.exchange.answering.handlers import peer_handlers, stream_handlers
-from gateway.exchange.asking.ask import Asking, ask
+from gateway.exchange.asking.ask import ask
+from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.audit_log import PeerAudit
+from gateway.exchange.asking.hedging import Stragglers
 from gateway.exchange.asking.question import Archive, Question
+from gateway.exchange.asking.retrying import AskingSettings
 from gateway.exchange.messages import (
     QUERY_RECORDS,
     RECORD_QUERY_TYPE,
@@ -33,6 +36,7 @@ from gateway.exchange.messages import (
 from gateway.learners.subject_token import FederationSecret, subject_token
 from gateway.node.assemble import OUTCOMES
 from gateway.peers.caller import RefusalDetails, RefusedByPeerError
+from gateway.peers.reach import Reaches
 from gateway.peers.roster import Peer, Roster
 from gateway.policy.grants import Access, AccessFile
 from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
@@ -80,6 +84,9 @@ class SimulatedNode:
     clock: Callable[[], datetime]
     wire: Wire
     database: Path
+    settings: AskingSettings = AskingSettings()
+    reaches: Reaches = field(default_factory=Reaches)
+    stragglers: Stragglers = field(default_factory=Stragglers)
 
     def open_log(self, database: Path) -> AuditLog:
         """Go on with the log in ``database``: this node's own, or a copy of it."""
@@ -107,7 +114,9 @@ class SimulatedNode:
 
     @property
     def asking(self) -> Asking:
-        return Asking(self.wire, self.log, self.metrics, self.clock)
+        return Asking(
+            self.wire, self.log, self.metrics, self.clock, self.settings, self.reaches, self.stragglers
+        )
 
     @property
     def witness(self) -> Witness:

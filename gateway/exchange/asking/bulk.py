@@ -17,7 +17,8 @@ from gateway.audit import AuditLog, Evidence, PeerReceipt, SubjectEvidence
 from gateway.audit.commitment import CONSENT, SUBJECT_TOKEN, commitments_root, open_items
 from gateway.clock import monotonic_s
 from gateway.errors import CallerError, PeerFaultError, RefusedError
-from gateway.exchange.asking.ask import Asking, count_result, failed, not_logged, require_askable
+from gateway.exchange.asking.ask_peer import Asking, count_result, failed, not_logged, note_reach
+from gateway.exchange.asking.askable import require_askable
 from gateway.exchange.asking.bulk_verify import ChunkVerifier, SubjectPart, VerifiedChunk
 from gateway.exchange.asking.choose_consent import choose_consent, consents_to_show
 from gateway.exchange.asking.compose import Composed, newest_secret, query_header
@@ -84,7 +85,7 @@ def ask_in_bulk(
     tokens = _tokens(question, snapshot)
     now = node.clock()
     try:
-        require_askable(question.peer, node)
+        require_askable(question.peer, node.reaches, now, question.deadline_s)
     except PeerFaultError as fault:
         yield PeerResult(question.peer.node_id, fault.outcome, str(fault), exchange_id=b"", elapsed_s=0.0)
         return
@@ -179,6 +180,7 @@ def _exchange(
     except GeneratorExit:  # whoever asked has gone: what was not taken is not answered here either
         _log_ending(composed, "NO_ANSWER", openings, verifier.next_number, node.log)
         raise
+    note_reach(question.peer, result, node)
     count_result(result, composed, node.metrics, records)
     yield result
 

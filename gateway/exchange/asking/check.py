@@ -9,7 +9,7 @@ from datetime import UTC, timedelta
 from creditexchange.v1.exchange_pb2 import EchoAnswer, EchoQuery, EchoRequest, EchoResponse, GrantSummary
 from gateway.clock import monotonic_s, new_id
 from gateway.errors import EnvelopeError, PeerFaultError
-from gateway.exchange.asking.ask import Asking
+from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.compose import query_header
 from gateway.exchange.asking.verify import require_bound_header
 from gateway.exchange.messages import ECHO, ECHO_ANSWER_TYPE, ECHO_QUERY_TYPE, Snapshot

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -131,8 +131,7 @@ def compose(
         consent_commitment=commitment(shown[0]) if shown else b"",
     ).SerializeToString()
     header = query_header(peer, question.method, sequence, snapshot, checkpoint=checkpoint, now=now)
-    payload = RecordQuery(header=header, body=body).SerializeToString()
-    message = seal(payload, RECORD_QUERY_TYPE, snapshot.message_keys)
+    message = _sign(header, body, snapshot)
     return Composed(
         peer=peer,
         method=question.method,
@@ -144,6 +143,24 @@ def compose(
         digest=signed_digest(message),
         subject_tokens=(token,),
     )
+
+
+def compose_again(
+    composed: Composed, peer: Peer, sequence: int, snapshot: Snapshot, *, checkpoint: str, now: datetime
+) -> Composed:
+    """Return a new message of the same exchange: fresh id, times, sequence number and signature.
+
+    ``peer`` is the same one, perhaps with its endpoints in another order.
+    """
+    header = query_header(peer, composed.method, sequence, snapshot, checkpoint=checkpoint, now=now)
+    header.exchange_id = composed.header.exchange_id
+    message = _sign(header, composed.body, snapshot)
+    return replace(composed, peer=peer, header=header, message=message, digest=signed_digest(message))
+
+
+def _sign(header: Header, body: bytes, snapshot: Snapshot) -> SignedMessage:
+    payload = RecordQuery(header=header, body=body).SerializeToString()
+    return seal(payload, RECORD_QUERY_TYPE, snapshot.message_keys)
 
 
 def query_header(

@@ -5,12 +5,13 @@ Asking all at once is faster; this tells fewer nodes that somebody asks about th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.audit import AuditLog, parse_leaf
-from gateway.exchange.asking.ask import Asking, ask
-from gateway.exchange.asking.question import OK, Archive, ArchiveEntry, PeerResult, Question
+from gateway.exchange.asking.ask import ask_each, gather
+from gateway.exchange.asking.ask_peer import Asking
+from gateway.exchange.asking.question import OK, Archive, PeerResult, Progress, Question
 from gateway.exchange.forms import QUERY_FORMS
 from gateway.exchange.messages import Snapshot
 from gateway.peers.roster import Peer
@@ -37,18 +38,23 @@ class Finds:
 
 def ask_until_found(question: Question, snapshot: Snapshot, node: Asking) -> Archive:
     """Ask in the order of :func:`by_likelihood` until a peer holds something; raises as ``ask``."""
-    results: list[PeerResult] = []
-    records: Sequence[ArchiveEntry] = ()
-    peers = by_likelihood(question.peers, node.log)
-    for peer in peers:
-        archive = ask(replace(question, peers=(peer,)), snapshot, node)
-        results += archive.peers
-        if any(result.count for result in archive.peers):
-            records = archive.records
-            break
+    news = ask_each_until_found(question, snapshot, node)
+    return gather([item for item in news if isinstance(item, PeerResult)], snapshot, node)
+
+
+def ask_each_until_found(
+    question: Question, snapshot: Snapshot, node: Asking
+) -> Iterator[Progress | PeerResult]:
+    """Yield how asking goes on, and each peer's result, also of those that did not have to be asked."""
     text = "an earlier peer held something, so this one was not told whom it is about."
-    results += [PeerResult(peer.node_id, NOT_ASKED, text, b"", 0.0) for peer in peers[len(results) :]]
-    return Archive(results, records)
+    has_found = False
+    for peer in by_likelihood(question.peers, node.log):
+        if has_found:
+            yield PeerResult(peer.node_id, NOT_ASKED, text, b"", 0.0)
+            continue
+        for item in ask_each(replace(question, peers=(peer,)), snapshot, node):
+            has_found = has_found or (isinstance(item, PeerResult) and item.count > 0)
+            yield item
 
 
 def by_likelihood(peers: Sequence[Peer], log: AuditLog) -> list[Peer]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from creditexchange.v1.envelope_pb2 import SignedMessage
 from creditexchange.v1.exchange_pb2 import CertificateAnswerBody, CertificateReference
@@ -24,7 +25,8 @@ class Question:
     kinds: tuple[int, ...]
     peers: tuple[Peer, ...]
     legal_basis: int
-    deadline_s: float
+    deadline_s: float | None
+    """How long to wait for each peer, seconds; ``None`` = as node.toml says for that peer."""
     certificate: CertificateReference | None = field(repr=False, default=None)
     """Ask only whether this certificate of the learner is valid."""
     is_locating: bool = False
@@ -33,6 +35,8 @@ class Question:
     """The learner's consent to show; without one, the basis consent looks for one that this node issued."""
     is_narrowed: bool = False
     """Whether to ask only for those of ``kinds`` that the consent covers, instead of not asking."""
+    is_even_in_maintenance: bool = False
+    """Whether to ask peers that announced maintenance for now."""
 
     @property
     def method(self) -> str:
@@ -65,6 +69,22 @@ class PeerResult:
         """Records that came, kinds that are held, or 1 for a certificate that is known."""
         is_known = self.certificate is not None and self.certificate.is_known
         return len(self.records) + len(self.held_kinds) + is_known
+
+
+ProgressState = Literal["asking", "waiting", "asking again"]
+"""``waiting``: for the next try. ``asking again``: a further message of the same exchange is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where asking one peer stands, before its result."""
+
+    node_id: str
+    state: ProgressState
+    attempt: int
+    """How many messages were sent to it, the present one included."""
+    remark: str = ""
+    """Why it is waited for, or asked again."""
 
 
 @dataclass(frozen=True, slots=True)
