@@ -40,7 +40,8 @@ _SCHEMA = (
     (
         "CREATE TABLE IF NOT EXISTS result (line INTEGER NOT NULL, peer TEXT NOT NULL, "
         "state INTEGER NOT NULL, outcome TEXT NOT NULL, explanation TEXT NOT NULL, "
-        "record_count INTEGER NOT NULL, exchange_id BLOB NOT NULL, content BLOB NOT NULL, PRIMARY KEY (line, peer)) WITHOUT ROWID"
+        "record_count INTEGER NOT NULL, exchange_id BLOB NOT NULL, content BLOB NOT NULL, "
+        "PRIMARY KEY (line, peer)) WITHOUT ROWID"
     ),
 )
 _COLUMNS = "line, peer, state, outcome, explanation, record_count, exchange_id, content"
