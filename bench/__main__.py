@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.audit import measure_concurrency, measure_growth, measure_pymerkle, measure_verify
+from bench.bulk import measure_bulk
 from bench.exchange import measure_exchanges
 from bench.growth import measure_import, measure_queries
 from bench.reconcile import measure_reconcile
@@ -167,6 +168,26 @@ def exchanges(report: Report, folder: Path) -> None:
     report.row("added latency, one client, with the disk's sync", f"{added_us / 1000:.2f} ms", "under 2 ms")
 
 
+def bulk(report: Report, folder: Path) -> None:
+    """Queries about many learners at once, against one at a time."""
+    members = report.members["bulk"] = {}
+    for a_learner, name in ((3, "bulk_vs_single_records"), (10, "bulk_vs_single_records_10_a_learner")):
+        found = measure_bulk(folder, 100 if report.quick else 500, a_learner)
+        ratio = found.bulk_records_per_cpu_s / found.single_records_per_cpu_s
+        members[f"{a_learner}_records_a_learner"] = {
+            "single_records_per_cpu_second": round(found.single_records_per_cpu_s),
+            "bulk_records_per_cpu_second": round(found.bulk_records_per_cpu_s),
+            "held_mb_100_learners": round(found.held_mb_few, 1),
+            "held_mb_1000_learners": round(found.held_mb_many, 1),
+        }
+        report.ratios[name] = round(ratio, 1)
+        text = f"{found.single_records_per_cpu_s:,.0f} and {found.bulk_records_per_cpu_s:,.0f} records/CPU-s"
+        report.row(f"{a_learner} records a learner: single, bulk", text)
+        report.row("ratio", f"{ratio:.1f}", "at least 15" if a_learner == 3 else "")
+        text = f"{found.held_mb_few:.1f} and {found.held_mb_many:.1f} MB"
+        report.row("held while 100 and 1,000 are answered", text, "about the same")
+
+
 SECTIONS: tuple[Callable[[Report, Path], None], ...] = (
     records,
     translation,
@@ -174,6 +195,7 @@ SECTIONS: tuple[Callable[[Report, Path], None], ...] = (
     audit_growth,
     audit_reconcile,
     exchanges,
+    bulk,
 )
 
 

@@ -33,15 +33,15 @@ def learner_id(number: int) -> str:
     return first + check_character(first)
 
 
-def write_records(path: Path, rows: int) -> None:
-    """Write ``rows`` records to ``path``."""
+def write_records(path: Path, rows: int, a_learner: int = RECORDS_A_LEARNER) -> None:
+    """Write ``rows`` records to ``path``, so many ``a_learner``."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for number in range(rows):
             writer.writerow(
                 (
-                    learner_id(number // RECORDS_A_LEARNER),
+                    learner_id(number // a_learner),
                     f"B{number}",
                     "课程",
                     f"课程{number % 500}",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
 
 from creditexchange.v1.envelope_pb2 import Opening
 from gateway.audit.merkle import append, inclusion_proof, leaf_hash, root_from_edge, tree_root
@@ -25,16 +24,25 @@ CONSENT = "consent"
 CERTIFICATE = "certificate"
 
 
+def _prefix(item_type: str) -> bytes:
+    return CONTEXT + item_type.encode() + b"\x00"
+
+
+_PREFIXES = {type_: _prefix(type_) for type_ in (SUBJECT_TOKEN, RECORD, CONSENT, CERTIFICATE)}
+
+
 def commitment(opening: Opening) -> bytes:
     """Return HMAC-SHA-256(key, context || item type || 0x00 || item), 32 bytes.
 
     Raises:
         EnvelopeError: ``MALFORMED_MESSAGE`` when the key is not 32 bytes long.
     """
-    if len(opening.key) != KEY_BYTES:
+    key = opening.key
+    if len(key) != KEY_BYTES:
         raise EnvelopeError("MALFORMED_MESSAGE", "an opening's key is not 32 bytes.", field="openings")
-    message = CONTEXT + opening.item_type.encode() + b"\x00" + opening.item
-    return hmac.digest(opening.key, message, sha256)
+    type_ = opening.item_type
+    prefix = _PREFIXES.get(type_) or _prefix(type_)
+    return hmac.digest(key, prefix + opening.item, "sha256")
 
 
 def open_items(item_type: str, items: Iterable[bytes]) -> list[Opening]:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from creditexchange.v1.envelope_pb2 import Opening
 from creditexchange.v1.operator_pb2 import EraseRequest, NoteAccessRequest
 from creditexchange.v1.record_pb2 import LearningRecord
 from gateway.audit.checkpoint import size_of
@@ -50,8 +51,12 @@ from gateway.signing.signed_note import parse_note
 from gateway.storage import audit_rows, evidence_rows
 from gateway.storage.audit_rows import EntryRow
 from gateway.storage.engine import reading
+from gateway.storage.evidence_rows import PartRow
 
 ExchangeArgument = Annotated[str, typer.Argument(help="Exchange id, or its beginning.")]
+OfLearnerOption = Annotated[
+    str, typer.Option("--learner", help="Of an exchange about many: whose part. `-` reads the identifier.")
+]
 OutOption = Annotated[Path | None, typer.Option("--out", help="File to write. Default: standard output.")]
 
 
@@ -61,6 +66,8 @@ def export(
     tiles: Annotated[
         Path | None, typer.Option(help="Write the whole log as tiles into this folder, for any web server.")
     ] = None,
+    learner: OfLearnerOption = "",
+    identifier_type: IdentifierTypeOption = RESIDENT_ID,
     node: NodeOption = Path(),
 ) -> None:
     """Write the evidence of one exchange, or the whole log as tiles.
@@ -78,8 +85,15 @@ def export(
     if tiles is not None:
         _export_tiles(node, tiles)
         return
-    with _collecting(node) as (collector, _):
-        bundle = collector.bundle(_find(collector, exchange))
+    with _collecting(node) as (collector, store):
+        row = _find(collector, exchange)
+        if learner:
+            about = _rows_about(collector, store, identifier_type, learner_of(learner, identifier_type))
+            mine = [own for own, _ in about if own.exchange_id == row.exchange_id]
+            if not mine:
+                raise CallerError("that exchange was not about this learner, or it was erased.")
+            row = mine[0]
+        bundle = collector.bundle(row)
     _deliver(bundle, out)
 
 
@@ -106,6 +120,8 @@ def disclose(
     exchange: ExchangeArgument,
     record: Annotated[int | None, typer.Option(min=0, help="Which record, from 0.")] = None,
     out: OutOption = None,
+    learner: OfLearnerOption = "",
+    identifier_type: IdentifierTypeOption = RESIDENT_ID,
     node: NodeOption = Path(),
 ) -> None:
     """Write the evidence of one exchange with one of its records opened, and nothing about the others.
@@ -113,22 +129,31 @@ def disclose(
     Without --record the records are listed, to choose from. Either way the look into the evidence is
     itself logged, before anything is shown.
     """
-    with _collecting(node) as (collector, _):
+    with _collecting(node) as (collector, store):
         row = _find(collector, exchange)
         draft = parse_leaf(row.leaf).draft
-        openings = collector.openings(row.idx, draft)
+        if learner:
+            about = _rows_about(collector, store, identifier_type, learner_of(learner, identifier_type))
+            records = _records_about(collector, about, row.exchange_id)
+        elif draft.chunk:
+            raise CallerError("that exchange was about many learners.", remedy="Name one with --learner.")
+        else:
+            records = [(row, at, opening) for at, opening in collector.records(row.idx, draft)]
     _note_access(node, "evidence-opened", "disclosure", row.exchange_id, 1)
     if record is None:
         shown = table("record", "kind", "title")
-        for at, opening in enumerate(openings):
+        for at, (_, _, opening) in enumerate(records):
             found = LearningRecord.FromString(opening.item)
             titles = [title.text for title in found.titles]
             shown.add_row(str(at), kind_word(found.kind), titles[0] if titles else "")
         console.print(shown)
         say("Choose one with --record.")
         return
+    if record >= len(records):
+        raise CallerError(f"there are {len(records)} records; count from 0.")
+    row, index, _ = records[record]
     with _collecting(node) as (collector, _):
-        bundle = collector.bundle(row, record)
+        bundle = collector.bundle(row, index)
     _deliver(bundle, out)
 
 
@@ -147,14 +172,17 @@ def subject(
     identifier = learner_of(learner, identifier_type)
     with _collecting(node) as (collector, store):
         roster = load_roster(store.folder.peers, store.config.node.id)
-        rows = _rows_about(collector, store, identifier_type, identifier)
+        rows = [
+            (row, collector.share_of(row, place.part))
+            for row, place in _rows_about(collector, store, identifier_type, identifier)
+        ]
     _note_access(node, "subject-access", "learner-asked", b"", len(rows))
     names = _names(store, roster)
     if output is Output.json:
-        print_json([story_json(row, names, language) for row in rows])
+        print_json([story_json(row, draft, names, language) for row, draft in rows])
         return
-    for row in rows:
-        say(sentence(row, names, language))
+    for row, draft in rows:
+        say(sentence(row, draft, names, language))
     if not rows:
         say({"en": "There is nothing about this person.", "zh": "没有关于此人的记录。"}[language.value])
 
@@ -229,12 +257,28 @@ def _row_at(collector: Collector, index: int) -> EntryRow:
 
 def _rows_about(
     collector: Collector, store: AuditStore, identifier_type: str, identifier: str
-) -> list[EntryRow]:
-    indexes: set[int] = set()
-    for secret in load_secrets(store.folder, store.config).values():
-        for ref in collector.vault.subject_refs(subject_token(secret, identifier_type, identifier)):
-            indexes.update(evidence_rows.read_indexes_of_subject(collector.connection, ref))
-    return [_row_at(collector, index) for index in sorted(indexes)]
+) -> list[tuple[EntryRow, PartRow]]:
+    """Return the entries about one learner, each with the learner's place in it."""
+    refs = [
+        ref
+        for secret in load_secrets(store.folder, store.config).values()
+        for ref in collector.vault.subject_refs(subject_token(secret, identifier_type, identifier))
+    ]
+    parts = evidence_rows.read_parts_of_subjects(collector.connection, refs) if refs else []
+    return [(_row_at(collector, part.idx), part) for part in parts]
+
+
+def _records_about(
+    collector: Collector, found: list[tuple[EntryRow, PartRow]], exchange_id: bytes
+) -> list[tuple[EntryRow, int, Opening]]:
+    """Return one learner's records of an exchange: entry, place in its answer, opening."""
+    chosen = []
+    for row, part in found:
+        draft = parse_leaf(row.leaf).draft
+        if row.exchange_id == exchange_id and draft.kind == "exchange" and draft.outcome == "OK":
+            given = collector.records(row.idx, draft, {part.part})
+            chosen += [(row, index, opening) for index, opening in given]
+    return chosen
 
 
 def _names(store: AuditStore, roster: Roster) -> dict[str, dict[str, str]]:

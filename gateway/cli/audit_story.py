@@ -42,10 +42,12 @@ PURPOSES: dict[str, dict[str, str]] = {
 """What each purpose is called; the words of the closed list."""
 
 
-def sentence(row: EntryRow, names: Names, language: Language) -> str:
-    """Return who asked whom, when, for what, and what was given."""
+def sentence(row: EntryRow, draft: EntryDraft, names: Names, language: Language) -> str:
+    """Return who asked whom, when, for what, and what was given.
+
+    ``draft`` is the entry as it concerns this person: in bulk with their own records only.
+    """
     entry = parse_leaf(row.leaf)
-    draft = entry.draft
     time = from_unix_ms(entry.logged_at_ms).strftime("%Y-%m-%d %H:%M")
     asker, answerer = _name(draft.asker, names, language), _name(draft.answerer, names, language)
     if draft.action == "consent-grant":
@@ -60,10 +62,9 @@ def sentence(row: EntryRow, names: Names, language: Language) -> str:
     return f"{time} UTC: {asker} asked {answerer} about this person, for {purpose}. {what}"
 
 
-def story_json(row: EntryRow, names: Names, language: Language) -> dict[str, Any]:
+def story_json(row: EntryRow, draft: EntryDraft, names: Names, language: Language) -> dict[str, Any]:
     """Return the same as members of a JSON object."""
     entry = parse_leaf(row.leaf)
-    draft = entry.draft
     return {
         "index": row.idx,
         "time": from_unix_ms(entry.logged_at_ms).isoformat(timespec="seconds"),
@@ -73,7 +74,7 @@ def story_json(row: EntryRow, names: Names, language: Language) -> dict[str, Any
         "outcome": draft.outcome,
         "records": draft.count,
         "exchange": draft.exchange_id.hex(),
-        "text": sentence(row, names, language),
+        "text": sentence(row, draft, names, language),
     }
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from creditexchange.v1.envelope_pb2 import Opening, SignedMessage
+from creditexchange.v1.exchange_pb2 import RecordAnswerChunkBody
+from creditexchange.v1.reason_pb2 import Reason
 from gateway.audit import EntryDraft, EvidenceError, parse_leaf, prove_inclusion
 from gateway.audit.checkpoint import size_of
 from gateway.audit.commitment import commitment_path
 from gateway.audit.cosigned import best_cosigned_checkpoint
-from gateway.audit.evidence import EvidenceVault
+from gateway.audit.evidence import WHOLE_ENTRY, EvidenceVault
 from gateway.audit.proof_file import ProofFile
 from gateway.errors import CallerError
 from gateway.exchange.evidence_bundle import Disclosure, EvidenceBundle, cards_of
@@ -86,21 +89,71 @@ class Collector:
         Raises:
             EvidenceError: they were erased, or do not decrypt.
         """
+        return tuple(opening for _, opening in self.records(index, draft))
+
+    def records(
+        self, index: int, draft: EntryDraft, positions: Collection[int] | None = None
+    ) -> list[tuple[int, Opening]]:
+        """Return the opened records of an entry's answer with their places in it.
+
+        In bulk ``positions`` are the places in the query of those whose records are wanted; the records
+        of others are not decrypted.
+
+        Raises:
+            EvidenceError: they were erased, or do not decrypt.
+        """
         parts = evidence_rows.read_parts(self.connection, index)
+        if draft.chunk and positions is not None:
+            parts = [part for part in parts if part.part in positions]
         if not parts:
             raise EvidenceError(
                 "the records of this exchange were erased, or there were none.",
                 remedy="What was signed still verifies: export the exchange without a record.",
             )
-        return self.vault.open(draft, parts[0]).answer
+        starts = self._starts(index) if draft.chunk else {WHOLE_ENTRY: 0}
+        return [
+            (starts.get(part.part, 0) + at, opening)
+            for part in parts
+            for at, opening in enumerate(self.vault.open(draft, part).answer)
+        ]
+
+    def share_of(self, row: EntryRow, position: int) -> EntryDraft:
+        """Return the entry as it concerns one learner: in bulk with their own records and outcome."""
+        draft = parse_leaf(row.leaf).draft
+        signed = evidence_rows.read_signed(self.connection, row.idx)
+        if not draft.chunk or draft.outcome != "OK" or signed is None:
+            return draft
+        for subject in RecordAnswerChunkBody.FromString(signed.answer_body).subjects:
+            if subject.position == position:
+                reason = Reason.Name(subject.reason).removeprefix("REASON_") if subject.reason else "OK"
+                return replace(draft, count=subject.record_count, outcome=reason)
+        return draft
+
+    def _starts(self, index: int) -> dict[int, int]:
+        """Return where in a chunk each learner's records begin, by the learner's place in the query."""
+        signed = evidence_rows.read_signed(self.connection, index)
+        starts, start = {}, 0
+        body = signed.answer_body if signed is not None else b""
+        for subject in RecordAnswerChunkBody.FromString(body).subjects:
+            starts[subject.position] = start
+            start += subject.record_count
+        return starts
 
     def _disclose(self, index: int, draft: EntryDraft, record_index: int) -> Disclosure:
+        if draft.chunk:
+            return self._disclose_of_chunk(index, draft, record_index)
         openings = self.openings(index, draft)
         if not 0 <= record_index < len(openings):
             raise CallerError(f"the answer has {len(openings)} records; count from 0.")
         chosen = openings[record_index]
         path = tuple(commitment_path(openings, record_index))
         return Disclosure(record_index, len(openings), chosen.key, chosen.item, path)
+
+    def _disclose_of_chunk(self, index: int, draft: EntryDraft, record_index: int) -> Disclosure:
+        chosen = dict(self.records(index, draft)).get(record_index)
+        if chosen is None:
+            raise CallerError("the chunk has no such record, or it was erased.")
+        return Disclosure(record_index, draft.count, chosen.key, chosen.item, ())
 
     def _cards(
         self, draft: EntryDraft, request: SignedMessage, answer: SignedMessage | None, witnesses: set[str]

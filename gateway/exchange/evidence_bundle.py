@@ -22,15 +22,21 @@ from typing import Any
 import rfc8785
 
 from creditexchange.v1.envelope_pb2 import Header, Opening, Receipt, Refusal, SignedMessage
-from creditexchange.v1.exchange_pb2 import RecordAnswerBody, RecordQuery
+from creditexchange.v1.exchange_pb2 import (
+    RecordAnswerBody,
+    RecordAnswerChunk,
+    RecordAnswerChunkBody,
+    RecordQuery,
+)
 from creditexchange.v1.record_pb2 import LearningRecord
 from gateway.audit import EntryDraft, PeerReceipt, parse_leaf, verify_inclusion, verify_receipt
 from gateway.audit.commitment import RECORD, commitment
 from gateway.audit.merkle import leaf_hash
 from gateway.audit.proof_file import parse_proof_file, verify_proof_file
 from gateway.errors import GatewayError
-from gateway.exchange.forms import QUERY_FORMS, Answer
+from gateway.exchange.forms import ANSWERS, Answer
 from gateway.exchange.messages import (
+    QUERY_IN_BULK,
     QUERY_RECORDS,
     RECORD_QUERY_TYPE,
     REFUSAL_TYPE,
@@ -52,7 +58,10 @@ class BundleError(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """One record of the answer, opened: its place, its own key, its bytes, and the way to the signed root."""
+    """One record of the answer, opened: its place, its own key, its bytes, and the way to the signed root.
+
+    In bulk the answer is one chunk; its commitments themselves are signed, so there is no way to go.
+    """
 
     index: int
     count: int
@@ -172,7 +181,7 @@ def verify_bundle(bundle: EvidenceBundle) -> BundleReport:
 def _verify(bundle: EvidenceBundle) -> BundleReport:
     entry = parse_leaf(bundle.leaf)
     draft = entry.draft
-    if draft.kind == "management" or draft.method not in QUERY_FORMS:
+    if draft.kind == "management" or draft.method not in ANSWERS:
         raise BundleError("the entry is about no exchange of records.")
     cards = _cards(bundle, draft)
     own, other = cards[_own_node(draft)], cards[draft.other_node]
@@ -226,7 +235,7 @@ def _verify_request(message: SignedMessage, draft: EntryDraft, asker: Card) -> H
 
 def _verify_answer(
     bundle: EvidenceBundle, draft: EntryDraft, asked: Header, answerer: Card
-) -> RecordAnswerBody | None:
+) -> RecordAnswerBody | RecordAnswerChunkBody | None:
     """Return the body of a positive answer, after it was held against the leaf and the signatures."""
     body = bundle.answer_body
     if bundle.answer is not None:
@@ -241,17 +250,23 @@ def _verify_answer(
         return None
     if not hmac.compare_digest(sha256(body).digest(), draft.answer_digest):
         raise BundleError("the answer is not the one that was logged.")
-    gives_records = draft.outcome == "OK" and draft.method == QUERY_RECORDS
-    return parse(RecordAnswerBody, body, "the answer") if gives_records else None
+    if draft.outcome != "OK" or draft.method not in (QUERY_RECORDS, QUERY_IN_BULK):
+        return None
+    if draft.method == QUERY_RECORDS:
+        return parse(RecordAnswerBody, body, "the answer")
+    chunk = parse(RecordAnswerChunkBody, body, "the chunk")
+    if chunk.number != draft.chunk:
+        raise BundleError("the chunk is not the one that was logged.")
+    return chunk
 
 
 def _verify_signed_answer(message: SignedMessage, draft: EntryDraft, asked: Header, answerer: Card) -> bytes:
     if draft.role != "asker":
         raise BundleError("only the asker's side holds the signed answer.")
-    form = QUERY_FORMS[draft.method]
-    answer: Answer | Refusal
+    answer: Answer | RecordAnswerChunk | Refusal
     if draft.outcome == "OK":
-        answer = parse(form.answer, _open(message, form.answer_type, answerer).payload, "the answer")
+        type_, kind = ANSWERS[draft.method]
+        answer = parse(kind, _open(message, type_, answerer).payload, "the answer")
     else:
         answer = parse(Refusal, _open(message, REFUSAL_TYPE, answerer).payload, "the refusal")
     header = answer.header
@@ -298,15 +313,31 @@ def _cosigned(note: str, bundle: EvidenceBundle, cards: Mapping[str, Card]) -> d
 
 
 def _verify_disclosure(
-    disclosed: Disclosure | None, answered: RecordAnswerBody | None
+    disclosed: Disclosure | None, answered: RecordAnswerBody | RecordAnswerChunkBody | None
 ) -> LearningRecord | None:
     if disclosed is None:
         return None
+    if isinstance(answered, RecordAnswerChunkBody):
+        return _verify_disclosure_of_chunk(disclosed, answered)
     if answered is None or disclosed.count != sum(answered.record_counts):
         raise BundleError("the disclosed record is none of this answer's.")
     opening = Opening(item_type=RECORD, key=disclosed.key, item=disclosed.record)
     leaf = leaf_hash(commitment(opening))
     verify_inclusion(leaf, disclosed.index, disclosed.count, disclosed.path, answered.records_root)
+    return parse(LearningRecord, disclosed.record, "the record")
+
+
+def _verify_disclosure_of_chunk(disclosed: Disclosure, chunk: RecordAnswerChunkBody) -> LearningRecord:
+    commitments = list(chunk.record_commitments)
+    opening = Opening(item_type=RECORD, key=disclosed.key, item=disclosed.record)
+    fits = (
+        disclosed.count == len(commitments)
+        and 0 <= disclosed.index < len(commitments)
+        and not disclosed.path
+        and hmac.compare_digest(commitment(opening), commitments[disclosed.index])
+    )
+    if not fits:
+        raise BundleError("the disclosed record is none of this answer's.")
     return parse(LearningRecord, disclosed.record, "the record")
 
 

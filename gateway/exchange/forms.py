@@ -28,6 +28,7 @@ from creditexchange.v1.exchange_pb2 import (
     QueryRecordsResponse,
     RecordAnswer,
     RecordAnswerBody,
+    RecordAnswerChunk,
     VerifyCertificateRequest,
     VerifyCertificateResponse,
 )
@@ -41,7 +42,9 @@ from gateway.exchange.messages import (
     LOCATION_ANSWER_TYPE,
     NOTIFY_CHANGE,
     NOTIFY_ERASURE,
+    QUERY_IN_BULK,
     QUERY_RECORDS,
+    RECORD_ANSWER_CHUNK_TYPE,
     RECORD_ANSWER_TYPE,
     VERIFY_CERTIFICATE,
 )
@@ -134,3 +137,9 @@ NOTICE_FORMS = (ERASURE_FORM, CHANGE_FORM)
 
 QUERY_FORMS = {form.method: form for form in _FORMS}
 """By full method name."""
+
+ANSWERS: dict[str, tuple[str, type[Answer | RecordAnswerChunk]]] = {
+    **{form.method: (form.answer_type, form.answer) for form in _FORMS},
+    QUERY_IN_BULK: (RECORD_ANSWER_CHUNK_TYPE, RecordAnswerChunk),
+}
+"""Payload type and message of a positive answer, by every method that answers with records or about them."""

@@ -266,9 +266,9 @@ class Federation:
         self.now[0] += timedelta(seconds=seconds)
 
 
-def make_federation(folder: Path, *ids: str) -> Federation:
-    provinces = {i: Province(i) for i in ids}
-    now = [NOW]
+def make_federation(folder: Path, *ids: str, born: datetime = NOW) -> Federation:
+    provinces = {i: Province(i, born=born) for i in ids}
+    now = [born]
     nodes: dict[str, SimulatedNode] = {}
     for i, province in provinces.items():
         engine = open_engine(f"sqlite:///{folder / f'{i}.db'}")

@@ -178,7 +178,7 @@ def _exchange(
     except RefusedError as unlogged:
         result = failed(composed, not_logged(unlogged), monotonic_s() - started_s)
     except GeneratorExit:  # whoever asked has gone: what was not taken is not answered here either
-        _log_ending(composed, "NO_ANSWER", openings, verifier.next_number, node.log)
+        _log_ending(composed, "NO_ANSWER", verifier, node.log)
         raise
     note_reach(question.peer, result, node)
     count_result(result, composed, node.metrics, records)
@@ -194,14 +194,13 @@ def _conclude(
     node: Asking,
 ) -> PeerResult:
     """Log why there are no more chunks; a signed refusal in the place of the next one as such."""
-    chunk = verifier.next_number
     try:
         if isinstance(fault, RefusedByPeerError) and fault.details.signed is not None:
             try:
-                return _refused(fault, composed, chunk, elapsed_s, snapshot, node)
+                return _refused(fault, composed, verifier, elapsed_s, snapshot, node)
             except PeerFaultError as worse:
                 fault = worse
-        _log_ending(composed, fault.outcome, _openings_by_subject(composed), chunk, node.log)
+        _log_ending(composed, fault.outcome, verifier, node.log)
     except RefusedError as unlogged:
         return failed(composed, not_logged(unlogged), elapsed_s)
     return failed(composed, fault, elapsed_s)
@@ -210,12 +209,13 @@ def _conclude(
 def _refused(
     fault: RefusedByPeerError,
     composed: Composed,
-    chunk: int,
+    verifier: ChunkVerifier,
     elapsed_s: float,
     snapshot: Snapshot,
     node: Asking,
 ) -> PeerResult:
     assert fault.details.signed is not None
+    chunk = verifier.next_number
     refusal = verify_refusal(
         composed, fault.details.signed, fault.details.reason, snapshot, node.clock(), chunk
     )
@@ -235,7 +235,7 @@ def _refused(
             request_body=composed.body,
             answer_message=refusal.message.SerializeToString(),
             answer_body=refusal.body,
-            subjects=_asked_subjects(_openings_by_subject(composed)) if chunk == 1 else (),
+            subjects=_unanswered(composed, verifier),
         ),
     )
     return PeerResult(
@@ -280,22 +280,22 @@ def _log_chunk(
     )
 
 
-def _log_ending(
-    composed: Composed, outcome: str, openings: Sequence[tuple[Opening, ...]], chunk: int, log: AuditLog
-) -> None:
-    """Log that ``chunk`` did not come. Whom the whole query was about stands beside it when nothing did."""
+def _log_ending(composed: Composed, outcome: str, verifier: ChunkVerifier, log: AuditLog) -> None:
+    """Log that the next chunk did not come, and beside it about whom nothing came."""
     log.append(
-        composed.entry("no-answer", "asker", outcome, chunk=chunk),
+        composed.entry("no-answer", "asker", outcome, chunk=verifier.next_number),
         evidence=Evidence(
             request_message=composed.message.SerializeToString(),
             request_body=composed.body,
-            subjects=_asked_subjects(openings) if chunk == 1 else (),
+            subjects=_unanswered(composed, verifier),
         ),
     )
 
 
-def _asked_subjects(openings: Sequence[tuple[Opening, ...]]) -> list[SubjectEvidence]:
-    return [SubjectEvidence(at, own[0].item, own) for at, own in enumerate(openings)]
+def _unanswered(composed: Composed, verifier: ChunkVerifier) -> list[SubjectEvidence]:
+    """Return those who were asked about and are not answered: it must be possible to tell them."""
+    asked = [SubjectEvidence(at, own[0].item, own) for at, own in enumerate(_openings_by_subject(composed))]
+    return asked[verifier.position :]
 
 
 def _openings_by_subject(composed: Composed) -> list[tuple[Opening, ...]]:

@@ -77,7 +77,8 @@ class ChunkVerifier:
         self._composed = composed
         self._snapshot = snapshot
         self._previous_digest = b""
-        self._position = 0
+        self.position = 0
+        """Place of the first subject that is not answered in full."""
         self._continues = False
         self.next_number = 1
         """Number of the chunk that comes next."""
@@ -109,7 +110,7 @@ class ChunkVerifier:
             composed, answer.receipt, OK, len(envelope.openings), answer.body, body.number
         )
         self._previous_digest = sha256(answer.body).digest()
-        self._position, self._continues = position, body.subjects[-1].continues
+        self.position, self._continues = position, body.subjects[-1].continues
         self.next_number, self.is_complete = body.number + 1, body.is_last
         return VerifiedChunk(
             number=body.number,
@@ -136,7 +137,7 @@ class ChunkVerifier:
 
     def _position_after(self, body: RecordAnswerChunkBody) -> int:
         """Return the place of the subject after this chunk's, which must follow those before."""
-        first, last = self._position, len(body.subjects) - 1
+        first, last = self.position, len(body.subjects) - 1
         for at, subject in enumerate(body.subjects):
             if subject.position != first + at:
                 raise _incomplete("the subjects are not in the order of the query.")
