@@ -110,7 +110,9 @@ def init(
     say(f"node {node_id} is ready in {folder.root}")
     if not federation_secret:
         say("Next: put the federation's secret in place, see --federation-secret.")
-    say("Then: credit-gateway card, credit-gateway peers add, credit-gateway serve.")
+    own = _own_card(folder, load_config(folder.root))
+    say(f"Its card for peers: {folder.card}, fingerprint {fingerprint_for_people(own.fingerprint)}")
+    say("Then: credit-gateway peers add CARD, credit-gateway serve.")
 
 
 def _has_configuration(folder: NodeFolder, example: Path | None) -> bool:

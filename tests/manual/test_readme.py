@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.clock import monotonic_s
+from gateway.rpc.server import is_serving
 from tests.processes.provinces import cli
 
 ROOT = Path(__file__).parents[2]
@@ -77,18 +79,44 @@ def test_the_five_minute_tour_works(demo: Path) -> None:
         assert done.stdout.strip(), line
 
 
-def test_an_own_node_can_be_made_as_described(demo: Path) -> None:
+def test_two_fresh_nodes_answer_each_other_after_eight_commands(tmp_path: Path) -> None:
     lines = commands(blocks("README.md")[2])
-    card = demo / "shanghai.json"
-    done = cli("card", "--node", str(demo / ".demo" / "shanghai"), "--out", str(card))
-    fingerprint = done.stderr.split(":", 1)[1].strip()
+    assert len(lines) <= 8
     records = ROOT / "node_config" / "zhejiang" / "records" / "education.csv"
-    (demo / "records.csv").write_bytes(records.read_bytes())
-    for line in lines:
-        if "serve" in line:
-            continue  # a server does not end; tests/processes serve
-        done = run(f"{line} --fingerprint '{fingerprint}'" if "peers add" in line else line, demo)
-        assert done.returncode == 0, (line, done.stdout, done.stderr)
+    (tmp_path / "records.csv").write_bytes(records.read_bytes())
+    fingerprints: dict[str, str] = {}
+    serving: list[subprocess.Popen[bytes]] = []
+    try:
+        for line in lines:
+            if "serve" in line:
+                serving.append(start(line.rstrip("&"), tmp_path))
+                continue
+            card = line.split()[3] if "peers add" in line else ""
+            done = run(f"{line} --fingerprint '{fingerprints[card]}'" if card else line, tmp_path)
+            assert done.returncode == 0, (line, done.stdout, done.stderr)
+            if told := re.search(r"for peers: (\S+), fingerprint (.+)", done.stdout + done.stderr):
+                fingerprints[str(Path(told[1]).relative_to(tmp_path))] = told[2]
+    finally:
+        for process in serving:
+            process.terminate()
+            process.wait()
+    assert "机电一体化技术" in done.stdout
+
+
+def start(line: str, here: Path) -> subprocess.Popen[bytes]:
+    """Run a command that does not end by itself, and wait until the node serves."""
+    command = shlex.split(
+        line.replace("credit-gateway", f"{shlex.quote(sys.executable)} -m gateway.cli.main", 1)
+    )
+    with (here / "serve.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=here, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        )
+    end_s = monotonic_s() + 40
+    while process.poll() is None and monotonic_s() < end_s:
+        if is_serving("127.0.0.1:18444", timeout_s=2):
+            return process
+    raise AssertionError((here / "serve.log").read_text(encoding="utf-8"))
 
 
 def test_the_operations_page_lists_every_metric_and_setting() -> None:

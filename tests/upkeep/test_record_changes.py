@@ -22,6 +22,7 @@ from gateway.storage.engine import open_engine
 from gateway.storage.migrate import upgrade
 from gateway.upkeep.notices import Notices
 from gateway.upkeep.record_changes import RecordChanges
+from tests.exchange import bulk_asking
 from tests.federation.simulator import LEARNER, SECRET, STRANGER, Federation, SimulatedNode
 
 REVOKED = Ruling("revoked", "withdrawn", "2026-11-01")
@@ -151,6 +152,15 @@ def test_who_asked_about_a_certificate_hears_that_its_state_changed(
     assert issuer.tell() == (1, 1)
 
     assert heard(federation["zhejiang"]) == [("shanghai", "", RECORD_STATE_REVOKED)]
+
+
+def test_who_asked_in_bulk_hears_of_the_one_record(federation: Federation, issuer: Issuer) -> None:
+    assert bulk_asking.ask(federation["zhejiang"], "shanghai", [STRANGER, LEARNER]).result.outcome == "OK"
+
+    issuer.rule("R2", REVOKED)
+
+    assert issuer.tell() == (1, 1)
+    assert heard(federation["zhejiang"]) == [("shanghai", "R2", RECORD_STATE_REVOKED)]
 
 
 def test_several_exchanges_with_one_peer_are_one_notice(federation: Federation, issuer: Issuer) -> None:
