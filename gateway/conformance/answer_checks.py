@@ -6,6 +6,7 @@ fault shows in one case.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, timedelta
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -19,16 +20,26 @@ from creditexchange.v1.exchange_pb2 import (
     CertificateAnswerBody,
     EchoAnswer,
     EchoResponse,
+    QueryRecordsInBulkResponse,
     QueryRecordsResponse,
     RecordAnswer,
     RecordAnswerBody,
+    RecordAnswerChunk,
+    RecordAnswerChunkBody,
     VerifyCertificateResponse,
 )
 from creditexchange.v1.node_pb2 import KEY_ROLE_MESSAGE
 from creditexchange.v1.reason_pb2 import Reason
 from creditexchange.v1.record_pb2 import LearningRecord
 from gateway.audit import Checkpoint, ProofError, leaf_hash, open_checkpoint, verify_inclusion
-from gateway.conformance.draft import ECHO, NOTIFY_ERASURE, VERIFY_CERTIFICATE, Sent, answer_type_of
+from gateway.conformance.draft import (
+    ECHO,
+    NOTIFY_ERASURE,
+    QUERY_IN_BULK,
+    VERIFY_CERTIFICATE,
+    Sent,
+    answer_type_of,
+)
 from gateway.conformance.expectation import DepartureError, Reply
 from gateway.conformance.wire import commitments_root, leaf_of_exchange, payload_type, signed_bytes
 from gateway.errors import EnvelopeError
@@ -114,6 +125,23 @@ def is_nobody(reply: Reply) -> None:
         raise DepartureError("records of an invented learner were given")
 
 
+def is_whole_in_bulk(replies: Sequence[Reply], subjects: int) -> None:
+    """Chunks in order and chained, the last one marked, every subject once, nothing held (section 5)."""
+    previous, positions = b"", list[int]()
+    for at, reply in enumerate(replies, 1):
+        body = _answer_body(reply)
+        if (body.number, body.previous_digest) != (at, previous):
+            raise DepartureError(f"chunk {at} is not the next one of this answer")
+        if body.is_last != (at == len(replies)):
+            raise DepartureError("not the last chunk, and only it, is marked as the last")
+        positions += [subject.position for subject in body.subjects]
+        if any(s.record_count or s.continues or s.reason for s in body.subjects) or body.record_commitments:
+            raise DepartureError("something is said of an invented learner")
+        previous = sha256(_payload(reply).body).digest()
+    if positions != list(range(subjects)):
+        raise DepartureError("the subjects are not those of the query, each once and in order")
+
+
 def is_unknown_certificate(reply: Reply) -> None:
     """The invented certificate is not known and has no state (section 5)."""
     body = _answer_body(reply)
@@ -145,6 +173,7 @@ def is_logged(reply: Reply) -> None:
         outcome=reply.raw.reason or "OK",
         count=_count(reply),
         logged_at_ms=receipt.logged_at_ms,
+        chunk=_chunk(reply),
     )
     head = open_head(receipt.checkpoint, reply)
     try:
@@ -191,6 +220,7 @@ def _response(reply: Reply) -> Any:
         ECHO: EchoResponse,
         NOTIFY_ERASURE: NotifyErasureResponse,
         VERIFY_CERTIFICATE: VerifyCertificateResponse,
+        QUERY_IN_BULK: QueryRecordsInBulkResponse,
     }
     return response_of(reply, kinds.get(reply.method, QueryRecordsResponse))
 
@@ -209,21 +239,34 @@ def _payload(reply: Reply) -> Any:
         ECHO: EchoAnswer,
         NOTIFY_ERASURE: ErasureConfirmation,
         VERIFY_CERTIFICATE: CertificateAnswer,
+        QUERY_IN_BULK: RecordAnswerChunk,
     }
     kind = Refusal if reply.raw.signed is not None else kinds.get(reply.method, RecordAnswer)
     return payload_of(reply, kind)
 
 
 def _answer_body(reply: Reply) -> Any:
-    kind = CertificateAnswerBody if reply.method == VERIFY_CERTIFICATE else RecordAnswerBody
-    return _parse(kind, _payload(reply).body)
+    kinds: dict[str, type[Message]] = {
+        VERIFY_CERTIFICATE: CertificateAnswerBody,
+        QUERY_IN_BULK: RecordAnswerChunkBody,
+    }
+    return _parse(kinds.get(reply.method, RecordAnswerBody), _payload(reply).body)
 
 
 def _count(reply: Reply) -> int:
     if reply.raw.code != "OK":
         return 0
     body = _answer_body(reply)
+    if reply.method == QUERY_IN_BULK:
+        return sum(subject.record_count for subject in body.subjects)
     return int(body.is_known) if reply.method == VERIFY_CERTIFICATE else sum(body.record_counts)
+
+
+def _chunk(reply: Reply) -> int:
+    """Return the number that the leaf states: a refusal of the whole query stands for the first chunk."""
+    if reply.method != QUERY_IN_BULK:
+        return 0
+    return int(_answer_body(reply).number) if reply.raw.code == "OK" else 1
 
 
 def _receipt(reply: Reply) -> Receipt:

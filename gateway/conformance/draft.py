@@ -14,6 +14,7 @@ from creditexchange.v1.envelope_pb2 import Header, Opening, SignedMessage
 from creditexchange.v1.exchange_pb2 import (
     EchoQuery,
     EchoRequest,
+    QueryRecordsInBulkRequest,
     QueryRecordsRequest,
     RecordQuery,
     RecordQueryBody,
@@ -25,6 +26,8 @@ from gateway.signing.suites import SigningKey
 EXCHANGE = "/creditexchange.v1.RecordExchangeService"
 QUERY_RECORDS = f"{EXCHANGE}/QueryRecords"
 VERIFY_CERTIFICATE = f"{EXCHANGE}/VerifyCertificate"
+QUERY_IN_BULK = f"{EXCHANGE}/QueryRecordsInBulk"
+QUERIES = (QUERY_RECORDS, VERIFY_CERTIFICATE, QUERY_IN_BULK)
 ECHO = f"{EXCHANGE}/Echo"
 AUDIT = "/creditexchange.v1.AuditLogService"
 NOTIFY_ERASURE = f"{AUDIT}/NotifyErasure"
@@ -102,7 +105,7 @@ class Draft:
     def _payload(self, body: bytes) -> Message:
         if isinstance(self.body, ErasureNoticeBody):
             return ErasureNotice(header=self.header, body=body)
-        if isinstance(self.body, RecordQueryBody) or self.called in (QUERY_RECORDS, VERIFY_CERTIFICATE):
+        if isinstance(self.body, RecordQueryBody) or self.called in QUERIES:
             return RecordQuery(header=self.header, body=body)
         return EchoQuery(header=self.header, content=self.content)
 
@@ -111,7 +114,11 @@ class Draft:
             return EchoRequest(message=message)
         if self.called == NOTIFY_ERASURE:
             return NotifyErasureRequest(message=message)
-        kind = VerifyCertificateRequest if self.called == VERIFY_CERTIFICATE else QueryRecordsRequest
+        kinds: dict[str, type[VerifyCertificateRequest | QueryRecordsInBulkRequest]] = {
+            VERIFY_CERTIFICATE: VerifyCertificateRequest,
+            QUERY_IN_BULK: QueryRecordsInBulkRequest,
+        }
+        kind = kinds.get(self.called, QueryRecordsRequest)
         return kind(message=message, openings=self.openings)
 
 
@@ -127,5 +134,6 @@ def answer_type_of(method: str) -> str:
         ECHO: "echo-answer",
         NOTIFY_ERASURE: "erasure-confirmation",
         VERIFY_CERTIFICATE: "certificate-answer",
+        QUERY_IN_BULK: "record-answer-chunk",
     }
     return payload_type(names.get(method, "record-answer"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.conformance.case import Case
 from gateway.conformance.cases import (
     audit_log,
+    bulk,
     certificates,
     commitments,
     echoes,
@@ -25,6 +26,7 @@ CASES: tuple[Case, ...] = (
     *commitments.CASES,
     *queries.CASES,
     *certificates.CASES,
+    *bulk.CASES,
     *refusals.CASES,
     *echoes.CASES,
     *audit_log.CASES,
