@@ -6,6 +6,7 @@ fault shows in one case.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, timedelta
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -23,9 +24,12 @@ from creditexchange.v1.exchange_pb2 import (
     LocateRecordsResponse,
     LocationAnswer,
     LocationAnswerBody,
+    QueryRecordsInBulkResponse,
     QueryRecordsResponse,
     RecordAnswer,
     RecordAnswerBody,
+    RecordAnswerChunk,
+    RecordAnswerChunkBody,
     VerifyCertificateResponse,
 )
 from creditexchange.v1.node_pb2 import KEY_ROLE_MESSAGE
@@ -37,6 +41,7 @@ from gateway.conformance.draft import (
     LOCATE_RECORDS,
     NOTIFY_CHANGE,
     NOTIFY_ERASURE,
+    QUERY_IN_BULK,
     VERIFY_CERTIFICATE,
     Sent,
     answer_type_of,
@@ -126,6 +131,23 @@ def is_nobody(reply: Reply) -> None:
         raise DepartureError("records of an invented learner were given")
 
 
+def is_whole_in_bulk(replies: Sequence[Reply], subjects: int) -> None:
+    """Chunks in order and chained, the last one marked, every subject once, nothing held (section 5)."""
+    previous, positions = b"", list[int]()
+    for at, reply in enumerate(replies, 1):
+        body = _answer_body(reply)
+        if (body.number, body.previous_digest) != (at, previous):
+            raise DepartureError(f"chunk {at} is not the next one of this answer")
+        if body.is_last != (at == len(replies)):
+            raise DepartureError("not the last chunk, and only it, is marked as the last")
+        positions += [subject.position for subject in body.subjects]
+        if any(s.record_count or s.continues or s.reason for s in body.subjects) or body.record_commitments:
+            raise DepartureError("something is said of an invented learner")
+        previous = sha256(_payload(reply).body).digest()
+    if positions != list(range(subjects)):
+        raise DepartureError("the subjects are not those of the query, each once and in order")
+
+
 def is_unknown_certificate(reply: Reply) -> None:
     """The invented certificate is not known and has no state (section 5)."""
     body = _answer_body(reply)
@@ -163,6 +185,7 @@ def is_logged(reply: Reply) -> None:
         outcome=reply.raw.reason or "OK",
         count=_count(reply),
         logged_at_ms=receipt.logged_at_ms,
+        chunk=_chunk(reply),
     )
     head = open_head(receipt.checkpoint, reply)
     try:
@@ -211,6 +234,7 @@ def _response(reply: Reply) -> Any:
         NOTIFY_CHANGE: NotifyChangeResponse,
         VERIFY_CERTIFICATE: VerifyCertificateResponse,
         LOCATE_RECORDS: LocateRecordsResponse,
+        QUERY_IN_BULK: QueryRecordsInBulkResponse,
     }
     return response_of(reply, kinds.get(reply.method, QueryRecordsResponse))
 
@@ -231,6 +255,7 @@ def _payload(reply: Reply) -> Any:
         NOTIFY_CHANGE: ChangeConfirmation,
         VERIFY_CERTIFICATE: CertificateAnswer,
         LOCATE_RECORDS: LocationAnswer,
+        QUERY_IN_BULK: RecordAnswerChunk,
     }
     kind = Refusal if reply.raw.signed is not None else kinds.get(reply.method, RecordAnswer)
     return payload_of(reply, kind)
@@ -240,6 +265,7 @@ def _answer_body(reply: Reply) -> Any:
     kinds: dict[str, type[Message]] = {
         VERIFY_CERTIFICATE: CertificateAnswerBody,
         LOCATE_RECORDS: LocationAnswerBody,
+        QUERY_IN_BULK: RecordAnswerChunkBody,
     }
     return _parse(kinds.get(reply.method, RecordAnswerBody), _payload(reply).body)
 
@@ -248,9 +274,18 @@ def _count(reply: Reply) -> int:
     if reply.raw.code != "OK":
         return 0
     body = _answer_body(reply)
+    if reply.method == QUERY_IN_BULK:
+        return sum(subject.record_count for subject in body.subjects)
     if reply.method == VERIFY_CERTIFICATE:
         return int(body.is_known)
     return len(body.held_kinds) if reply.method == LOCATE_RECORDS else sum(body.record_counts)
+
+
+def _chunk(reply: Reply) -> int:
+    """Return the number that the leaf states: a refusal of the whole query stands for the first chunk."""
+    if reply.method != QUERY_IN_BULK:
+        return 0
+    return int(_answer_body(reply).number) if reply.raw.code == "OK" else 1
 
 
 def _receipt(reply: Reply) -> Receipt:

@@ -16,6 +16,7 @@ from creditexchange.v1.exchange_pb2 import (
     EchoQuery,
     EchoRequest,
     LocateRecordsRequest,
+    QueryRecordsInBulkRequest,
     QueryRecordsRequest,
     RecordQuery,
     RecordQueryBody,
@@ -28,15 +29,20 @@ EXCHANGE = "/creditexchange.v1.RecordExchangeService"
 QUERY_RECORDS = f"{EXCHANGE}/QueryRecords"
 VERIFY_CERTIFICATE = f"{EXCHANGE}/VerifyCertificate"
 LOCATE_RECORDS = f"{EXCHANGE}/LocateRecords"
+QUERY_IN_BULK = f"{EXCHANGE}/QueryRecordsInBulk"
 ECHO = f"{EXCHANGE}/Echo"
 AUDIT = "/creditexchange.v1.AuditLogService"
 NOTIFY_ERASURE = f"{AUDIT}/NotifyErasure"
 NOTIFY_CHANGE = "/creditexchange.v1.ChangeNoticeService/NotifyChange"
 
-QUERIES: dict[str, type[QueryRecordsRequest | VerifyCertificateRequest | LocateRecordsRequest]] = {
+QUERIES: dict[
+    str,
+    type[QueryRecordsRequest | VerifyCertificateRequest | LocateRecordsRequest | QueryRecordsInBulkRequest],
+] = {
     QUERY_RECORDS: QueryRecordsRequest,
     VERIFY_CERTIFICATE: VerifyCertificateRequest,
     LOCATE_RECORDS: LocateRecordsRequest,
+    QUERY_IN_BULK: QueryRecordsInBulkRequest,
 }
 """The methods that take a record query, and their requests."""
 
@@ -143,5 +149,6 @@ def answer_type_of(method: str) -> str:
         NOTIFY_CHANGE: "change-confirmation",
         VERIFY_CERTIFICATE: "certificate-answer",
         LOCATE_RECORDS: "location-answer",
+        QUERY_IN_BULK: "record-answer-chunk",
     }
     return payload_type(names.get(method, "record-answer"))

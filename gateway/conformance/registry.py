@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.conformance.case import Case
 from gateway.conformance.cases import (
     audit_log,
+    bulk,
     certificates,
     commitments,
     echoes,
@@ -27,6 +28,7 @@ CASES: tuple[Case, ...] = (
     *commitments.CASES,
     *queries.CASES,
     *certificates.CASES,
+    *bulk.CASES,
     *locations.CASES,
     *refusals.CASES,
     *echoes.CASES,

@@ -24,6 +24,7 @@ from gateway.conformance.answer_checks import payload_of
 from gateway.conformance.draft import (
     ECHO,
     QUERIES,
+    QUERY_IN_BULK,
     QUERY_RECORDS,
     VERIFY_CERTIFICATE,
     WINDOW_S,
@@ -172,6 +173,22 @@ class Session:
         draft.openings.append(asked)
         body_of(draft).certificate_commitment = commitment(asked)
         return draft
+
+    def bulk_query(self, count: int = 2) -> Draft:
+        """Return a correct query in bulk about ``count`` learners whom nobody knows."""
+        draft = self.query(QUERY_IN_BULK)
+        tokens = [self._token, *(secrets.token_bytes(32) for _ in range(count - 1))]
+        draft.openings = [opening("subject-token", token) for token in tokens]
+        body = body_of(draft)
+        body.subject_count, body.subjects_root = count, commitments_root(draft.openings)
+        return draft
+
+    def send_bulk(self, draft: Draft) -> list[Reply]:
+        """Sign ``draft``, send it and return every chunk that comes, or the refusal."""
+        sent = draft.sign()
+        raw = _unless_busy(self.connection.stream(sent.method, sent.request, DEADLINE_S))
+        raws = [RawReply("OK", body) for body in raw.bodies] or [raw]
+        return [Reply(each, sent.method, sent, self.card, self.clock()) for each in raws]
 
     def askable(self) -> tuple[int, Sequence[int]]:
         """Return a purpose and kinds that may be asked without consent; any if there are none."""

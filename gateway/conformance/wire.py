@@ -68,9 +68,10 @@ def leaf_of_exchange(
     outcome: str,
     count: int,
     logged_at_ms: int,
+    chunk: int = 0,
 ) -> bytes:
     """Return the answerer's log entry of an exchange, rebuilt by the asker (section 5, audit leaf)."""
-    members = {
+    members: dict[str, object] = {
         "answer_digest": sha256(answer_body).hexdigest(),
         "answerer": answerer,
         "asker": asked.sender,
@@ -86,4 +87,6 @@ def leaf_of_exchange(
         "role": "answerer",
         "v": 1,
     }
+    if chunk:
+        members["chunk"] = chunk
     return json.dumps(members, sort_keys=True, separators=(",", ":")).encode("ascii")

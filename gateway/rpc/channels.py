@@ -18,6 +18,8 @@ from gateway.rpc.status import fault_of, unreachable
 KEEPALIVE_MS = 60_000
 ENDPOINT_REST_S = 10.0
 """For how long an endpoint that could not be connected to stands behind the peer's others, seconds."""
+STREAM_WINDOW_BYTES = 1024 * 1024
+"""What may be under way to this node in one stream, bytes: 20 MB/s at a round trip of 50 ms."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,8 @@ def _options(node_id: str, message_bytes_max: int) -> list[tuple[str, str | int]
         ("grpc.use_local_subchannel_pool", 1),  # a new channel does not inherit the old one's back-off
         ("grpc.max_receive_message_length", message_bytes_max),
         ("grpc.max_send_message_length", message_bytes_max),
+        ("grpc.http2.bdp_probe", 0),  # it would let a stream that is not read fill many megabytes
+        ("grpc.http2.lookahead_bytes", STREAM_WINDOW_BYTES),
         ("grpc.keepalive_time_ms", KEEPALIVE_MS),
         ("grpc.initial_reconnect_backoff_ms", 500),
         ("grpc.max_reconnect_backoff_ms", 10_000),

@@ -26,6 +26,8 @@ class RawReply:
     code: str
     """Name of the gRPC status code; ``OK`` with an answer."""
     body: bytes = b""
+    bodies: tuple[bytes, ...] = ()
+    """All responses of a stream; ``body`` is the last one then."""
     text: str = ""
     reason: str = ""
     """``ErrorInfo.reason``; empty when the status has no details."""
@@ -61,6 +63,15 @@ class RawPeer:
             return RawReply("OK", call(request, timeout=timeout_s, metadata=metadata, compression=how))
         except grpc.RpcError as error:
             return _reply_of(error)
+
+    def stream(self, method: str, request: bytes, timeout_s: float | None) -> RawReply:
+        """Send ``request`` to a method that answers with a stream; return all of it, or the status."""
+        call: Any = self._channel.unary_stream(method)
+        try:
+            bodies = tuple(call(request, timeout=timeout_s))
+        except grpc.RpcError as error:
+            return _reply_of(error)
+        return RawReply("OK", bodies[-1] if bodies else b"", bodies)
 
     def close(self) -> None:
         """Close the connection."""
