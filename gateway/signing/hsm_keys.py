@@ -114,14 +114,9 @@ class HsmPrivateKey:
     def _find(self) -> tuple[Any, Any]:
         pkcs11 = _library()
         session, classes = self._token.opened(), pkcs11.ObjectClass
-        named: dict[str, Any] = {}
-        if self._uri.label:
-            named["label"] = self._uri.label
-        if self._uri.id:
-            named["id"] = self._uri.id
         try:
-            private = session.get_key(object_class=classes.PRIVATE_KEY, **named)
-            public = session.get_key(object_class=classes.PUBLIC_KEY, **named)
+            private = _only_object(session, classes.PRIVATE_KEY, self._uri)
+            public = _only_object(session, classes.PUBLIC_KEY, self._uri)
             parameters, point = public[pkcs11.Attribute.EC_PARAMS], public[pkcs11.Attribute.EC_POINT]
         except pkcs11.PKCS11Error as error:
             raise _trouble(self._uri, error) from error
@@ -153,6 +148,25 @@ def open_hsm_key(uri: KeyUri, folder: Path) -> SigningKey:
     return key
 
 
+def _only_object(session: Any, object_class: Any, uri: KeyUri) -> Any:
+    attribute = _library().Attribute
+    template = {attribute.CLASS: object_class}
+    if uri.label:
+        template[attribute.LABEL] = uri.label
+    if uri.id:
+        template[attribute.ID] = uri.id
+    found = list(session.get_objects(template))  # to its end: a search left open blocks the session
+    kind = object_class.name.lower().replace("_", " ")
+    if not found:
+        raise HsmError(
+            f"{uri}: there is no such {kind}.",
+            remedy="Make the key pair there; private and public key need this label or id.",
+        )
+    if len(found) > 1:
+        raise HsmError(f"{uri}: there are {len(found)} such {kind}s.", remedy="Add id to the URI.")
+    return found[0]
+
+
 def _read_public(uri: KeyUri, parameters: bytes, point: bytes) -> Any:
     raw = point[2:] if point[:1] == b"\x04" and len(point) == 2 + point[1] else point
     try:
@@ -177,7 +191,10 @@ def _log_in(uri: KeyUri, pin: str) -> Any:
     try:
         serial = {"token_serial": uri.serial.encode()} if uri.serial else {}
         token = module.get_token(token_label=uri.token, **serial)
-        return token.open(user_pin=pin)
+        try:
+            return token.open(user_pin=pin)
+        except pkcs11.UserAlreadyLoggedIn:  # logging in holds for all sessions of a process
+            return token.open()
     except pkcs11.PKCS11Error as error:
         raise _trouble(uri, error) from error
 
@@ -195,8 +212,6 @@ def _pin(uri: KeyUri, folder: Path) -> str:
 def _trouble(uri: KeyUri, error: Exception) -> HsmError:
     remedies = {
         "NoSuchToken": "Check the token's label with the module's own tool.",
-        "NoSuchKey": "Make the key pair there; private and public key need this label or id.",
-        "MultipleObjectsReturned": "Several keys bear this name: add id to the URI.",
         "PinIncorrect": "Correct the PIN; after a few wrong ones the token is locked.",
         "PinLocked": "Unlock the token with its security officer's PIN.",
     }
