@@ -235,6 +235,11 @@ def init_node(
         raise CallerError(
             f"{root} is the folder of node {config.node.id!r}.", remedy="Choose another folder."
         )
+    if len(suites) > len(config.keys.message):
+        raise CallerError(
+            f"node.toml names {len(config.keys.message)} message key, and {len(suites)} suites were given.",
+            remedy=f"Add under [keys] in node.toml: {_message_line(suites)}",
+        )
     made = _make_keys(folder, config, now, suites)
     _make_databases(folder, config, now, born_with_keys="keys/message.pem" in made)
     return created + made
@@ -295,14 +300,13 @@ def _name_message_keys(folder: NodeFolder, suites: Sequence[Suite]) -> None:
         raise CallerError(
             "the example's node.toml has a table [keys] already.", remedy="Name the message keys there."
         )
-    names = ", ".join(f'"{name}"' for name in message_key_files(suites))
     with folder.config.open("a", encoding="utf-8") as file:
-        file.write(f"\n[keys]\nmessage = [{names}] # every message bears a signature of each\n")
+        file.write(f"\n[keys]\n{_message_line(suites)} # every message bears a signature of each\n")
 
 
-def message_key_files(suites: Sequence[Suite]) -> list[str]:
-    """Return the names of the files in which ``init`` puts the message keys."""
-    return ["message.pem", *(f"message-{suite.name}.pem" for suite in suites[1:])]
+def _message_line(suites: Sequence[Suite]) -> str:
+    names = ["message.pem", *(f"message-{suite.name}.pem" for suite in suites[1:])]
+    return "message = [" + ", ".join(f'"{name}"' for name in names) + "]"
 
 
 def _suites_by_source(config: NodeConfig, suites: Sequence[Suite]) -> dict[str, Suite]:

@@ -160,6 +160,9 @@ def make_node(
         text = text.replace(address, f"127.0.0.1:{free_port()}")
     if database:
         text += f'\n[database]\nurl = "{database}"\nrecords_url = "{database}"\n'
+    if len(suites) > 1:
+        files = ["message.pem", *(f"message-{suite.name}.pem" for suite in suites[1:])]
+        text += f"\n[keys]\nmessage = {json.dumps(files)}\n"
     folder.config.write_text(text, encoding="utf-8")
     init_node(folder.root, node_id, example=example, settings={}, now=system_clock(), suites=suites)
     node = ProcessNode(folder)
