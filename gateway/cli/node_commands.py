@@ -20,6 +20,7 @@ from gateway.cli.output import (
     say,
     table,
 )
+from gateway.cli.suite_option import suites_named
 from gateway.clock import system_clock
 from gateway.errors import CallerError
 from gateway.node.card_file import present_card
@@ -30,7 +31,7 @@ from gateway.node.lock import node_lock
 from gateway.peers.card import NODE_ID_PATTERN, Card, fingerprint_for_people, is_endpoint
 from gateway.schemes import load_scheme
 from gateway.signing import dsse
-from gateway.signing.suites import ED25519, SUITES_BY_NAME, Suite
+from gateway.signing.suites import ED25519, SUITES_BY_NAME
 
 NEW_SECRET = "new"  # noqa: S105 - a word of the command line
 FIRST_EPOCH = "1"
@@ -80,7 +81,7 @@ def init(
             f"--id {node_id[:40]!r} is no node id.",
             remedy="Use 2 to 32 characters of a-z, 0-9 and inner hyphens, beginning with a letter.",
         )
-    suites = _suites_named(suite)
+    suites = suites_named(suite)
     folder = folder_at(directory)
     for flag, value in (("--listen", listen), ("--operator", operator), ("--metrics", metrics)):
         if value and _has_configuration(folder, example):
@@ -121,22 +122,6 @@ def init(
     if not federation_secret:
         say("Next: put the federation's secret in place, see --federation-secret.")
     say("Then: credit-gateway card, credit-gateway peers add, credit-gateway serve.")
-
-
-def _suites_named(text: str) -> list[Suite]:
-    names = text.split("+")
-    if any(name not in SUITES_BY_NAME for name in names) or len(set(names)) < len(names):
-        raise CallerError(
-            f"--suite {text[:60]!r} is not known.",
-            remedy=f"Use one of {', '.join(SUITES_BY_NAME)}, or two with a plus sign between them.",
-        )
-    suites = [SUITES_BY_NAME[name] for name in names]
-    if not suites[0].is_compact:
-        raise CallerError(
-            f"--suite {text[:60]!r}: signatures of {names[0]} do not fit refusals and checkpoints.",
-            remedy=f"Put another suite before it: ed25519+{names[0]}.",
-        )
-    return suites
 
 
 def _has_configuration(folder: NodeFolder, example: Path | None) -> bool:

@@ -13,6 +13,7 @@ from gateway.conformance.cases import (
     queries,
     refusals,
     replay,
+    suites,
     transport,
     witness,
 )
@@ -20,6 +21,7 @@ from gateway.conformance.cases import (
 CASES: tuple[Case, ...] = (
     *transport.CASES,
     *envelope.CASES,
+    *suites.CASES,
     *header.CASES,
     *replay.CASES,
     *commitments.CASES,
