@@ -21,6 +21,7 @@ from rich.table import Table
 from bench.audit import measure_concurrency, measure_growth, measure_pymerkle, measure_verify
 from bench.growth import measure_import, measure_queries
 from bench.reconcile import measure_reconcile
+from bench.signing import measure_signing
 from bench.translation import measure_translation
 
 FEW = 1_000
@@ -138,9 +139,19 @@ def audit_reconcile(report: Report, folder: Path) -> None:
     report.row("its peak memory", f"{peak_mb:.0f} MB", "the same for any number")
 
 
+def signing(report: Report, _folder: Path) -> None:
+    """Signatures of each suite."""
+    measured = measure_signing(0.3 if report.quick else 2.0)
+    report.members["signing"] = measured
+    for suite, rates in measured.items():
+        told = f"{rates['sign_per_second']:,.0f} / {rates['verify_per_second']:,.0f} a second"
+        report.row(f"sign / verify, {suite}", told)
+
+
 SECTIONS: tuple[Callable[[Report, Path], None], ...] = (
     records,
     translation,
+    signing,
     audit_appends,
     audit_growth,
     audit_reconcile,

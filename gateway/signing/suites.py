@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from gateway.errors import EnvelopeError
+from gateway.errors import EnvelopeError, SuiteUnavailableError
 from gateway.signing import sm2
 from gateway.signing.dss_der import require_canonical
 
@@ -171,8 +171,14 @@ class SigningKey:
 
     @classmethod
     def generate(cls, suite: Suite = SUITES[0]) -> SigningKey:
-        """Make a new key."""
-        return cls(suite, suite.generate())
+        """Make a new key. Raises ``SuiteUnavailableError`` where this machine cannot compute the suite."""
+        try:
+            return cls(suite, suite.generate())
+        except UnsupportedAlgorithm as error:
+            raise SuiteUnavailableError(
+                f"the installed cryptography package lacks {suite.name}.",
+                remedy="Install its wheel, or use another signature suite.",
+            ) from error
 
     @classmethod
     def from_private(cls, private: Any) -> SigningKey:

@@ -11,10 +11,12 @@ from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, QueryRecordsResp
 from creditexchange.v1.node_pb2 import KEY_ROLE_MESSAGE
 from gateway.errors import CardError, ConfigError, EnvelopeError
 from gateway.exchange.answering.answer import SignedRefusalError
+from gateway.exchange.consent_keys import consent_keys
 from gateway.exchange.messages import QUERY_RECORDS, REFUSAL_TYPE
 from gateway.peers.caller import RefusedByPeerError
 from gateway.peers.card import Card, verify_card
 from gateway.peers.roster import Roster, load_roster, render_peer_file
+from gateway.policy.consent import CONSENT_TYPE
 from gateway.rpc.status import DETAILS_BYTES_MAX, status_of
 from gateway.signing import dsse
 from gateway.signing.dsse import pre_authentication_encoding
@@ -264,3 +266,31 @@ def test_a_rule_that_no_key_of_the_card_can_meet_is_refused_at_start(tmp_path) -
     file.write_text('required_suites = ["rsa"]\n' + text, encoding="utf-8")
     with pytest.raises(ConfigError, match="required_suites"):
         load_roster(tmp_path, "zhejiang")
+
+
+def test_a_node_s_own_consent_is_not_believed_when_stripped(federation: Federation) -> None:
+    shanghai = federation["shanghai"]
+    find = consent_keys(shanghai.snapshot, NOW)
+
+    def key_of(key_id: str):
+        found = find(key_id)
+        return found and found[1]
+
+    message = seal(b"a consent", CONSENT_TYPE, shanghai.snapshot.message_keys)
+    assert len(open_envelope(message, CONSENT_TYPE, key_of).key_ids) == 2
+    for index in (0, 1):
+        stripped = SignedMessage.FromString(message.SerializeToString())
+        del stripped.signatures[index]
+        with pytest.raises(EnvelopeError, match="missing"):
+            open_envelope(stripped, CONSENT_TYPE, key_of)
+
+
+def test_two_keys_of_one_suite_need_one_signature() -> None:
+    """As while a key is rotated: the card lists the old one and the new one."""
+    old, new = SigningKey.generate(), SigningKey.generate()
+    peer = Province("shanghai", message_key=old, further_message_keys=(new,)).peer()
+    for key in (old, new):
+        message = seal(b"p", TYPE, [key])
+        assert open_envelope(message, TYPE, lambda key_id: peer.message_key(key_id, NOW)).key_ids == (
+            key.key_id,
+        )
