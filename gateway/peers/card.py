@@ -90,6 +90,11 @@ class Card:
         return suites_of(list(self.live_keys(KEY_ROLE_MESSAGE, now).values()))
 
     @property
+    def offered_suites(self) -> frozenset[str]:
+        """Suites of all its message keys, live or not."""
+        return suites_of([entry.key for entry in self.keys.values() if entry.role == KEY_ROLE_MESSAGE])
+
+    @property
     def log_verifier(self) -> NoteVerifier:
         """What verifies the node's checkpoints."""
         return NoteVerifier.from_vkey(self.log_verifier_key)

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from creditexchange.v1.node_pb2 import KEY_ROLE_LOG, KEY_ROLE_MESSAGE
 from gateway.errors import CardError, ConfigError
 from gateway.peers.card import Card, fingerprint_for_people, verify_card_json
-from gateway.signing.suites import VerifyingKey, suites_of
+from gateway.signing.suites import VerifyingKey
 from gateway.signing.suites import key_id as key_id_of
 
 PeerState = Literal["active", "suspended"]
@@ -160,8 +160,7 @@ def load_peer(path: Path, own_id: str, required_suites: Collection[str] = ()) ->
     if card.node_id == own_id:
         raise ConfigError(f"{path}: this is the node's own card.", remedy="Remove the file.")
     required = frozenset(file.required_suites or required_suites)
-    offered = suites_of([key.key for key in card.keys.values() if key.role == KEY_ROLE_MESSAGE])
-    if missing := sorted(required - offered):
+    if missing := sorted(required - card.offered_suites):
         raise ConfigError(
             f"{path}: required_suites: the peer's card lists no message key of {', '.join(missing)}.",
             remedy="Its messages would all be refused: ask for a card with such a key, or change the rule.",
@@ -169,8 +168,24 @@ def load_peer(path: Path, own_id: str, required_suites: Collection[str] = ()) ->
     return Peer(card, file.state, file.accepted_at, file.endpoints or card.endpoints, required)
 
 
-def render_peer_file(card: Card, card_json: str, accepted_at: datetime, state: PeerState = ACTIVE) -> str:
+def stated_suites(path: Path) -> tuple[str, ...]:
+    """Return ``required_suites`` of a peer file; empty when it states none, is missing or broken."""
+    try:
+        return _read_peer_file(path).required_suites if path.exists() else ()
+    except ConfigError:
+        return ()
+
+
+def render_peer_file(
+    card: Card,
+    card_json: str,
+    accepted_at: datetime,
+    state: PeerState = ACTIVE,
+    required_suites: Collection[str] = (),
+) -> str:
     """Return the text of ``peers/ID.toml`` for an accepted card."""
+    suites = ", ".join(f'"{suite}"' for suite in required_suites)
+    rule = f"required_suites = [{suites}]\n" if suites else ""
     names = ", ".join(f"{language}: {name}" for language, name in card.names.items())
     return (
         f"# Peer {card.node_id} ({_one_line(names)}), accepted after its fingerprint was compared:\n"
@@ -179,6 +194,7 @@ def render_peer_file(card: Card, card_json: str, accepted_at: datetime, state: P
         f'state = "{state}" # "suspended" refuses every call of this peer and asks it nothing\n'
         f'fingerprint = "{card.fingerprint}"\n'
         f"accepted_at = {accepted_at.isoformat(timespec='seconds')}\n"
+        f"{rule}"
         f"card = '''\n{card_json}\n'''\n"
     )
 

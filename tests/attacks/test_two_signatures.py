@@ -15,6 +15,7 @@ from gateway.exchange.consent_keys import consent_keys
 from gateway.exchange.messages import QUERY_RECORDS, REFUSAL_TYPE
 from gateway.peers.caller import RefusedByPeerError
 from gateway.peers.card import Card, verify_card
+from gateway.peers.onboarding import accept
 from gateway.peers.roster import Roster, load_roster, render_peer_file
 from gateway.policy.consent import CONSENT_TYPE
 from gateway.rpc.status import DETAILS_BYTES_MAX, status_of
@@ -294,3 +295,15 @@ def test_two_keys_of_one_suite_need_one_signature() -> None:
         assert open_envelope(message, TYPE, lambda key_id: peer.message_key(key_id, NOW)).key_ids == (
             key.key_id,
         )
+
+
+def test_a_new_card_neither_ends_the_rule_nor_slips_below_it(tmp_path) -> None:
+    province = hybrid("shanghai")
+    path = accept(province.card(), tmp_path, NOW)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("card = ", 'required_suites = ["ml-dsa-65"]\ncard = ', 1), encoding="utf-8")
+    accept(province.card(serial=2), tmp_path, NOW)
+    assert load_roster(tmp_path, "anhui").peers["shanghai"].required_suites == {"ml-dsa-65"}
+    with pytest.raises(CardError, match="ml-dsa-65 any more"):
+        accept(province.card(serial=3, further_message_keys=()), tmp_path, NOW)
+    assert load_roster(tmp_path, "anhui").peers["shanghai"].card.serial == 2
