@@ -33,7 +33,12 @@ node_modules/.ready: package.json
 		--target .interop -r tests/interop/requirements.txt
 	touch $@
 
-test: $(READY) node_modules/.ready .interop/.ready ## run all tests; T=path runs some
+# A PKCS#11 module for tests/hsm, which fail and say so where it cannot be installed.
+softhsm:
+	@command -v softhsm2-util >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet softhsm2; } || \
+		echo "softhsm2 is not installed; tests/hsm will fail" >&2
+
+test: $(READY) node_modules/.ready .interop/.ready softhsm ## run all tests; T=path runs some
 	$(PYTHON) -m pytest $(T) $(PYTEST_ARGS)
 
 bulk-story: $(READY) ## LEARNERS=50000 applicants at two provinces while processes die
@@ -65,4 +70,4 @@ bench: $(READY) ## measure; QUICK=1 for a short run
 clean: ## remove everything that was made
 	rm -rf $(VENV) $(DEMO) .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help install protos test bulk-story properties lint fix demo demo-stop bench clean
+.PHONY: help softhsm install protos test bulk-story properties lint fix demo demo-stop bench clean

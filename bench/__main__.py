@@ -24,6 +24,7 @@ from bench.bulk import measure_bulk
 from bench.exchange import measure_exchanges
 from bench.growth import measure_import, measure_queries
 from bench.reconcile import measure_reconcile
+from bench.signing import measure_signing
 from bench.translation import measure_translation
 
 FEW = 1_000
@@ -188,9 +189,19 @@ def bulk(report: Report, folder: Path) -> None:
         report.row("held while 100 and 1,000 are answered", text, "about the same")
 
 
+def signing(report: Report, _folder: Path) -> None:
+    """Signatures of each suite."""
+    measured = measure_signing(0.3 if report.quick else 2.0)
+    report.members["signing"] = measured
+    for suite, rates in measured.items():
+        told = f"{rates['sign_per_second']:,.0f} / {rates['verify_per_second']:,.0f} a second"
+        report.row(f"sign / verify, {suite}", told)
+
+
 SECTIONS: tuple[Callable[[Report, Path], None], ...] = (
     records,
     translation,
+    signing,
     audit_appends,
     audit_growth,
     audit_reconcile,

@@ -13,6 +13,8 @@
     └── OperatorError         the operator: something on this machine is wrong
         ├── ConfigError       a configuration file
         ├── KeyFileError      a key or secret file
+        ├── HsmError          a key in a hardware module
+        ├── SuiteUnavailableError  a signature suite that this machine cannot compute
         ├── CardError         a node card
         ├── SchemeError       a credit scheme; carries every problem that was found
         ├── IntakeError       a file of records
@@ -105,6 +107,14 @@ class ConfigError(OperatorError):
 
 class KeyFileError(OperatorError):
     """A key or secret file is missing, unreadable, readable by others or of the wrong kind."""
+
+
+class HsmError(OperatorError):
+    """A hardware module, its token or a key in it cannot be used."""
+
+
+class SuiteUnavailableError(OperatorError):
+    """This machine lacks the library that a signature suite needs, or the library lacks the suite."""
 
 
 class CardError(OperatorError):

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from creditexchange.v1.envelope_pb2 import Opening, Receipt
 from gateway.audit.checkpoint import Checkpoint
 from gateway.audit.entry import EntryDraft, parse_leaf
@@ -43,6 +41,7 @@ from gateway.audit.start_check import head_of, require_sound
 from gateway.clock import Clock, from_unix_ms, unix_ms
 from gateway.errors import AuditLogError, GatewayError, RefusedError, StorageError
 from gateway.signing.signed_note import NoteSigner, NoteVerifier
+from gateway.signing.suites import PrivateKey
 from gateway.storage import audit_rows, evidence_rows, message_ids
 from gateway.storage.audit_rows import TreeRow
 from gateway.storage.driver_sql import HeldConnection
@@ -149,7 +148,7 @@ class AuditLog:
         cls,
         engine: Database,
         origin: str,
-        log_key: Ed25519PrivateKey,
+        log_key: PrivateKey,
         clock: Clock,
         evidence_key: bytes,
         *,

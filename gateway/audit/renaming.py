@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from gateway.audit.checkpoint import Checkpoint
 from gateway.audit.entry import EntryDraft
 from gateway.audit.group import insert_growth
@@ -19,6 +17,7 @@ from gateway.audit.log import FENCE_UNTIL
 from gateway.audit.start_check import require_sound
 from gateway.clock import Clock, unix_ms
 from gateway.signing.signed_note import NoteSigner
+from gateway.signing.suites import PrivateKey
 from gateway.storage import audit_rows, message_ids
 from gateway.storage.audit_rows import TreeRow
 from gateway.storage.engine import writing
@@ -33,7 +32,7 @@ def rename_log(
     engine: Database,
     origin: str,
     new_origin: str,
-    log_key: Ed25519PrivateKey,
+    log_key: PrivateKey,
     clock: Clock,
     entry: EntryDraft,
 ) -> int:

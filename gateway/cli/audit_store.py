@@ -10,8 +10,7 @@ from pathlib import Path
 from gateway.cli.output import folder_at
 from gateway.errors import AuditLogError
 from gateway.node.config import NodeConfig, load_config
-from gateway.node.folder import NodeFolder, passphrase_of
-from gateway.signing.key_files import read_signing_key
+from gateway.node.folder import NodeFolder, load_signing_key, passphrase_of
 from gateway.signing.signed_note import NoteSigner, NoteVerifier
 from gateway.storage import audit_rows
 from gateway.storage.engine import open_engine
@@ -52,7 +51,7 @@ def audit_store(node: Path) -> Iterator[AuditStore]:
     """
     folder = folder_at(node)
     config = load_config(folder.root)
-    key = read_signing_key(folder.key("log.pem"), passphrase_of(folder, config))
+    key = load_signing_key(folder, config.keys.log, passphrase_of(folder, config))
     engine = open_engine(folder.database_url(config.database.url))
     try:
         require_current(engine, "node")

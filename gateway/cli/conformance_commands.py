@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from gateway.cli.output import EXIT_NO, Output, OutputOption, console, errors, print_json, say, table
+from gateway.cli.suite_option import suites_named
 from gateway.conformance.identity import Identity, load_identity, make_identity
 from gateway.conformance.liar import Liar, judge_lies
 from gateway.conformance.lying import LIES
@@ -20,6 +21,7 @@ from gateway.conformance.report import as_json, as_junit, counts, has_passed
 from gateway.conformance.run import CaseResult, run_cases
 from gateway.conformance.session import Session
 from gateway.peers.card import Card, fingerprint_for_people, read_card_file
+from gateway.signing.suites import ED25519
 
 NEW_IDENTITY = Path("conformance-peer")
 STYLES = {"passed": "green", "failed": "red", "not run": "yellow"}
@@ -45,6 +47,13 @@ def conformance(
             "--serve", help="Play a server that lies, for the client of the node whose card this is."
         ),
     ] = False,
+    suite: Annotated[
+        str,
+        typer.Option(
+            help="Signature suites of an identity that is made, as for `init`; "
+            "ed25519+ml-dsa-65 also tries what becomes of a stripped signature."
+        ),
+    ] = ED25519.name,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
     output: OutputOption = Output.table,
 ) -> None:
@@ -62,7 +71,7 @@ def conformance(
     """
     card = read_card_file(card_file)
     if identity is None:
-        _introduce(make_identity(NEW_IDENTITY.resolve()), card)
+        _introduce(make_identity(NEW_IDENTITY.resolve(), suites=suites_named(suite)), card)
         raise typer.Exit(EXIT_NO)
     played = load_identity(identity.resolve())
     session = Session(played, card, endpoint or card.endpoints[0])

@@ -20,6 +20,7 @@ from gateway.cli.output import (
     say,
     table,
 )
+from gateway.cli.suite_option import suites_named
 from gateway.clock import system_clock
 from gateway.errors import CallerError
 from gateway.node.card_file import present_card
@@ -30,6 +31,7 @@ from gateway.node.lock import node_lock
 from gateway.peers.card import NODE_ID_PATTERN, Card, fingerprint_for_people, is_endpoint
 from gateway.schemes import load_scheme
 from gateway.signing import dsse
+from gateway.signing.suites import ED25519, SUITES_BY_NAME
 
 NEW_SECRET = "new"  # noqa: S105 - a word of the command line
 FIRST_EPOCH = "1"
@@ -59,6 +61,13 @@ def init(
         str, typer.Option(help=f"Loopback port for the command line; default {OPERATOR}.")
     ] = "",
     metrics: Annotated[str, typer.Option(help=f"Port of the metrics page; default {METRICS}.")] = "",
+    suite: Annotated[
+        str,
+        typer.Option(
+            help=f"Signature suite of the keys that are made: {', '.join(SUITES_BY_NAME)}; "
+            "ed25519+ml-dsa-65 signs every message twice (docs/cryptography.md)."
+        ),
+    ] = ED25519.name,
 ) -> None:
     """Make a new node: keys, TLS authority, configuration, databases.
 
@@ -72,6 +81,7 @@ def init(
             f"--id {node_id[:40]!r} is no node id.",
             remedy="Use 2 to 32 characters of a-z, 0-9 and inner hyphens, beginning with a letter.",
         )
+    suites = suites_named(suite)
     folder = folder_at(directory)
     for flag, value in (("--listen", listen), ("--operator", operator), ("--metrics", metrics)):
         if value and _has_configuration(folder, example):
@@ -96,6 +106,7 @@ def init(
                 "epochs": f'"{epoch or FIRST_EPOCH}"' if federation_secret else "",
             },
             now=now,
+            suites=suites,
         )
         if federation_secret:
             source = None if federation_secret == NEW_SECRET else Path(federation_secret)

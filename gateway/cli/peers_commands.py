@@ -172,7 +172,13 @@ def _show_card(card: Card, known: Card | None) -> None:
     say(f"  expires:      {card.expires:%Y-%m-%d}")
     say(f"  audit log:    {card.log_origin}")
     say(f"  keys:         {len(card.keys)}, TLS authorities: {len(card.cas)}")
+    say(f"  signs with:   {', '.join(sorted(card.offered_suites))}{_lost_suites(card, known)}")
     say(f"  fingerprint:  {fingerprint_for_people(card.fingerprint)}")
+
+
+def _lost_suites(card: Card, known: Card | None) -> str:
+    lost = sorted(known.offered_suites - card.offered_suites) if known else []
+    return f" (NO LONGER with {', '.join(lost)}: ask why)" if lost else ""
 
 
 def _ask_for_fingerprint(card: Card) -> None:

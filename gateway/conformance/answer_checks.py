@@ -73,6 +73,11 @@ def is_signed(reply: Reply) -> None:
             keys[signature.key_id].verify(signature.signature, signed)
         except EnvelopeError as error:
             raise DepartureError("a signature does not verify") from error
+    is_refusal = bool(reply.raw.signed)  # which has no room for long signatures
+    offered = {key.suite for key in keys.values() if key.suite.is_compact or not is_refusal}
+    missing = offered - {keys[signature.key_id].suite for signature in known}
+    if missing:
+        raise DepartureError(f"no signature of {', '.join(sorted(suite.name for suite in missing))}")
 
 
 def is_bound(reply: Reply) -> None:

@@ -74,7 +74,8 @@ class Draft:
     called: str
     """The method that is called; the header may state another one."""
     type_: str
-    key: SigningKey
+    keys: tuple[SigningKey, ...]
+    """Every message bears a signature of each."""
     body: RecordQueryBody | ErasureNoticeBody | ChangeNoticeBody | None = None
     openings: list[Opening] = field(default_factory=list)
     content: bytes = b""
@@ -93,15 +94,16 @@ class Draft:
         header = Header()
         header.CopyFrom(self.header)
         header.message_id, header.pair_sequence = secrets.token_bytes(16), sequence
-        return Draft(header, self.called, self.type_, self.key, self.body, list(self.openings))
+        return Draft(header, self.called, self.type_, self.keys, self.body, list(self.openings))
 
     def sign(self, tamper: Tampering | None = None) -> Sent:
         """Sign and serialise; ``tamper`` may change the signed message before it goes out."""
         body = self._body()
         payload = self._payload(body).SerializeToString() + self.after_payload
         message = SignedMessage(payload=payload, payload_type=self.type_)
-        signature = self.key.sign(signed_bytes(self.type_, payload))
-        message.signatures.add(key_id=self.key.key_id, signature=signature)
+        for key in self.keys:
+            signature = key.sign(signed_bytes(self.type_, payload))
+            message.signatures.add(key_id=key.key_id, signature=signature)
         if tamper is not None:
             tamper(message)
         return Sent(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +24,7 @@ from gateway.peers.node_ca import generate_tls_key, issue_leaf, make_ca
 from gateway.rpc.channels import TlsLeaf
 from gateway.schemes import load_scheme
 from gateway.signing.signed_note import NoteSigner
-from gateway.signing.suites import SigningKey
+from gateway.signing.suites import ED25519, SigningKey, Suite
 
 NODE_ID = "conformance"
 ENDPOINT = "127.0.0.1:17943"
@@ -42,6 +43,8 @@ class Identity:
     leaf: TlsLeaf
     ca: x509.Certificate
     ca_key: Any
+    further_message: tuple[SigningKey, ...] = ()
+    """Keys of the further signatures on every message."""
 
     @property
     def node_id(self) -> str:
@@ -102,13 +105,14 @@ def load_identity(root: Path) -> Identity:
         leaf=TlsLeaf(keys.tls_leaf_pem, keys.tls_leaf_key_pem),
         ca=keys.tls_ca,
         ca_key=keys.tls_ca_key,
+        further_message=keys.further_message,
     )
 
 
-def make_identity(root: Path, listen: str = ENDPOINT) -> Identity:
+def make_identity(root: Path, listen: str = ENDPOINT, suites: Sequence[Suite] = (ED25519,)) -> Identity:
     """Make a throw-away identity in ``root`` and write its card. Raises as :func:`load_identity`.
 
-    ``listen`` is where it is reached when it plays the server.
+    ``listen`` is where it is reached when it plays the server, ``suites`` those of its message keys.
     """
     now = system_clock()
     settings = {
@@ -119,7 +123,7 @@ def make_identity(root: Path, listen: str = ENDPOINT) -> Identity:
         "origin": f"audit.{NODE_ID}.example/{now.year}",
         "epochs": "",
     }
-    init_node(root, NODE_ID, example=None, settings=settings, now=now)
+    init_node(root, NODE_ID, example=None, settings=settings, now=now, suites=suites)
     return load_identity(root)
 
 

@@ -90,7 +90,7 @@ class Liar:
 
     def _tell(self, lie: Lie, message: SignedMessage, query: RecordQuery) -> bytes:
         body = refusal_body() if lie.is_refusal else _empty_answer(query)
-        answer = Answer(Header(), body, Receipt(), self.identity.message)
+        answer = Answer(Header(), body, Receipt(), self.identity.message, self.identity.further_message)
         lie.before_logging(answer)
         answer.receipt.CopyFrom(self._log(lie, message, query, answer.body.SerializeToString()))
         answer.header.CopyFrom(self._header(message, query.header))
@@ -210,7 +210,10 @@ def _sign(answer: Answer, name: str, lie: Lie) -> SignedMessage:
     else:
         payload = RecordAnswer(header=answer.header, body=body, receipt=answer.receipt).SerializeToString()
     message = SignedMessage(payload=payload, payload_type=payload_type(name))
-    signature = answer.key.sign(signed_bytes(message.payload_type, payload))
-    message.signatures.add(key_id=answer.key.key_id, signature=signature)
+    is_refusal = isinstance(answer.body, RefusalBody)
+    for key in (answer.key, *answer.further_keys):
+        if key.suite.is_compact or not is_refusal:
+            signature = key.sign(signed_bytes(message.payload_type, payload))
+            message.signatures.add(key_id=key.key_id, signature=signature)
     lie.after_signing(message)
     return message

@@ -28,6 +28,8 @@ class Answer:
     body: RecordAnswerBody | RefusalBody
     receipt: Receipt
     key: SigningKey
+    further_keys: tuple[SigningKey, ...] = ()
+    """Keys of the further signatures, which a refusal has no room for if they are long."""
     is_signed: bool = True
     """Refusals only: whether the signed form goes out at all."""
 

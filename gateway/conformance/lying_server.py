@@ -34,7 +34,7 @@ def lying(liar: Liar) -> Iterator[str]:
     roster = Roster.of([Peer(client, ACTIVE, liar.clock(), client.endpoints)])
     snapshot = Snapshot(
         node_id=identity.node_id,
-        message_keys=(identity.message,),
+        message_keys=(identity.message, *identity.further_message),
         roster=roster,
         access=Access.of(AccessFile()),
         scheme=load_scheme(identity.folder.scheme),

@@ -16,6 +16,7 @@ from gateway.conformance.cases import (
     queries,
     refusals,
     replay,
+    suites,
     transport,
     witness,
 )
@@ -23,6 +24,7 @@ from gateway.conformance.cases import (
 CASES: tuple[Case, ...] = (
     *transport.CASES,
     *envelope.CASES,
+    *suites.CASES,
     *header.CASES,
     *replay.CASES,
     *commitments.CASES,

@@ -141,7 +141,8 @@ class Session:
 
     def draft(self, method: str) -> Draft:
         """Return a message to ``method`` that lacks its body."""
-        draft = Draft(self.header(method), method, type_of(method), self.identity.message)
+        keys = (self.identity.message, *self.identity.further_message)
+        draft = Draft(self.header(method), method, type_of(method), keys)
         draft.set_times(self.clock(), 0, WINDOW_S)
         return draft
 

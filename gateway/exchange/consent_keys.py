@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from gateway.exchange.messages import Snapshot
 from gateway.peers.roster import ACTIVE
 from gateway.policy.consent import FindKey
-from gateway.signing.suites import VerifyingKey
+from gateway.signing.suites import VerifyingKey, suites_of
 
 
 def consent_keys(snapshot: Snapshot, now: datetime) -> FindKey:
@@ -15,7 +16,8 @@ def consent_keys(snapshot: Snapshot, now: datetime) -> FindKey:
 
     A suspended peer, or one whose card has expired, signs nothing that is believed.
     """
-    own = {key.key_id: key.verifying for key in snapshot.message_keys}
+    required = suites_of([key.verifying for key in snapshot.message_keys])
+    own = {key.key_id: replace(key.verifying, required_suites=required) for key in snapshot.message_keys}
 
     def find(key_id: str) -> tuple[str, VerifyingKey] | None:
         if key_id in own:

@@ -321,7 +321,7 @@ def load_policy(folder: NodeFolder, config: NodeConfig) -> tuple[Roster, Access,
     Raises:
         OperatorError: one of them is wrong; the text names file and key.
     """
-    roster = load_roster(folder.peers, config.node.id)
+    roster = load_roster(folder.peers, config.node.id, config.policy.required_suites)
     access = load_access(folder.access)
     if config.node.id in access.rates or any(peer == config.node.id for peer, _ in access.grants):
         raise ConfigError(
@@ -353,7 +353,7 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         deadline_s=config.exchange.deadline_s,
     )
     snapshot = Snapshot(
-        config.node.id, (keys.message,), roster, access, scheme, secrets, settings, card.serial
+        config.node.id, keys.message_keys, roster, access, scheme, secrets, settings, card.serial
     )
     tls = (TlsLeaf(keys.tls_leaf_pem, keys.tls_leaf_key_pem), roster.ca_pem)
     metrics = Metrics(OUTCOMES, (method.name for method in METHODS))

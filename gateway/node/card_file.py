@@ -55,6 +55,7 @@ def present_card(
         witness_verifier_key=CosignatureSigner(config.audit.witness_name, keys.witness.private).verifier.vkey,
         scheme=scheme,
         maintenance=_still_to_come(_planned(config), now),
+        further_message_keys=keys.further_message,
     )
     fresh = folder.card.with_suffix(".new")
     fresh.write_text(dsse.to_json(message) + "\n", encoding="utf-8")
@@ -69,7 +70,7 @@ def _still_says(
         card.node_id == config.node.id
         and card.names == config.node.names
         and card.endpoints == config.card.endpoints
-        and set(card.keys) == {keys.message.key_id, keys.log.key_id, keys.witness.key_id}
+        and set(card.keys) == {key.key_id for key in (*keys.message_keys, keys.log, keys.witness)}
         and [ca.public_bytes(Encoding.DER) for ca in card.cas] == [keys.tls_ca.public_bytes(Encoding.DER)]
         and card.log_origin == config.audit.origin
         and card.witness_verifier_key.startswith(f"{config.audit.witness_name}+")

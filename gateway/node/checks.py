@@ -50,7 +50,7 @@ def run_checks(folder: NodeFolder, clock: Clock) -> list[Finding]:
     roster = _try(
         findings,
         "peers",
-        lambda: load_roster(folder.peers, config.node.id),
+        lambda: load_roster(folder.peers, config.node.id, config.policy.required_suites),
         lambda r: ", ".join(r.peers) or "none",
     )
     access = _try(

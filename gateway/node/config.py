@@ -24,6 +24,8 @@ from gateway.peers.card import ENDPOINTS_MAX, MAINTENANCE_MAX, NODE_ID_PATTERN, 
 from gateway.records.source import TEXT_FIELDS
 from gateway.schemes.shared_words import KINDS
 from gateway.signing.cosignature import CosignatureVerifier
+from gateway.signing.envelope import SIGNATURES_MAX
+from gateway.signing.key_uri import is_key_uri, parse_key_uri
 from gateway.signing.signed_note import NoteError, NoteVerifier
 from gateway.storage.foreign_database import check_select, check_url
 
@@ -96,6 +98,17 @@ def _layout_columns(columns: dict[str, str]) -> dict[str, str]:
     return columns
 
 
+def _key_source(text: str) -> str:
+    if is_key_uri(text):
+        parse_key_uri(text)
+    elif not KEY_FILE_PATTERN.fullmatch(text):
+        raise ValueError('write the name of a file in keys/, for example "message.pem", or a pkcs11: URI')
+    return text
+
+
+KEY_FILE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.pem", re.ASCII)
+KeySource = Annotated[str, AfterValidator(_key_source)]
+SuiteName = Literal["ed25519", "ecdsa-p256", "sm2", "ml-dsa-65"]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Loopback = Annotated[str, AfterValidator(_loopback)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
@@ -148,6 +161,22 @@ class KeysTable(_Table):
     passphrase_file: str = ""
     """File (mode 0600) with the passphrase of the key files; empty = the environment variable
     CREDIT_GATEWAY_KEY_PASSPHRASE, or none. Relative to the node's folder."""
+    message: tuple[KeySource, ...] = Field(default=("message.pem",), min_length=1, max_length=SIGNATURES_MAX)
+    """Keys that sign messages and the card, one signature each: files in keys/, or RFC 7512 URIs of
+    keys in a hardware module. A second suite here is a second signature on everything."""
+    log: KeySource = "log.pem"
+    """Key that signs checkpoints of the audit log. It cannot be replaced while the log lives."""
+    witness: KeySource = "witness.pem"
+    """Key that cosigns the logs of peers."""
+
+
+class PolicyTable(_Table):
+    """``[policy]``: what this node demands of every peer."""
+
+    required_suites: tuple[SuiteName, ...] = ()
+    """Suites of which a signature must verify on each message of a peer; empty = every suite of the
+    message keys that the peer's card lists. `required_suites` in peers/ID.toml goes before it.
+    Trap: stating fewer than a card lists lets the others be stripped."""
 
 
 class FederationTable(_Table):
@@ -321,6 +350,7 @@ class NodeConfig(_Table):
     audit: AuditTable
     database: DatabaseTable = DatabaseTable()
     keys: KeysTable = KeysTable()
+    policy: PolicyTable = PolicyTable()
     federation: FederationTable = FederationTable()
     exchange: ExchangeTable = ExchangeTable()
     asking: AskingTable = AskingTable()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -26,8 +27,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from gateway.audit import AuditLog
 from gateway.errors import CallerError, KeyFileError
-from gateway.node.config import CONFIG_FILE, NodeConfig, load_config
+from gateway.node.config import CONFIG_FILE, KeysTable, NodeConfig, load_config
 from gateway.peers.node_ca import generate_tls_key, issue_leaf, make_ca
+from gateway.signing.hsm_keys import open_hsm_key
 from gateway.signing.key_files import (
     find_passphrase,
     read_private_key,
@@ -36,7 +38,8 @@ from gateway.signing.key_files import (
     write_private_key,
     write_secret,
 )
-from gateway.signing.suites import SigningKey
+from gateway.signing.key_uri import is_key_uri, parse_key_uri
+from gateway.signing.suites import ED25519, SigningKey, Suite
 from gateway.storage.engine import open_engine
 from gateway.storage.migrate import upgrade
 
@@ -113,6 +116,13 @@ class NodeKeys:
     tls_ca_key: Any
     tls_leaf_pem: bytes
     tls_leaf_key_pem: bytes
+    further_message: tuple[SigningKey, ...] = ()
+    """Keys of the further signatures on every message; see ``[keys] message``."""
+
+    @property
+    def message_keys(self) -> tuple[SigningKey, ...]:
+        """Every key that signs messages, the first one first."""
+        return (self.message, *self.further_message)
 
     def __repr__(self) -> str:
         """Hide every key."""
@@ -130,20 +140,48 @@ def load_keys(folder: NodeFolder, config: NodeConfig) -> NodeKeys:
 
     Raises:
         KeyFileError: one is missing, readable by others, or of the wrong kind; the text names it.
+        HsmError: a key in a hardware module cannot be used.
+        SuiteUnavailableError: the system's OpenSSL cannot be used for SM2.
     """
     passphrase = passphrase_of(folder, config)
+    message, *further = (load_signing_key(folder, source, passphrase) for source in config.keys.message)
+    _require_usable((message, *further), config)
     leaf_key = read_private_key(folder.key("tls-leaf.pem"), passphrase)
     return NodeKeys(
-        message=read_signing_key(folder.key("message.pem"), passphrase),
-        log=read_signing_key(folder.key("log.pem"), passphrase),
-        witness=read_signing_key(folder.key("witness.pem"), passphrase),
+        message=message,
+        log=load_signing_key(folder, config.keys.log, passphrase),
+        witness=load_signing_key(folder, config.keys.witness, passphrase),
         evidence=read_secret(folder.key(EVIDENCE_KEY)),
         previous_evidence=_read_previous(folder.key(PREVIOUS_EVIDENCE_KEY)),
         tls_ca=_read_certificate(folder.key("tls-ca.crt")),
         tls_ca_key=read_private_key(folder.key("tls-ca.pem"), passphrase),
         tls_leaf_pem=_read_certificate(folder.key("tls-leaf.crt")).public_bytes(Encoding.PEM),
         tls_leaf_key_pem=leaf_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        further_message=tuple(further),
     )
+
+
+def load_signing_key(folder: NodeFolder, source: str, passphrase: bytes | None) -> SigningKey:
+    """Return the key that ``[keys]`` names by ``source``: a file, or a key in a hardware module.
+
+    Raises:
+        KeyFileError: the file is refused.
+        HsmError: the module, its token or the key cannot be used.
+        SuiteUnavailableError: the system's OpenSSL cannot be used for SM2.
+    """
+    if is_key_uri(source):
+        return open_hsm_key(parse_key_uri(source), folder.root)
+    return read_signing_key(folder.key(source), passphrase)
+
+
+def _require_usable(message_keys: Sequence[SigningKey], config: NodeConfig) -> None:
+    if not any(key.suite.is_compact for key in message_keys):
+        raise KeyFileError(
+            f"{config.keys.message[0]}: signatures of {message_keys[0].suite.name} do not fit a refusal.",
+            remedy="Name a key of another suite beside it in [keys] message, for example of ed25519.",
+        )
+    if len({key.key_id for key in message_keys}) < len(message_keys):
+        raise KeyFileError("[keys] message names one key twice.", remedy="Make a second key, or remove one.")
 
 
 def renew_leaf(folder: NodeFolder, config: NodeConfig, now: datetime) -> None:
@@ -162,12 +200,19 @@ def renew_leaf(folder: NodeFolder, config: NodeConfig, now: datetime) -> None:
 
 
 def init_node(
-    root: Path, node_id: str, *, example: Path | None, settings: dict[str, str], now: datetime
+    root: Path,
+    node_id: str,
+    *,
+    example: Path | None,
+    settings: dict[str, str],
+    now: datetime,
+    suites: Sequence[Suite] = (ED25519,),
 ) -> list[str]:
     """Create what is missing of a node's folder, keep what is there, and bring databases up to date.
 
     ``example`` is a folder with ready ``node.toml``, ``scheme.toml``, ``access.toml`` to start
     from; ``settings`` replaces values of the shipped template (see ``templates/node.toml``).
+    ``suites`` are those of the message keys that are made; log and witness keys are of the first.
     Returns the names of what was created.
 
     Raises:
@@ -183,12 +228,19 @@ def init_node(
     folder.keys.chmod(0o700)
     (root / "data").chmod(0o700)
     created += _write_configuration(folder, node_id, example, settings)
+    if CONFIG_FILE in created:
+        _name_message_keys(folder, suites)
     config = load_config(root)
     if config.node.id != node_id:
         raise CallerError(
             f"{root} is the folder of node {config.node.id!r}.", remedy="Choose another folder."
         )
-    made = _make_keys(folder, config, now)
+    if len(suites) > len(config.keys.message):
+        raise CallerError(
+            f"node.toml names {len(config.keys.message)} message key, and {len(suites)} suites were given.",
+            remedy=f"Add under [keys] in node.toml: {_message_line(suites)}",
+        )
+    made = _make_keys(folder, config, now, suites)
     _make_databases(folder, config, now, born_with_keys="keys/message.pem" in made)
     return created + made
 
@@ -236,13 +288,41 @@ def _template(name: str, settings: dict[str, str]) -> str:
     return text
 
 
-def _make_keys(folder: NodeFolder, config: NodeConfig, now: datetime) -> list[str]:
+def _name_message_keys(folder: NodeFolder, suites: Sequence[Suite]) -> None:
+    """Name a file for the key of each further suite in a new ``node.toml``.
+
+    Raises:
+        CallerError: the example that it was copied from has a table ``[keys]`` of its own.
+    """
+    if len(suites) == 1:
+        return
+    if load_config(folder.root).keys != KeysTable():
+        raise CallerError(
+            "the example's node.toml has a table [keys] already.", remedy="Name the message keys there."
+        )
+    with folder.config.open("a", encoding="utf-8") as file:
+        file.write(f"\n[keys]\n{_message_line(suites)} # every message bears a signature of each\n")
+
+
+def _message_line(suites: Sequence[Suite]) -> str:
+    names = ["message.pem", *(f"message-{suite.name}.pem" for suite in suites[1:])]
+    return "message = [" + ", ".join(f'"{name}"' for name in names) + "]"
+
+
+def _suites_by_source(config: NodeConfig, suites: Sequence[Suite]) -> dict[str, Suite]:
+    """Return the suite of each key file that may have to be made; keys in a module are made there."""
+    by_source = dict.fromkeys((*config.keys.message, config.keys.log, config.keys.witness), suites[0])
+    by_source |= dict(zip(config.keys.message, suites, strict=False))
+    return {source: suite for source, suite in by_source.items() if not is_key_uri(source)}
+
+
+def _make_keys(folder: NodeFolder, config: NodeConfig, now: datetime, suites: Sequence[Suite]) -> list[str]:
     """Make each key that is missing. An existing file is never touched."""
     passphrase = passphrase_of(folder, config)
     created = []
-    for name in ("message.pem", "log.pem", "witness.pem"):
+    for name, suite in _suites_by_source(config, suites).items():
         if not folder.key(name).exists():
-            write_private_key(folder.key(name), SigningKey.generate().private, passphrase)
+            write_private_key(folder.key(name), SigningKey.generate(suite).private, passphrase)
             created.append(f"keys/{name}")
     if not folder.key("evidence.secret").exists():
         write_secret(folder.key("evidence.secret"), os.urandom(SECRET_BYTES))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from creditexchange.v1.envelope_pb2 import SignedMessage
 from creditexchange.v1.node_pb2 import (
@@ -28,7 +28,7 @@ from gateway.signing import dsse
 from gateway.signing.cosignature import CosignatureVerifier
 from gateway.signing.envelope import open_envelope, parse_strictly, payload_type, seal
 from gateway.signing.signed_note import NoteError, NoteVerifier
-from gateway.signing.suites import SigningKey, VerifyingKey
+from gateway.signing.suites import SigningKey, VerifyingKey, suites_of
 
 PROTOCOL_VERSION = 1
 CARD_PAYLOAD_TYPE = payload_type("node-card")
@@ -96,6 +96,15 @@ class Card:
         """Return the keys that may be used in ``role`` at ``now``, by key id."""
         return {i: k.key for i, k in self.keys.items() if k.role == role and k.is_live(now)}
 
+    def message_suites(self, now: datetime) -> frozenset[str]:
+        """Suites of the message keys that are live at ``now``: what its messages bear a signature of."""
+        return suites_of(list(self.live_keys(KEY_ROLE_MESSAGE, now).values()))
+
+    @property
+    def offered_suites(self) -> frozenset[str]:
+        """Suites of all its message keys, live or not."""
+        return suites_of([entry.key for entry in self.keys.values() if entry.role == KEY_ROLE_MESSAGE])
+
     @property
     def log_verifier(self) -> NoteVerifier:
         """What verifies the node's checkpoints."""
@@ -130,9 +139,15 @@ def build_card(
     witness_verifier_key: str,
     scheme: SchemeReference | None,
     maintenance: Sequence[Maintenance] = (),
+    further_message_keys: Sequence[SigningKey] = (),
 ) -> SignedMessage:
-    """Return this node's card, signed by its message key."""
-    roles = ((message_key, KEY_ROLE_MESSAGE), (log_key, KEY_ROLE_LOG), (witness_key, KEY_ROLE_WITNESS))
+    """Return this node's card, signed by each of its message keys."""
+    message_keys = (message_key, *further_message_keys)
+    roles = (
+        *((key, KEY_ROLE_MESSAGE) for key in message_keys),
+        (log_key, KEY_ROLE_LOG),
+        (witness_key, KEY_ROLE_WITNESS),
+    )
     witness_name = witness_verifier_key.split("+", 1)[0]
     card = NodeCard(
         protocol_version=PROTOCOL_VERSION,
@@ -154,7 +169,7 @@ def build_card(
         added = card.maintenance.add(notes=notes)
         added.start_time.FromDatetime(window.start)
         added.end_time.FromDatetime(window.end)
-    return seal(card.SerializeToString(), CARD_PAYLOAD_TYPE, [message_key])
+    return seal(card.SerializeToString(), CARD_PAYLOAD_TYPE, message_keys)
 
 
 def read_card_file(path: Path) -> Card:
@@ -196,8 +211,7 @@ def verify_card(message: SignedMessage) -> Card:
     # the signature over the same bytes has verified under one of them.
     draft = parse_strictly(NodeCard, message.payload, "the card")
     keys = _read_keys(draft)
-    signers = {i: k.key for i, k in keys.items() if k.role == KEY_ROLE_MESSAGE}
-    opened = open_envelope(message, CARD_PAYLOAD_TYPE, signers.get)
+    opened = open_envelope(message, CARD_PAYLOAD_TYPE, _signers(draft, keys).get)
     _require_form(draft)
     return Card(
         node_id=draft.node_id,
@@ -278,6 +292,14 @@ def _read_maintenance(draft: NodeCard) -> tuple[Maintenance, ...]:
     return tuple(windows)
 
 
+def _signers(draft: NodeCard, keys: Mapping[str, CardKey]) -> dict[str, VerifyingKey]:
+    """Return the message keys; a card bears a signature of each suite that is live when it is issued."""
+    issued = draft.issue_time.ToDatetime(UTC)
+    signers = {i: k for i, k in keys.items() if k.role == KEY_ROLE_MESSAGE}
+    required = suites_of([k.key for k in signers.values() if k.is_live(issued)])
+    return {i: replace(k.key, required_suites=required) for i, k in signers.items()}
+
+
 def _read_cas(draft: NodeCard) -> tuple[x509.Certificate, ...]:
     if not 1 <= len(draft.tls_ca_certificates) <= CAS_MAX:
         raise CardError(f"tls_ca_certificates: one to {CAS_MAX} are needed.")
@@ -330,7 +352,7 @@ def _require_log_key(draft: NodeCard) -> None:
         verifier = NoteVerifier.from_vkey(draft.log.verifier_key)
     except NoteError as error:
         raise CardError(f"log: {error.message}") from error
-    spki = verifier.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    spki = verifier.key.spki
     log_keys = {entry.spki for entry in draft.keys if entry.role == KEY_ROLE_LOG}
     if verifier.name != draft.log.origin or spki not in log_keys:
         raise CardError("log: the verifier key is not a log key of this card under the log's name.")
@@ -342,7 +364,7 @@ def _require_witness_key(draft: NodeCard) -> None:
         verifier = CosignatureVerifier.from_vkey(draft.witness.verifier_key)
     except NoteError as error:
         raise CardError(f"witness: {error.message}") from error
-    spki = verifier.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    spki = verifier.key.spki
     witness_keys = {entry.spki for entry in draft.keys if entry.role == KEY_ROLE_WITNESS}
     if verifier.name != draft.witness.name or spki not in witness_keys:
         raise CardError("witness: the verifier key is not a witness key of this card under its name.")

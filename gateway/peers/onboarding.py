@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
 from gateway.errors import CallerError, CardError, ConfigError
 from gateway.peers.card import Card
-from gateway.peers.roster import load_peer, render_peer_file
+from gateway.peers.roster import load_peer, render_peer_file, stated_suites
 from gateway.signing import dsse
 
 
@@ -40,13 +41,30 @@ def require_acceptable(card: Card, folder: Path, own_id: str, now: datetime) -> 
 
 
 def accept(card: Card, folder: Path, now: datetime) -> Path:
-    """Write ``peers/ID.toml``; the file appears whole or not at all. Returns its path."""
+    """Write ``peers/ID.toml``; the file appears whole or not at all. Returns its path.
+
+    ``required_suites`` of the file that was there go on to hold.
+
+    Raises:
+        CardError: the card lists no key of a suite that they demand.
+    """
     folder.mkdir(exist_ok=True)
     path = folder / f"{card.node_id}.toml"
     fresh = path.with_suffix(".toml.new")
-    fresh.write_text(render_peer_file(card, dsse.to_json(card.message), now), encoding="utf-8")
+    rule = stated_suites(path)
+    _require_offered(card, rule)
+    text = render_peer_file(card, dsse.to_json(card.message), now, required_suites=rule)
+    fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)
     return path
+
+
+def _require_offered(card: Card, rule: Collection[str]) -> None:
+    if missing := sorted(set(rule) - card.offered_suites):
+        raise CardError(
+            f"the card of {card.node_id} lists no message key of {', '.join(missing)} any more.",
+            remedy=f"required_suites in peers/{card.node_id}.toml demands it: ask why before changing that.",
+        )
 
 
 def remove(node_id: str, folder: Path) -> Path:

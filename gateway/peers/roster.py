@@ -7,8 +7,8 @@ no peer: an empty folder means that nobody is trusted.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -44,6 +44,9 @@ class PeerFile(BaseModel):
     """When the operator accepted it."""
     endpoints: tuple[str, ...] = ()
     """Instead of the card's endpoints, for a peer behind a local proxy; empty = the card's."""
+    required_suites: tuple[Literal["ed25519", "ecdsa-p256", "sm2", "ml-dsa-65"], ...] = ()
+    """Suites of which a signature must verify on each message of the peer; empty = node.toml's, and
+    where that is empty too, every suite of the message keys that the card lists."""
     card: str
     """The card, DSSE JSON."""
 
@@ -56,6 +59,8 @@ class Peer:
     state: PeerState
     accepted_at: datetime
     endpoints: tuple[str, ...]
+    required_suites: frozenset[str] = frozenset()
+    """Instead of the suites that the card lists, which hold when this is empty."""
 
     @property
     def node_id(self) -> str:
@@ -63,11 +68,14 @@ class Peer:
         return self.card.node_id
 
     def message_key(self, key_id: str, now: datetime) -> VerifyingKey | None:
-        """Return the peer's key for messages under ``key_id`` if it is live at ``now``."""
+        """Return the peer's key for messages under ``key_id`` if it is live at ``now``.
+
+        It states the suites of which a signature must verify beside it.
+        """
         found = self.card.keys.get(key_id)
         if found is None or found.role != KEY_ROLE_MESSAGE or not found.is_live(now):
             return None
-        return found.key
+        return replace(found.key, required_suites=self.required_suites or self.card.message_suites(now))
 
     def log_keys(self, now: datetime) -> dict[str, VerifyingKey]:
         """Return the peer's live keys for its audit log."""
@@ -123,8 +131,8 @@ def _claim(owners: dict[str, str], thing: str, node_id: str, what: str) -> None:
         )
 
 
-def load_roster(folder: Path, own_id: str) -> Roster:
-    """Read every ``*.toml`` in ``folder``.
+def load_roster(folder: Path, own_id: str, required_suites: Collection[str] = ()) -> Roster:
+    """Read every ``*.toml`` in ``folder``; ``required_suites`` hold for peers whose file states none.
 
     Raises:
         ConfigError: a file is malformed; the text names file and key.
@@ -132,10 +140,10 @@ def load_roster(folder: Path, own_id: str) -> Roster:
     """
     if not folder.is_dir():
         return Roster.of([])
-    return Roster.of([load_peer(path, own_id) for path in sorted(folder.glob("*.toml"))])
+    return Roster.of([load_peer(path, own_id, required_suites) for path in sorted(folder.glob("*.toml"))])
 
 
-def load_peer(path: Path, own_id: str) -> Peer:
+def load_peer(path: Path, own_id: str, required_suites: Collection[str] = ()) -> Peer:
     """Read one peer file; same errors as :func:`load_roster`."""
     file = _read_peer_file(path)
     card = verify_card_json(file.card, str(path))
@@ -151,11 +159,33 @@ def load_peer(path: Path, own_id: str) -> Peer:
         )
     if card.node_id == own_id:
         raise ConfigError(f"{path}: this is the node's own card.", remedy="Remove the file.")
-    return Peer(card, file.state, file.accepted_at, file.endpoints or card.endpoints)
+    required = frozenset(file.required_suites or required_suites)
+    if missing := sorted(required - card.offered_suites):
+        raise ConfigError(
+            f"{path}: required_suites: the peer's card lists no message key of {', '.join(missing)}.",
+            remedy="Its messages would all be refused: ask for a card with such a key, or change the rule.",
+        )
+    return Peer(card, file.state, file.accepted_at, file.endpoints or card.endpoints, required)
 
 
-def render_peer_file(card: Card, card_json: str, accepted_at: datetime, state: PeerState = ACTIVE) -> str:
+def stated_suites(path: Path) -> tuple[str, ...]:
+    """Return ``required_suites`` of a peer file; empty when it states none, is missing or broken."""
+    try:
+        return _read_peer_file(path).required_suites if path.exists() else ()
+    except ConfigError:
+        return ()
+
+
+def render_peer_file(
+    card: Card,
+    card_json: str,
+    accepted_at: datetime,
+    state: PeerState = ACTIVE,
+    required_suites: Collection[str] = (),
+) -> str:
     """Return the text of ``peers/ID.toml`` for an accepted card."""
+    suites = ", ".join(f'"{suite}"' for suite in required_suites)
+    rule = f"required_suites = [{suites}]\n" if suites else ""
     names = ", ".join(f"{language}: {name}" for language, name in card.names.items())
     return (
         f"# Peer {card.node_id} ({_one_line(names)}), accepted after its fingerprint was compared:\n"
@@ -164,6 +194,7 @@ def render_peer_file(card: Card, card_json: str, accepted_at: datetime, state: P
         f'state = "{state}" # "suspended" refuses every call of this peer and asks it nothing\n'
         f'fingerprint = "{card.fingerprint}"\n'
         f"accepted_at = {accepted_at.isoformat(timespec='seconds')}\n"
+        f"{rule}"
         f"card = '''\n{card_json}\n'''\n"
     )
 

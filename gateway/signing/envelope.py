@@ -1,4 +1,9 @@
-"""Signed messages over exact bytes: seal and open. What is not verified is not parsed."""
+"""Signed messages over exact bytes: seal and open. What is not verified is not parsed.
+
+A message carries one signature for each message key of its sender. Which suites must verify is the
+receiver's rule, and it travels with the keys that the receiver looks up
+(``VerifyingKey.required_suites``): a signature that was stripped is missed wherever a message is opened.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from creditexchange.v1.envelope_pb2 import SignedMessage
 from gateway.errors import EnvelopeError
 from gateway.signing.dsse import pre_authentication_encoding
-from gateway.signing.suites import SigningKey, VerifyingKey
+from gateway.signing.suites import SUITES, SigningKey, Suite, VerifyingKey, suites_of
 
 M = TypeVar("M", bound=Message)
 
@@ -26,6 +31,10 @@ PAYLOAD_TYPE_PREFIX = "application/vnd.creditexchange."
 def payload_type(name: str) -> str:
     """Return the media type of the payload ``name``, for example ``record-query``."""
     return f"{PAYLOAD_TYPE_PREFIX}{name}.v1+protobuf"
+
+
+REFUSAL_TYPE = payload_type("refusal")
+"""Refusals travel in status details of 4 KiB: only compact signatures are made and demanded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +50,12 @@ class OpenedEnvelope:
 
 
 def seal(payload: bytes, type_: str, keys: Sequence[SigningKey]) -> SignedMessage:
-    """Sign ``payload`` of payload type ``type_`` with every key of ``keys``."""
+    """Sign ``payload`` of payload type ``type_`` with every key of ``keys`` that this type takes."""
     signed = pre_authentication_encoding(type_, payload)
     message = SignedMessage(payload=payload, payload_type=type_)
     for key in keys:
+        if not _takes(type_, key.suite):
+            continue
         message.signatures.add(key_id=key.key_id, signature=key.sign(signed))
     return message
 
@@ -57,9 +68,10 @@ def signed_digest(message: SignedMessage) -> bytes:
 def open_envelope(
     message: SignedMessage, expected_type: str, find_key: Callable[[str], VerifyingKey | None]
 ) -> OpenedEnvelope:
-    """Verify every signature whose key is known; at least one must be there.
+    """Verify every signature whose key is known; at least one must be there, and all required suites.
 
-    ``find_key`` returns the key that may sign this message under an id, or ``None``.
+    ``find_key`` returns the key that may sign this message under an id, or ``None``. Signatures of
+    keys that it does not know are passed over.
 
     Raises:
         EnvelopeError: ``MALFORMED_MESSAGE``, ``WRONG_PAYLOAD_TYPE``, ``UNKNOWN_KEY`` or
@@ -79,6 +91,7 @@ def open_envelope(
     signed = pre_authentication_encoding(message.payload_type, message.payload)
     for signature, key in known:
         key.verify(signature.signature, signed)
+    _require_suites([key for _, key in known], expected_type)
     return OpenedEnvelope(
         payload=message.payload,
         payload_type=message.payload_type,
@@ -120,6 +133,22 @@ def _require_known_fields(message: Message, what: str) -> None:
             continue
         for part in value if field.is_repeated else (value,):
             _require_known_fields(part, what)
+
+
+def _takes(type_: str, suite: Suite) -> bool:
+    return suite.is_compact or type_ != REFUSAL_TYPE
+
+
+def _require_suites(verified: Sequence[VerifyingKey], type_: str) -> None:
+    required = frozenset().union(*(key.required_suites for key in verified))
+    demanded = {suite.name for suite in SUITES if suite.name in required and _takes(type_, suite)}
+    missing = sorted(demanded - suites_of(verified))
+    if missing:
+        raise EnvelopeError(
+            "INVALID_SIGNATURE",
+            f"a signature of {', '.join(missing)} is missing.",
+            missingSuites=" ".join(missing),
+        )
 
 
 def _require_form(message: SignedMessage) -> None:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from gateway.errors import EnvelopeError, KeyFileError
 from gateway.signing.published_keys import PUBLISHED_KEY_IDS
+from gateway.signing.sm2 import Sm2PrivateKey
 from gateway.signing.suites import SigningKey
 
 PRIVATE_MODE = 0o600
@@ -85,6 +86,7 @@ def read_private_key(path: Path, passphrase: bytes | None = None) -> Any:
 
     Raises:
         KeyFileError: the file is refused, is no PKCS#8 PEM, or the passphrase does not fit.
+        SuiteUnavailableError: it is an SM2 key and the system's OpenSSL cannot be used.
     """
     content = read_private_file(path)
     encrypted = b"ENCRYPTED" in content.split(b"\n", 1)[0]
@@ -94,10 +96,17 @@ def read_private_key(path: Path, passphrase: bytes | None = None) -> Any:
             remedy=f"Set keys.passphrase_file in node.toml, or {PASSPHRASE_VARIABLE}.",
         )
     try:
-        return load_pem_private_key(content, passphrase if encrypted else None)
+        return _load(content, passphrase if encrypted else None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         hint = "Is the passphrase right?" if encrypted else "Restore it from your backup."
         raise KeyFileError(f"{path} is no PKCS#8 PEM private key.", remedy=hint) from error
+
+
+def _load(content: bytes, passphrase: bytes | None) -> Any:
+    try:
+        return load_pem_private_key(content, passphrase)
+    except UnsupportedAlgorithm:  # SM2 is the one curve that only the system's OpenSSL knows
+        return Sm2PrivateKey.from_pem(content, passphrase)
 
 
 def read_signing_key(path: Path, passphrase: bytes | None = None) -> SigningKey:

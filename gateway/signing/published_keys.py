@@ -18,6 +18,12 @@ PUBLISHED_KEY_IDS = frozenset(
         "sha256:f9d891064d202e7597f56a450c7bf718ab2a087227da49446fe0e077e52ff6e1",
         # golang/mod sumdb/note example
         "sha256:936e684eb42e417e979f9071c5fc7fb2a3e385fc559341d150f81f6d1244534c",
+        # GB/T 32918.5, annex A.2 (SM2)
+        "sha256:c97c174acc1b56be277862230f92b0f9fa9b83c2aa471ceabb67533a91536bea",
+        # RFC 6979, annex A.2.5 (ECDSA P-256)
+        "sha256:5a7a78cca4a0f420d9bc62bb669c3c2759e39f723d3ae10dcbe0f0815a07ecd4",
+        # RFC 9881, annex C.1: the seed 00 01 … 1f (ML-DSA-65)
+        "sha256:b8b62131bfbe84433efb2273d7f5b87f7a22854a2cfd366fc2aead86d837c52d",
     }
 )
 """Key ids; see the comment beside each for its source."""

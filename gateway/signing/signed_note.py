@@ -1,8 +1,9 @@
 """C2SP signed notes (signed-note v1.0.0): a text, an empty line, and one line for each signature.
 
-Only Ed25519 keys (type 0x01) sign and verify here; lines by keys that the reader does not know are
-kept and ignored, as the specification demands. The parser is strict: what it accepts has exactly
-one form.
+Ed25519 keys (type 0x01) sign and verify here, and by the type 0xff, which the specification leaves to
+each protocol, keys of the other suites with short signatures. Lines by keys that the reader does not
+know are kept and ignored, as the specification demands. The parser is strict: what it accepts has
+exactly one form.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.errors import GatewayError
+from gateway.errors import EnvelopeError, GatewayError
+from gateway.signing.suites import ED25519, SUITES, PrivateKey, SigningKey, VerifyingKey
 
-ED25519 = 0x01
-"""Signature type of a plain Ed25519 signature over the note's text."""
+UNASSIGNED = 0xFF
+"""Signature type of everything without an assigned one; a longer identifier follows it."""
 KEY_ID_BYTES = 4
 NOTE_BYTES_MAX = 128 * 1024
 """Largest note that is read, bytes: room for 32 lines of ML-DSA."""
@@ -33,6 +35,20 @@ _LINE_START = "— "  # U+2014 and one space
 
 class NoteError(GatewayError):
     """A signed note or a verifier key is malformed, or a signature does not verify."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureUse:
+    """What a signature line says, and under which types."""
+
+    ed25519: int
+    """The type that C2SP assigned to this use with Ed25519."""
+    label: str
+    """Part of the longer identifier behind 0xff, for every other suite."""
+
+
+PLAIN = SignatureUse(0x01, "note")
+"""A signature over the note's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +78,34 @@ class NoteVerifier:
     """A public key under the name that its signature lines carry."""
 
     name: str
-    public: Ed25519PublicKey
+    public: Any
+    """Public key of the ``cryptography`` package or of ``sm2``."""
+    key: VerifyingKey = field(init=False, compare=False, repr=False)
     key_id: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         """Compute the key id.
 
         Raises:
-            NoteError: the name is malformed.
+            NoteError: the name is malformed, or keys of this type sign no notes.
         """
         require_name(self.name)
-        object.__setattr__(self, "key_id", note_key_id(self.name, ED25519, self.public.public_bytes_raw()))
+        object.__setattr__(self, "key", VerifyingKey.from_public(self.public))
+        object.__setattr__(self, "key_id", note_key_id(self.name, *typed_key(self.key, PLAIN)))
 
     @property
     def vkey(self) -> str:
         """The verifier key as text: ``name+hex key id+base64(type || key)``."""
-        return render_vkey(self.name, self.key_id, ED25519, self.public)
+        return render_vkey(self.name, self.key, PLAIN)
 
     @classmethod
     def from_vkey(cls, vkey: str) -> NoteVerifier:
         """Read a verifier key.
 
         Raises:
-            NoteError: it is malformed, its key id is not that of its key, or it is not Ed25519.
+            NoteError: it is malformed, its key id is not that of its key, or it is of an unknown type.
         """
-        return cls(*parse_vkey(vkey, ED25519))
+        return cls(*parse_vkey(vkey, PLAIN))
 
     def verify(self, signature: bytes, text: str) -> None:
         """Return if ``signature`` is this key's over ``text``.
@@ -95,8 +114,8 @@ class NoteVerifier:
             NoteError: it is not.
         """
         try:
-            self.public.verify(signature, text.encode())
-        except InvalidSignature as error:
+            self.key.verify(signature, text.encode())
+        except EnvelopeError as error:
             raise NoteError(f"the signature of {self.name} does not verify.") from error
 
 
@@ -105,22 +124,24 @@ class NoteSigner:
     """A private key under the name that its signature lines carry."""
 
     name: str
-    private: Ed25519PrivateKey = field(repr=False)
+    private: PrivateKey = field(repr=False)
     verifier: NoteVerifier = field(init=False)
+    _key: SigningKey = field(init=False, repr=False, compare=False)
     _line_start: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Compute the public half.
 
         Raises:
-            NoteError: the name is malformed.
+            NoteError: the name is malformed, or keys of this type sign no notes.
         """
+        object.__setattr__(self, "_key", SigningKey.from_private(self.private))
         object.__setattr__(self, "verifier", NoteVerifier(self.name, self.private.public_key()))
         object.__setattr__(self, "_line_start", f"{_LINE_START}{self.name} ")
 
     def signature_line(self, text: str) -> str:
         """Return the signature line over ``text``, ending in a line feed."""
-        signed = self.verifier.key_id + self.private.sign(text.encode())
+        signed = self.verifier.key_id + self._key.sign(text.encode())
         return f"{self._line_start}{b64encode(signed).decode()}\n"
 
 
@@ -129,28 +150,61 @@ def note_key_id(name: str, signature_type: int, public_key: bytes) -> bytes:
     return sha256(name.encode() + b"\n" + bytes([signature_type]) + public_key).digest()[:KEY_ID_BYTES]
 
 
-def render_vkey(name: str, key_id: bytes, signature_type: int, public: Ed25519PublicKey) -> str:
+def typed_key(key: VerifyingKey, use: SignatureUse) -> tuple[int, bytes]:
+    """Return signature type and encoding of ``key`` in ``use``.
+
+    Raises:
+        NoteError: its signatures are too long for checkpoints, which travel in every message.
+    """
+    if key.suite is ED25519:
+        return use.ed25519, key.public.public_bytes_raw()
+    if not key.suite.is_compact:
+        raise NoteError(f"keys of {key.suite.name} sign no checkpoints: their signatures are too long.")
+    return UNASSIGNED, _identifier(key.suite.name, use) + key.spki
+
+
+def render_vkey(name: str, key: VerifyingKey, use: SignatureUse) -> str:
     """Return a verifier key as text: ``name+hex key id+base64(type || key)``."""
-    content = bytes([signature_type]) + public.public_bytes_raw()
-    return f"{name}+{key_id.hex()}+{b64encode(content).decode()}"
+    type_, encoded = typed_key(key, use)
+    return f"{name}+{note_key_id(name, type_, encoded).hex()}+{b64encode(bytes([type_]) + encoded).decode()}"
 
 
-def parse_vkey(vkey: str, signature_type: int) -> tuple[str, Ed25519PublicKey]:
-    """Return name and key of a verifier key of an Ed25519 ``signature_type``.
+def parse_vkey(vkey: str, use: SignatureUse) -> tuple[str, Any]:
+    """Return name and public key of a verifier key for ``use``.
 
     Raises:
         NoteError: it is malformed, of another type, or its key id is not that of its key.
+        SuiteUnavailableError: it is an SM2 key and the system's OpenSSL cannot be used.
     """
     parts = vkey.split("+", 2)
     if len(parts) != 3:
         raise NoteError("a verifier key is NAME+KEYID+BASE64.")
     name, hex_id, encoded = parts
     content = decode_base64(encoded, "verifier key")
-    if content[:1] != bytes([signature_type]) or len(content) != 33:
-        raise NoteError(f"the verifier key is not of type {signature_type:#04x}.")
-    if note_key_id(name, signature_type, content[1:]).hex() != hex_id:
+    public = _read_typed_key(content, use)
+    if note_key_id(name, content[0], content[1:]).hex() != hex_id:
         raise NoteError("the verifier key's id does not belong to its key.")
-    return name, Ed25519PublicKey.from_public_bytes(content[1:])
+    return name, public
+
+
+def _read_typed_key(content: bytes, use: SignatureUse) -> Any:
+    if content[:1] == bytes([use.ed25519]) and len(content) == 33:
+        return Ed25519PublicKey.from_public_bytes(content[1:])
+    for suite in SUITES:
+        start = bytes([UNASSIGNED]) + _identifier(suite.name, use)
+        if suite is ED25519 or not suite.is_compact or not content.startswith(start):
+            continue
+        try:
+            key = VerifyingKey.from_spki(content[len(start) :])
+        except EnvelopeError as error:
+            raise NoteError(f"the verifier key holds no key of {suite.name}.") from error
+        if key.suite is suite:
+            return key.public
+    raise NoteError(f"the verifier key is not of type {use.ed25519:#04x} or one that this protocol names.")
+
+
+def _identifier(suite: str, use: SignatureUse) -> bytes:
+    return f"credit-exchange/{use.label}/v1/{suite}\n".encode()
 
 
 def sign_note(text: str, signers: Sequence[NoteSigner]) -> str:

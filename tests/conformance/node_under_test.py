@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from gateway.conformance.session import Session
 from gateway.node.lock import node_lock
 from gateway.node.serve import Serving, start
 from gateway.peers.onboarding import accept
+from gateway.signing.suites import ED25519, ML_DSA_65, Suite
 from tests.ports import free_port
 from tests.processes.provinces import ProcessNode, make_node
 
@@ -50,9 +51,15 @@ class UnderTest:
             session.close()
 
 
-def make_under_test(parent: Path, *, granted: bool = True) -> UnderTest:
-    node = make_node(parent, "shanghai", records=False)
-    identity = make_identity(parent / "identity", f"127.0.0.1:{free_port()}")
+def make_under_test(
+    parent: Path,
+    *,
+    granted: bool = True,
+    suites: Sequence[Suite] = (ED25519,),
+    identity_suites: Sequence[Suite] = (ED25519, ML_DSA_65),
+) -> UnderTest:
+    node = make_node(parent, "shanghai", records=False, suites=suites)
+    identity = make_identity(parent / "identity", f"127.0.0.1:{free_port()}", identity_suites)
     accept(identity.card, node.folder.peers, system_clock())
     with node.folder.access.open("a", encoding="utf-8") as access:
         access.write(GRANTS if granted else "")

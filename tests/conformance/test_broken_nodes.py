@@ -22,6 +22,7 @@ from gateway.peers.roster import Peer
 from gateway.policy import rates
 from gateway.policy.grants import Access
 from gateway.rpc import guard, status
+from gateway.signing import envelope
 from gateway.signing.envelope import OpenedEnvelope, parse
 from tests.conformance.node_under_test import UnderTest, make_under_test, outcomes, serving
 
@@ -90,13 +91,13 @@ def no_signature(message, expected_type, find_key) -> OpenedEnvelope:
     real_key = find_key
 
     class Trusting:
-        def __init__(self, key_id: str) -> None:
-            self.key_id = key_id
+        def __init__(self, key) -> None:
+            self.key_id, self.suite, self.required_suites = key.key_id, key.suite, key.required_suites
 
         def verify(self, _signature: bytes, _data: bytes) -> None:
             """Believe it."""
 
-    return OPEN_ENVELOPE(message, expected_type, lambda i: real_key(i) and Trusting(i))
+    return OPEN_ENVELOPE(message, expected_type, lambda i: (key := real_key(i)) and Trusting(key))
 
 
 OPEN_ENVELOPE = open_step.open_envelope
@@ -124,9 +125,9 @@ def a_new_answer_to_each_retry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(group, "find_second_answers", lambda *_: set())  # the log would refuse it too
 
 
-def any_role(self, key_id, _now):
+def any_role(self, key_id, now):
     found = self.card.keys.get(key_id)
-    return found.key if found else None
+    return replace(found.key, required_suites=self.card.message_suites(now)) if found else None
 
 
 def unbound(patch: pytest.MonkeyPatch) -> None:
@@ -166,6 +167,10 @@ SIGNATURES = {
     "envelope-signed-as-other-type",
     "envelope-signed-bare",
     "refusal-unsigned-signature",
+    "suites-confused-ecdsa-p256",
+    "suites-confused-ml-dsa-65",
+    "suites-confused-sm2",
+    "suites-swapped",
 }
 
 AUDIENCE = {
@@ -295,6 +300,11 @@ NODES = (
         {"header-expired", "header-issued-in-future", "refusal-states-time"},
     ),
     Broken("signature unchecked", setting(open_step, "open_envelope", no_signature), SIGNATURES),
+    Broken(
+        "missing signatures unnoticed",
+        setting(envelope, "_require_suites", lambda *_: None),
+        {"suites-first-missing", "suites-second-missing", "suites-second-unknown"},
+    ),
     Broken(
         "key role unchecked",
         setting(Peer, "message_key", any_role),

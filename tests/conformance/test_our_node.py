@@ -6,8 +6,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from gateway.conformance.cases.suites import two_suites
 from gateway.conformance.registry import CASES
 from gateway.policy import rates
+from gateway.signing.suites import ECDSA_P256, ED25519, ML_DSA_65, SM2
 from tests.conformance.node_under_test import UnderTest, make_under_test, outcomes, serving
 from tests.processes.provinces import cli
 
@@ -27,6 +29,23 @@ def test_our_node_keeps_every_rule(shanghai: UnderTest) -> None:
     results = shanghai.run()
     assert outcomes(results, "failed") == outcomes(results, "not run") == {}
     assert len(outcomes(results, "passed")) == len(CASES) >= 60
+
+
+@pytest.mark.parametrize(
+    ("node_suites", "identity_suites"),
+    [((SM2,), (SM2, ED25519)), ((ED25519, ML_DSA_65), (ECDSA_P256,)), ((ECDSA_P256, SM2), (SM2,))],
+    ids=lambda suites: "+".join(suite.name for suite in suites),
+)
+def test_nodes_of_other_suites_keep_every_rule(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, node_suites, identity_suites
+) -> None:
+    monkeypatch.setattr(rates, "FAILED_SIGNATURES_PER_10_S", 10_000)
+    under_test = make_under_test(tmp_path, suites=node_suites, identity_suites=identity_suites)
+    with serving(under_test):
+        results = under_test.run()
+    assert outcomes(results, "failed") == {}
+    two = {case.id for case in CASES if two_suites in case.needs}
+    assert set(outcomes(results, "not run")) == (two if len(identity_suites) == 1 else set())
 
 
 def test_one_identity_serves_many_runs_and_its_numbers_go_on(shanghai: UnderTest) -> None:

@@ -30,6 +30,7 @@ class Province:
     ca_key: Any = field(default_factory=generate_tls_key)
     born: datetime = NOW
     endpoints: tuple[str, ...] = ("127.0.0.1:17000",)
+    further_message_keys: tuple[SigningKey, ...] = ()
 
     def __post_init__(self) -> None:
         self.ca = make_ca(self.node_id, self.ca_key, self.born)
@@ -61,6 +62,7 @@ class Province:
             "witness_key": self.witness_key,
             "witness_verifier_key": self.witness.verifier.vkey,
             "scheme": None,
+            "further_message_keys": self.further_message_keys,
         }
         return build_card(**(facts | changes))
 

@@ -266,8 +266,9 @@ class Federation:
         self.now[0] += timedelta(seconds=seconds)
 
 
-def make_federation(folder: Path, *ids: str, born: datetime = NOW) -> Federation:
-    provinces = {i: Province(i, born=born) for i in ids}
+def make_federation(folder: Path, *ids: str, born: datetime = NOW, **provinces_made: Province) -> Federation:
+    """``provinces_made`` stand in for some of the provinces that are otherwise made by default."""
+    provinces = {i: provinces_made.get(i) or Province(i, born=born) for i in ids}
     now = [born]
     nodes: dict[str, SimulatedNode] = {}
     for i, province in provinces.items():
@@ -279,7 +280,7 @@ def make_federation(folder: Path, *ids: str, born: datetime = NOW) -> Federation
         metrics.know_peers(ids)
         snapshot = Snapshot(
             node_id=i,
-            message_keys=(province.message_key,),
+            message_keys=(province.message_key, *province.further_message_keys),
             roster=Roster.of(others),
             access=all_granted(*(o.node_id for o in others)),
             scheme=load_scheme(EXAMPLES / (i if (EXAMPLES / i).is_dir() else "zhejiang") / "scheme.toml"),

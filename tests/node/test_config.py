@@ -71,3 +71,15 @@ def test_every_setting_has_its_meaning_in_the_schema() -> None:
 def test_examples_do_not_share_ports() -> None:
     ports = [v for p in PROVINCES for v in tomllib.loads(p.read_text(encoding="utf-8"))["listen"].values()]
     assert len(set(ports)) == len(ports) == 12
+
+
+def test_the_rule_for_every_peer_names_suites_of_the_table() -> None:
+    from typing import get_args
+
+    from gateway.node.config import SuiteName
+    from gateway.peers.roster import PeerFile
+    from gateway.signing.suites import SUITES_BY_NAME
+
+    assert list(get_args(SuiteName)) == list(SUITES_BY_NAME)
+    annotation = PeerFile.model_fields["required_suites"].annotation
+    assert get_args(get_args(annotation)[0]) == get_args(SuiteName)

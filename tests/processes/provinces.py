@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from gateway.peers.onboarding import accept
 from gateway.records import import_file
 from gateway.rpc.server import is_serving
 from gateway.schemes import load_scheme
+from gateway.signing.suites import ED25519, Suite
 from tests.ports import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "node_config"
@@ -148,6 +150,7 @@ def make_node(
     secret_from: ProcessNode | None = None,
     records: bool = True,
     database: str = "",
+    suites: Sequence[Suite] = (ED25519,),
 ) -> ProcessNode:
     example = EXAMPLES / node_id
     folder = NodeFolder(parent / node_id)
@@ -157,8 +160,11 @@ def make_node(
         text = text.replace(address, f"127.0.0.1:{free_port()}")
     if database:
         text += f'\n[database]\nurl = "{database}"\nrecords_url = "{database}"\n'
+    if len(suites) > 1:
+        files = ["message.pem", *(f"message-{suite.name}.pem" for suite in suites[1:])]
+        text += f"\n[keys]\nmessage = {json.dumps(files)}\n"
     folder.config.write_text(text, encoding="utf-8")
-    init_node(folder.root, node_id, example=example, settings={}, now=system_clock())
+    init_node(folder.root, node_id, example=example, settings={}, now=system_clock(), suites=suites)
     node = ProcessNode(folder)
     add_federation_secret(
         folder, "2026", secret_from.folder.key("federation-2026.secret") if secret_from else None

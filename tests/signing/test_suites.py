@@ -1,10 +1,16 @@
+import dilithium_py.ml_dsa
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.errors import EnvelopeError
-from gateway.signing.suites import SigningKey, VerifyingKey, key_id
+from gateway.signing.key_files import read_signing_key, write_private_key
+from gateway.signing.suites import P256_ORDER, SUITES, SigningKey, VerifyingKey, key_id
 
 # RFC 8032, section 7.1: secret key, public key, message, signature
 RFC_8032 = {
@@ -38,6 +44,76 @@ def test_ed25519_signs_and_verifies_as_in_rfc_8032(name: str) -> None:
     key.verifying.verify(signature, message)
 
 
+# RFC 6979, annex A.2.5, SHA-256: message, r, s
+RFC_6979 = {
+    b"sample": (
+        0xEFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716,
+        0xF7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8,
+    ),
+    b"test": (
+        0xF1ABB023518351CD71D881567B1EA663ED3EFCF6C5132B354F28D3B0B7D38367,
+        0x019F4113742A2B14BD25926B49C649155F267E60D3814B4C0CC84250E46F0083,
+    ),
+}
+RFC_6979_KEY = ec.derive_private_key(
+    0xC9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721, ec.SECP256R1()
+)
+
+
+@pytest.mark.parametrize("message", RFC_6979)
+def test_p_256_verifies_as_in_rfc_6979_and_takes_one_encoding(message: bytes) -> None:
+    key = SigningKey.from_private(RFC_6979_KEY).verifying
+    r, s = RFC_6979[message]
+    key.verify(encode_dss_signature(r, s), message)
+    for wrong in ((r + P256_ORDER, s), (r, s + P256_ORDER), (0, s), (r, 0), (s, r)):
+        with pytest.raises(EnvelopeError):
+            key.verify(encode_dss_signature(*wrong), message)
+    with pytest.raises(EnvelopeError):
+        key.verify(b"\x30\x81" + encode_dss_signature(r, s)[1:], message)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.binary(min_size=1, max_size=400))
+def test_another_implementation_verifies_our_ml_dsa_and_we_its(message: bytes) -> None:
+    seed = b"\5" * 32
+    public, secret = dilithium_py.ml_dsa.ML_DSA_65.key_derive(seed)
+    key = SigningKey.from_private(MLDSA65PrivateKey.from_seed_bytes(seed))
+    assert key.verifying.public.public_bytes_raw() == public
+    assert dilithium_py.ml_dsa.ML_DSA_65.verify(public, message, key.sign(message))
+    key.verifying.verify(dilithium_py.ml_dsa.ML_DSA_65.sign(secret, message), message)
+
+
+def test_a_compressed_point_would_be_a_second_id_of_one_key() -> None:
+    point = RFC_6979_KEY.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    prefix = bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200")
+    with pytest.raises(EnvelopeError, match="canonical"):
+        VerifyingKey.from_spki(prefix + point)
+
+
+KEYS = {suite.name: SigningKey.generate(suite) for suite in SUITES}
+OTHERS = {suite.name: SigningKey.generate(suite) for suite in SUITES}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_key_survives_its_file(name: str, tmp_path) -> None:
+    for passphrase in (None, b"open sesame"):
+        path = tmp_path / f"{passphrase}.pem"
+        write_private_key(path, KEYS[name].private, passphrase)
+        again = read_signing_key(path, passphrase)
+        assert (again.suite.name, again.key_id) == (name, KEYS[name].key_id)
+        VerifyingKey.from_spki(KEYS[name].verifying.spki).verify(again.sign(b"data"), b"data")
+
+
+@pytest.mark.parametrize("signer", KEYS)
+@pytest.mark.parametrize("verifier", KEYS)
+def test_only_the_key_itself_verifies_and_no_algorithm_passes_for_another(signer: str, verifier: str) -> None:
+    KEYS[signer].verifying.verify(KEYS[signer].sign(b"data"), b"data")
+    stranger = OTHERS if signer == verifier else KEYS
+    with pytest.raises(EnvelopeError) as error:
+        stranger[verifier].verifying.verify(KEYS[signer].sign(b"data"), b"data")
+    assert error.value.reason == "INVALID_SIGNATURE"
+
+
 def test_a_signature_over_other_bytes_is_refused() -> None:
     key = SigningKey.generate()
     with pytest.raises(EnvelopeError) as error:
@@ -54,7 +130,7 @@ def test_a_signature_of_another_length_is_refused(change) -> None:
 
 
 @pytest.mark.parametrize(
-    "private", [ec.generate_private_key(ec.SECP256R1()), ed448.Ed448PrivateKey.generate()]
+    "private", [ec.generate_private_key(ec.SECP384R1()), ed448.Ed448PrivateKey.generate()]
 )
 def test_a_key_of_an_unknown_suite_is_refused(private) -> None:
     spki = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -36,6 +36,9 @@ def _resigned(key: Callable[[Session], SigningKey], key_id: str = "") -> Callabl
             signer = key(session)
             named = session.identity.message.key_id if key_id == "message" else signer.key_id
             signature = signer.sign(signed_bytes(message.payload_type, message.payload))
+            if named == message.signatures[0].key_id:
+                message.signatures[0].signature = signature
+                return
             del message.signatures[:]
             message.signatures.add(key_id=named, signature=signature)
 
@@ -78,12 +81,14 @@ def _beside(count: int) -> Callable[[Session], Tampering]:
 
 
 def _upper_case(message: SignedMessage) -> None:
-    prefix, digits = message.signatures[0].key_id.split(":")
-    message.signatures[0].key_id = f"{prefix}:{digits.upper()}"
+    for signature in message.signatures:
+        prefix, digits = signature.key_id.split(":")
+        signature.key_id = f"{prefix}:{digits.upper()}"
 
 
 def _huge_key_id(message: SignedMessage) -> None:
-    message.signatures[0].key_id = "../" * 3_000
+    for length, signature in enumerate(message.signatures, 3_000):
+        signature.key_id = "../" * length
 
 
 def _payload_changed(message: SignedMessage) -> None:
@@ -92,12 +97,17 @@ def _payload_changed(message: SignedMessage) -> None:
     message.payload = bytes(flipped)
 
 
+def _sign_again(session: Session, message: SignedMessage) -> None:
+    signed = signed_bytes(message.payload_type, message.payload)
+    keys = (session.identity.message, *session.identity.further_message)
+    for signature, key in zip(message.signatures, keys, strict=True):
+        signature.signature = key.sign(signed)
+
+
 def _empty_payload(session: Session) -> Tampering:
     def tamper(message: SignedMessage) -> None:
         message.payload = b""
-        message.signatures[0].signature = session.identity.message.sign(
-            signed_bytes(message.payload_type, b"")
-        )
+        _sign_again(session, message)
 
     return tamper
 
@@ -105,8 +115,7 @@ def _empty_payload(session: Session) -> Tampering:
 def _garbage_payload(session: Session) -> Tampering:
     def tamper(message: SignedMessage) -> None:
         message.payload = b"\xff" * 40
-        signed = signed_bytes(message.payload_type, message.payload)
-        message.signatures[0].signature = session.identity.message.sign(signed)
+        _sign_again(session, message)
 
     return tamper
 

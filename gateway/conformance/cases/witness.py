@@ -19,7 +19,7 @@ from gateway.conformance.expectation import DepartureError, Expectation, Reply, 
 from gateway.conformance.own_tree import forked_head, head, proof
 from gateway.conformance.session import Session
 from gateway.signing.cosignature import cosignatures_of
-from gateway.signing.signed_note import NoteError, NoteSigner, parse_note
+from gateway.signing.signed_note import NoteError, NoteSigner, open_note, parse_note
 from gateway.signing.suites import SigningKey
 
 SECTION = "9 AuditLogService"
@@ -74,7 +74,11 @@ def _witnessed(session: Session) -> Sequence[Reply]:
     request = GetWitnessedCheckpointRequest(log_origin=session.identity.card.log_origin)
     reply = session.call(GET_WITNESSED, request.SerializeToString())
     note = response_of(reply, GetWitnessedCheckpointResponse).checkpoint
-    if not note.startswith(head(session.identity, size)):
+    try:  # some suites sign anew each time, so that lines cannot be compared
+        text, _ = open_note(note, [session.identity.log_signer.verifier])
+    except NoteError as error:
+        raise DepartureError(f"the head has no line of the log: {error.message}") from error
+    if text != parse_note(head(session.identity, size)).text:
         raise DepartureError("it is not the head that was cosigned last, with the log's line")
     _require_cosigned(session, note)
     return [reply]
