@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import grpc
 
 from gateway.clock import Clock, monotonic_s
-from gateway.errors import RefusedError
+from gateway.errors import OperatorError, RefusedError
 from gateway.exchange.answering.handlers import Handler, StreamHandler
 from gateway.exchange.messages import IncomingCall, Snapshot
 from gateway.peers.roster import Peer
@@ -189,6 +189,8 @@ def incident_of(defect: Exception, method: str) -> RefusedError:
         incident=incident,
         method=method,
         kind=type(defect).__name__,
+        # Written for the operator, and never with what a message holds: a hardware module that is gone.
+        problem=str(defect) if isinstance(defect, OperatorError) else "",
         places=[
             f"{frame.filename.rsplit('gateway/', 1)[-1]}:{frame.lineno}"
             for frame in traceback.extract_tb(defect.__traceback__)

@@ -186,7 +186,8 @@ def _log_in(uri: KeyUri, pin: str) -> Any:
         module = pkcs11.lib(uri.module_path)
     except (pkcs11.PKCS11Error, RuntimeError, OSError) as error:
         raise HsmError(
-            f"{uri}: {uri.module_path} is no PKCS#11 library.", remedy="Correct module-path in node.toml."
+            f"token {uri.token}: {uri.module_path} is no PKCS#11 library.",
+            remedy="Correct module-path in node.toml.",
         ) from error
     try:
         serial = {"token_serial": uri.serial.encode()} if uri.serial else {}
@@ -196,7 +197,7 @@ def _log_in(uri: KeyUri, pin: str) -> Any:
         except pkcs11.UserAlreadyLoggedIn:  # logging in holds for all sessions of a process
             return token.open()
     except pkcs11.PKCS11Error as error:
-        raise _trouble(uri, error) from error
+        raise _trouble(f"token {uri.token}", error) from error
 
 
 def _pin(uri: KeyUri, folder: Path) -> str:
@@ -204,12 +205,13 @@ def _pin(uri: KeyUri, folder: Path) -> str:
     content = read_private_file(file) if file is not None else os.environb.get(PIN_VARIABLE.encode(), b"")
     if not content.strip():
         raise HsmError(
-            f"{uri}: there is no PIN.", remedy=f"Add pin-source=file:NAME to the URI, or set {PIN_VARIABLE}."
+            f"token {uri.token}: there is no PIN.",
+            remedy=f"Add pin-source=file:NAME to the URI, or set {PIN_VARIABLE}.",
         )
     return content.decode(errors="replace").rstrip("\r\n")
 
 
-def _trouble(uri: KeyUri, error: Exception) -> HsmError:
+def _trouble(what: object, error: Exception) -> HsmError:
     remedies = {
         "NoSuchToken": "Check the token's label with the module's own tool.",
         "PinIncorrect": "Correct the PIN; after a few wrong ones the token is locked.",
@@ -217,7 +219,7 @@ def _trouble(uri: KeyUri, error: Exception) -> HsmError:
     }
     kind = type(error).__name__
     remedy = remedies.get(kind, "Check the module with its own tool; then restart the node.")
-    return HsmError(f"{uri}: the module answers {kind}.", remedy=remedy)
+    return HsmError(f"{what}: the module answers {kind}.", remedy=remedy)
 
 
 def _library() -> Any:

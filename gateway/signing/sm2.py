@@ -63,6 +63,17 @@ class Sm2PublicKey:
             raise ValueError("an SM2 public key is written as DER SubjectPublicKeyInfo only")
         return encoded(libcrypto().i2d_PUBKEY, self._handle)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same point."""
+        return isinstance(other, Sm2PublicKey) and self._spki() == other._spki()
+
+    def __hash__(self) -> int:
+        """Hash of the point."""
+        return hash(self._spki())
+
+    def _spki(self) -> bytes:
+        return self.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
     def verify(self, signature: bytes, data: bytes, *, signer_id: bytes = DISTINGUISHING_ID) -> None:
         """Return if ``signature``, DER of (r, s), is this key's over ``data`` under ``signer_id``.
 

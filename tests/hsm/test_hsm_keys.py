@@ -1,5 +1,6 @@
 """Keys that never leave their module, with SoftHSM as the module."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -143,3 +144,32 @@ def test_without_the_library_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "pkcs11", None)
     with pytest.raises(HsmError, match=r"gateway\[hsm\]"):
         opened(hsm, "message", tmp_path)
+
+
+AWAY = """
+import sys
+from pathlib import Path
+from gateway.errors import HsmError
+from gateway.signing.hsm_keys import open_hsm_key
+from gateway.signing.key_uri import parse_key_uri
+key = open_hsm_key(parse_key_uri(sys.argv[1]), Path(sys.argv[2]))
+tokens = Path(sys.argv[3])
+tokens.rename(tokens.with_name("away"))
+try:
+    key.sign(b"away")
+except HsmError as error:
+    print(error)
+finally:
+    tokens.with_name("away").rename(tokens)
+"""
+
+
+def test_a_module_that_is_gone_while_the_node_runs(hsm: SoftHsm, tmp_path: Path) -> None:
+    """In a process of its own: SoftHSM itself does not recover from it."""
+    tokens = Path(os.environ["SOFTHSM2_CONF"]).with_name("tokens")
+    arguments = [hsm.uri("log", "file:pin"), str(tmp_path), str(tokens)]
+    done = subprocess.run(
+        [sys.executable, "-c", AWAY, *arguments], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("token province: the module answers")
+    assert "restart the node" in done.stdout

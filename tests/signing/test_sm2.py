@@ -340,3 +340,10 @@ def test_an_openssl_without_sm2_is_told(tmp_path: Path) -> None:
         env=environment,
     )
     assert "cannot sign and verify with SM2" in done.stdout, done.stderr
+
+
+def test_equal_points_are_equal_keys() -> None:
+    again, other = Sm2PublicKey.from_spki(SPKI), Sm2PrivateKey.generate().public_key()
+    assert again == KEY.public_key() != other
+    assert {again, KEY.public_key(), other} == {again, other}
+    assert VerifyingKey.from_spki(SPKI) == SigningKey.from_private(KEY).verifying
