@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import resource
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -157,6 +158,26 @@ def require_complete(out: Path) -> None:
         assert next(lines, None) is None
 
 
+def require_story_of_one(node: ProcessNode, folder: Path) -> None:
+    """One learner out of many is told what was given about them, and can show one record alone."""
+    number = 5
+    whom = ("--node", str(node.folder.root), "--learner", learner_id(number))
+    told = json.loads(cli("audit", "subject", *whom, "--output", "json").stdout)
+    given = [entry for entry in told if entry["outcome"] == "OK" and entry["answerer"] == "shanghai"]
+    assert given
+    assert all(entry["records"] == number % HELD["shanghai"] for entry in given)
+    shown = folder / "one.json"
+    arguments = ("audit", "disclose", given[0]["exchange"], *whom, "--record", "1", "--out", str(shown))
+    cli(*arguments)
+    verified = cli("audit", "verify", str(shown))
+    assert titles_at("shanghai", number)[1] in verified.stdout
+    exported = folder / "all.json"
+    cli("audit", "export", given[0]["exchange"], *whom, "--out", str(exported))
+    assert cli("audit", "verify", str(exported)).returncode == 0
+    many = cli("audit", "disclose", given[0]["exchange"], "--node", str(node.folder.root), check=2)
+    assert "--learner" in many.stderr
+
+
 def reconcile(zhejiang: ProcessNode, peer: str) -> Counter[str]:
     """Compare the logs to their ends, without waiting for them to settle; return the findings."""
     node = assemble(zhejiang.folder)
@@ -187,12 +208,20 @@ def test_everybody_once_though_processes_die(provinces: dict[str, ProcessNode], 
     assert total // 10 <= kept < total
 
     run = Run(zhejiang, applicants, out)
-    run.wait_for(max(kept, total // 3))
+    run.wait_for(kept + 1)
+    run.process.send_signal(signal.SIGINT)  # somebody presses Ctrl-C
+    status, _, complaints = run.end()
+    assert status != 0
+    assert "the same command goes on" in complaints
+    assert "Traceback" not in complaints
+
+    run = Run(zhejiang, applicants, out)
+    run.wait_for(total // 2)
     shanghai.kill()  # a province that answers
-    shanghai.start()
-    run.wait_for(total * 2 // 3)
     zhejiang.kill()  # the node through which is asked
+    assert run.answered() < total
     zhejiang.start()
+    shanghai.start()
     status, output, complaints = run.end()
     assert status == 0, (output, complaints)
     assert json.loads(output)["complete"]
@@ -202,6 +231,8 @@ def test_everybody_once_though_processes_die(provinces: dict[str, ProcessNode], 
 
     again = cli(*run.arguments)  # what is complete is not asked again
     assert json.loads(again.stdout)["complete"]
+
+    require_story_of_one(zhejiang, tmp_path)
 
     # No identifier in the job, in the results or in anybody's log.
     known = [learner_id(number) for number in range(0, LEARNERS, 97)]
