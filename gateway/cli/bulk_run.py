@@ -45,6 +45,8 @@ PASSING = frozenset(
 """Endings of an exchange after which the same is asked again."""
 ABOUT_ONE_LEARNER = frozenset({"CONSENT_REQUIRED", "CONSENT_INVALID", "CONSENT_MISSING_HERE"})
 PAUSE_S_MIN, PAUSE_S_MAX = 0.5, 15.0
+PEERS_AT_ONCE_MAX = 6
+"""Each holds a thread of the node's operator port, which has eight."""
 
 Advance = Callable[[str, int], None]
 """Told a peer and how many more of its lines are answered."""
@@ -110,7 +112,7 @@ class BulkRun:
             KeyboardInterrupt: after the parts that had come were written down.
             GatewayError: the job's database cannot be written.
         """
-        with ThreadPoolExecutor(max(1, len(self.job.peers)), "bulk") as pool:
+        with ThreadPoolExecutor(min(PEERS_AT_ONCE_MAX, len(self.job.peers)), "bulk") as pool:
             futures = [pool.submit(self._work_off, peer) for peer in self.job.peers]
             try:
                 for future in futures:
