@@ -14,7 +14,7 @@ from creditexchange.v1 import archive_pb2
 from gateway.cli.archive_view import record_json
 from gateway.cli.bulk_input import Applicant
 from gateway.cli.bulk_job import ANSWERED, FAILED, Job, JobRow, packed
-from gateway.cli.local_node import LocalNode, local_node
+from gateway.cli.local_node import LocalNode, announced_node, local_node
 from gateway.clock import monotonic_s
 from gateway.errors import CallerError, GatewayError
 from gateway.exchange.messages import BULK_SUBJECTS_MAX
@@ -80,9 +80,10 @@ class NodeAtHand:
         """Return it. Raises ``Away`` while a node that ran does not run."""
         with self._lock:
             if self._node is None:
-                if find_running(self.folder) is None:
+                announced = announced_node(self.folder)
+                if announced is None:
                     raise Away("the node does not run.")
-                self._node = self._open.enter_context(local_node(self.folder))
+                self._node = self._open.enter_context(announced)
             return self._node
 
     def lose(self, node: LocalNode) -> None:

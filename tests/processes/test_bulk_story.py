@@ -249,3 +249,35 @@ def test_everybody_once_though_processes_die(provinces: dict[str, ProcessNode], 
     peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     text = f"{LEARNERS:,} learners at two provinces: {took_s:.1f} s, peak of any process {peak_mb:.0f} MB"
     sys.stdout.write(f"\n{text}\n")
+
+
+def test_a_peer_that_is_away_gets_its_reason_and_is_asked_again(
+    provinces: dict[str, ProcessNode], tmp_path: Path
+) -> None:
+    """Without a running node of one's own: the command works in its own process."""
+    zhejiang, anhui = provinces["zhejiang"], provinces["anhui"]
+    for node in (zhejiang, anhui):
+        if node.process is not None:
+            node.stop()
+    applicants, out = tmp_path / "applicants.txt", tmp_path / "results"
+    applicants.write_text("".join(f"{learner_id(number)}\n" for number in (4, 5, 4)), encoding="utf-8")
+    arguments = (
+        "query", "--node", str(zhejiang.folder.root), "--learners", str(applicants), "--out", str(out),
+        "--purpose", "qualification-check", "--kind", "course", "--patience", "1",
+    )  # fmt: skip
+
+    def outcomes() -> list[tuple[str, str, str]]:
+        with (out / "results.csv").open(encoding="utf-8-sig", newline="") as table:
+            return [(row["line"], row["peer"], row["outcome"]) for row in csv.DictReader(table)]
+
+    assert "asks again" in cli(*arguments, check=1).stderr
+    lines = ("1", "2", "3")  # whoever applied twice is asked about once and has two rows
+    away = {"anhui": "UNREACHABLE", "shanghai": "OK"}
+    assert outcomes() == [(line, peer, away[peer]) for line in lines for peer in sorted(HELD)]
+    anhui.start()
+    cli(*arguments)
+    assert outcomes() == [(line, peer, "OK") for line in lines for peer in sorted(HELD)]
+
+    refused = ("--out", str(tmp_path / "refused"), "--purpose", "employment")
+    done = cli(*arguments, *refused, "--output", "json", check=1)
+    assert {peer["outcome"] for peer in json.loads(done.stdout)["peers"]} == {"PURPOSE_NOT_GRANTED"}
