@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -68,9 +69,13 @@ def bulk_in_this_process(folder: str, singles: str, a_learner: str) -> None:
     everybody = [learner_id(number) for number in range(AT_ONCE)]
     with real_wire(federation["zhejiang"], federation["shanghai"], free_port()) as wire:
         zhejiang = federation["zhejiang"]
-        _single(zhejiang, wire.asking, everybody[:10])
-        single = _single(zhejiang, wire.asking, everybody[: int(singles)])
-        bulk = max(_bulk(zhejiang, wire.asking, everybody) for _ in range(ROUNDS))
+        few = everybody[: int(singles)]
+        _single(zhejiang, wire.asking, few[:10])
+        rounds = [
+            (_single(zhejiang, wire.asking, few), _bulk(zhejiang, wire.asking, everybody))
+            for _ in range(ROUNDS)
+        ]
+        single, bulk = (statistics.median(each) for each in zip(*rounds, strict=True))
         held = [_held_mb(zhejiang, wire.asking, everybody[:count]) for count in (AT_ONCE // 10, AT_ONCE)]
     figures = BulkFigures(single, bulk, *held)
     sys.stdout.write(json.dumps(vars(figures)) + "\n")

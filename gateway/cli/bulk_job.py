@@ -88,6 +88,10 @@ class Job:
                     lines_file.write(json.dumps(_members(applicant, row, given), ensure_ascii=False) + "\n")
                 line, found = next(rows, (0, iter(())))
 
+    def has_results(self) -> bool:
+        """Whether both files of results are there."""
+        return all((self.folder / name).exists() for name in (TABLE_FILE, RECORDS_FILE))
+
     def forget_contents(self) -> None:
         """Remove from the job what the results hold. Only when everything was answered."""
         with writing(self.database) as transaction:

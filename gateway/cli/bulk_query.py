@@ -59,6 +59,11 @@ def query_in_bulk(
         )
     )
     with open_job(options.out, applicants, peers, terms) as (job, is_written):
+        if is_written and not job.has_results():
+            raise CallerError(
+                f"{options.out} was complete, and its results were removed since.",
+                remedy="Name another folder to ask again.",
+            )
         if not is_written:
             _complain_of_rows(job)
             _work_off(job, options, request, folder)

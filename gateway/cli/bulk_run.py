@@ -14,7 +14,7 @@ from creditexchange.v1 import archive_pb2
 from gateway.cli.archive_view import record_json
 from gateway.cli.bulk_input import Applicant
 from gateway.cli.bulk_job import ANSWERED, FAILED, Job, JobRow, packed
-from gateway.cli.local_node import LocalNode, local_node
+from gateway.cli.local_node import LocalNode, announced_node, local_node
 from gateway.clock import monotonic_s
 from gateway.errors import CallerError, GatewayError
 from gateway.exchange.messages import BULK_SUBJECTS_MAX
@@ -45,6 +45,8 @@ PASSING = frozenset(
 """Endings of an exchange after which the same is asked again."""
 ABOUT_ONE_LEARNER = frozenset({"CONSENT_REQUIRED", "CONSENT_INVALID", "CONSENT_MISSING_HERE"})
 PAUSE_S_MIN, PAUSE_S_MAX = 0.5, 15.0
+PEERS_AT_ONCE_MAX = 6
+"""Each holds a thread of the node's operator port, which has eight."""
 
 Advance = Callable[[str, int], None]
 """Told a peer and how many more of its lines are answered."""
@@ -78,9 +80,10 @@ class NodeAtHand:
         """Return it. Raises ``Away`` while a node that ran does not run."""
         with self._lock:
             if self._node is None:
-                if find_running(self.folder) is None:
+                announced = announced_node(self.folder)
+                if announced is None:
                     raise Away("the node does not run.")
-                self._node = self._open.enter_context(local_node(self.folder))
+                self._node = self._open.enter_context(announced)
             return self._node
 
     def lose(self, node: LocalNode) -> None:
@@ -110,7 +113,7 @@ class BulkRun:
             KeyboardInterrupt: after the parts that had come were written down.
             GatewayError: the job's database cannot be written.
         """
-        with ThreadPoolExecutor(max(1, len(self.job.peers)), "bulk") as pool:
+        with ThreadPoolExecutor(min(PEERS_AT_ONCE_MAX, len(self.job.peers)), "bulk") as pool:
             futures = [pool.submit(self._work_off, peer) for peer in self.job.peers]
             try:
                 for future in futures:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from creditexchange.v1 import archive_pb2, operator_pb2
 from gateway.node.assemble import Node, assemble
 from gateway.node.folder import NodeFolder
-from gateway.node.lock import find_running, node_lock
+from gateway.node.lock import RunningNode, find_announced, find_running, node_lock
 from gateway.rpc.archive import (
     ArchiveClient,
     archive_message,
@@ -241,6 +241,22 @@ class _InProcess:
 
 
 @contextmanager
+def _connected(running: RunningNode, token: str) -> Iterator[LocalNode]:
+    client, operator = ArchiveClient(running.operator, token), OperatorClient(running.operator, token)
+    try:
+        yield _Running(client, operator)
+    finally:
+        client.close()
+        operator.close()
+
+
+def announced_node(folder: NodeFolder) -> AbstractContextManager[LocalNode] | None:
+    """Return the node that runs, or ran, in ``folder``, without touching its lock; ``None`` if none."""
+    found = find_announced(folder)
+    return None if found is None else _connected(*found)
+
+
+@contextmanager
 def local_node(folder: NodeFolder) -> Iterator[LocalNode]:
     """Yield the node of ``folder``, running or not.
 
@@ -249,13 +265,8 @@ def local_node(folder: NodeFolder) -> Iterator[LocalNode]:
     """
     found = find_running(folder)
     if found is not None:
-        running, token = found
-        client, operator = ArchiveClient(running.operator, token), OperatorClient(running.operator, token)
-        try:
-            yield _Running(client, operator)
-        finally:
-            client.close()
-            operator.close()
+        with _connected(*found) as connected:
+            yield connected
         return
     from gateway.telemetry.events import configure
 

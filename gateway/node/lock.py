@@ -85,3 +85,16 @@ def find_running(folder: NodeFolder) -> tuple[RunningNode, str] | None:
             f"another process works on {folder.root} and is not ready.", remedy="Try again in a moment."
         ) from error
     return running, read_private_file(folder.run / "operator.token").decode().strip()
+
+
+def find_announced(folder: NodeFolder) -> tuple[RunningNode, str] | None:
+    """Return where the node listens, or listened before it was killed; ``None`` when it says nothing.
+
+    Unlike :func:`find_running` this never takes the lock, not even for a moment: who looks again and
+    again must not keep the node from starting.
+    """
+    try:
+        running = RunningNode(**json.loads((folder.run / "node.json").read_text(encoding="utf-8")))
+        return running, read_private_file(folder.run / "operator.token").decode().strip()
+    except (OSError, ValueError, TypeError, OperatorError):
+        return None

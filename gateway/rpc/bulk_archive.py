@@ -36,13 +36,16 @@ def bulk_messages(
         legal_basis=request.legal_basis,
         deadline_s=min(request.deadline_ms / 1000 or DEADLINE_S_MAX, DEADLINE_S_MAX),
     )
+    count = 0
     for came in ask_in_bulk(question, snapshot, node):
         if isinstance(came, PeerResult):
-            yield archive_pb2.SearchRecordsInBulkResponse(peer=peer_message(came))
+            ending = archive_pb2.SearchRecordsInBulkResponse(peer=peer_message(came))
+            ending.peer.record_count = count
+            yield ending
         else:
-            yield archive_pb2.SearchRecordsInBulkResponse(
-                results=[_result(part, peer.node_id, snapshot) for part in came]
-            )
+            results = [_result(part, peer.node_id, snapshot) for part in came]
+            count += sum(len(result.records) for result in results)
+            yield archive_pb2.SearchRecordsInBulkResponse(results=results)
 
 
 def _result(part: LearnerPart, node_id: str, snapshot: Snapshot) -> archive_pb2.BulkResult:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gateway.errors import StorageError
 from gateway.storage.driver_sql import Row, execute, execute_many, fetch_all, fetch_one
-from gateway.storage.engine import open_engine, reading, writing
+from gateway.storage.engine import open_engine, writing
 from gateway.storage.node_tables import Database, Transaction
 
 PENDING, ANSWERED, FAILED = 0, 1, 2
@@ -156,25 +156,3 @@ def locked(path: Path) -> Iterator[None]:
                 f"{path.parent}: another run works on this job.", remedy="Wait until it has ended."
             ) from error
         yield
-
-
-__all__ = (
-    "ANSWERED",
-    "FAILED",
-    "PENDING",
-    "JobRow",
-    "ask_failed_again",
-    "count_by_outcome",
-    "empty_contents",
-    "expect_lines",
-    "fail_pending",
-    "get_fact",
-    "locked",
-    "open_job",
-    "page_of_rows",
-    "pending_lines",
-    "put_fact",
-    "put_rows",
-    "reading",
-    "writing",
-)

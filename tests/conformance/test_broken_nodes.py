@@ -14,7 +14,18 @@ from gateway.audit import AuditLog, SeenMessage, group, witness
 from gateway.clock import monotonic_s
 from gateway.conformance.draft import UNKNOWN_FIELD
 from gateway.exchange.answering import admit as admit_step
-from gateway.exchange.answering import answer, audit_log, authorise, echo, log, notices, refuse, seal
+from gateway.exchange.answering import (
+    answer,
+    audit_log,
+    authorise,
+    bulk,
+    bulk_authorise,
+    echo,
+    log,
+    notices,
+    refuse,
+    seal,
+)
 from gateway.exchange.answering import open as open_step
 from gateway.exchange.messages import ExchangeSettings, Opened
 from gateway.peers import tls_identity
@@ -211,6 +222,7 @@ ROOT = {
     "commitment-type-wrong",
 }
 GRANTS = {
+    "bulk-purpose-not-granted",
     "query-consent-required-by-basis",
     "query-consent-required-by-grant",
     "query-kind-not-granted",
@@ -218,6 +230,8 @@ GRANTS = {
 }
 ENTRY = {
     "answer-receipt-entry",
+    "bulk-receipt",
+    "bulk-purpose-not-granted",
     "certificate-receipt-entry",
     "location-receipt-entry",
     "refusal-receipt-entry",
@@ -234,6 +248,7 @@ BOUND = {
     "refusal-bound",
 }
 REFUSAL = {
+    "bulk-purpose-not-granted",
     "refusal-bound",
     "refusal-receipt-checkpoint",
     "refusal-receipt-entry",
@@ -285,7 +300,11 @@ def first_name(leaf):
 ALTERNATIVE_NAMES = tls_identity._alternative_names
 
 NODES = (
-    Broken("no replay guard", no_replay_guard, {"replay-raced", "replay-same", "replay-signed-anew"}),
+    Broken(
+        "no replay guard",
+        no_replay_guard,
+        {"replay-raced", "replay-same", "replay-signed-anew", "bulk-replayed"},
+    ),
     Broken("audience unchecked", admitting(any_audience), AUDIENCE),
     Broken("method unchecked", admitting(any_method), METHOD),
     Broken(
@@ -319,10 +338,21 @@ NODES = (
     Broken("unknown fields accepted", accepting_unknown_fields, UNKNOWN_FIELDS),
     Broken("root unchecked", setting(authorise, "require_root", lambda *_: None), ROOT),
     Broken("grants ignored", setting(Access, "require_grant", lambda *_, **__: None), GRANTS),
-    Broken("consents unverified", setting(authorise, "_verify", lambda *_: None), {"query-consent-invalid"}),
+    Broken(
+        "consents unverified", setting(authorise, "verify_shown", lambda *_: None), {"query-consent-invalid"}
+    ),
     Broken("root of other records", setting(log, "commitments_root", lambda _o: bytes(32)), {"answer-whole"}),
     Broken("receipts of another entry", receipts_of_the_entry_before, ENTRY),
     Broken("entries of another number", one_sequence_off, ENTRY),
+    Broken(
+        "root unchecked in bulk",
+        setting(bulk_authorise, "require_root", lambda *_: None),
+        {"bulk-root-wrong", "bulk-openings-swapped"},
+    ),
+    Broken(
+        "exchange id reused in bulk", setting(bulk, "_require_new", lambda *_: None), {"bulk-exchange-again"}
+    ),
+    Broken("any number in bulk", setting(bulk_authorise, "BULK_SUBJECTS_MAX", 10**6), {"bulk-too-many"}),
     Broken("retry answered differently", a_new_answer_to_each_retry, {"retry-same-answer"}),
     Broken("exchange id reused", a_conflict_is_a_retry, {"exchange-conflict"}),
     Broken("answers unbound", unbound, BOUND),

@@ -83,10 +83,10 @@ def believes_any_signature(composed, message, type_, now):
 @pytest.mark.parametrize(
     ("check", "without", "unnoticed"),
     [
-        ("_require_receipt", believes_any_receipt, {"lie-entry", "lie-log", "lie-checkpoint"}),
-        ("_require_bound", lambda *_: None, {"lie-digest", "lie-reply", "lie-sender", "lie-stale"}),
+        ("require_receipt", believes_any_receipt, {"lie-entry", "lie-log", "lie-checkpoint"}),
+        ("require_bound", lambda *_: None, {"lie-digest", "lie-reply", "lie-sender", "lie-stale"}),
         (
-            "_open",
+            "open_answer",
             believes_any_signature,
             {"lie-signature", "lie-signature-missing", "lie-key", "lie-refusal-signature"},
         ),

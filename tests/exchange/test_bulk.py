@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from creditexchange.v1.audit_pb2 import ErasureNoticeBody
 from creditexchange.v1.record_pb2 import LearningRecord
-from gateway.audit import parse_leaf
+from gateway.audit import leaf_bytes, parse_leaf, verify_log
 from gateway.audit.erasure import erase_learner
 from gateway.errors import CallerError, PeerFaultError, StorageError
 from gateway.exchange.answering.bulk_authorise import BulkSubject
@@ -83,6 +83,33 @@ def test_one_query_is_one_message_and_each_chunk_one_entry_on_both_sides(federat
     assert [draft.answer_digest for draft in ours] == [draft.answer_digest for draft in theirs]
     assert sum(draft.count for draft in theirs) == 120
     assert {draft.peer_seq for draft in theirs} == {1}
+
+
+def test_the_log_of_chunks_verifies_and_its_leaves_have_one_form(federation: Federation) -> None:
+    zhejiang, shanghai = federation["zhejiang"], federation["shanghai"]
+    small_messages(shanghai)
+    whom = learners(120)
+    for identifier in whom:
+        shanghai.put(identifier, f"course of {identifier[-5:]}")
+    ask(zhejiang, "shanghai", whom)
+    zhejiang.ask("shanghai", learner_identifier=whom[0])
+    for node in (zhejiang, shanghai):
+        report = verify_log(node.log._database, node.log.verifier.vkey, every_signature=True)
+        assert not report.findings
+        with node.log.reading() as connection:
+            rows = audit_rows.read_entries_before(connection, node.log.size, 1_000)
+        single, *chunks = [row.leaf for row in rows]
+        assert b'"chunk"' not in single  # leaves of all other methods are what they were
+        number = len(chunks)
+        for leaf in chunks:
+            assert f'"chunk":{number},'.encode() in leaf
+            assert leaf_bytes(*entry_of(leaf)) == leaf
+            number -= 1
+
+
+def entry_of(leaf: bytes) -> tuple:
+    entry = parse_leaf(leaf)
+    return entry.draft, entry.logged_at_ms
 
 
 def test_a_learner_with_more_records_than_fit_goes_on_in_the_next_chunk(federation: Federation) -> None:

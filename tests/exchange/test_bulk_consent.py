@@ -8,7 +8,7 @@ import pytest
 
 from creditexchange.v1.consent_pb2 import LEARNER_AUTHENTICATION_IN_PERSON
 from creditexchange.v1.envelope_pb2 import SignedMessage
-from gateway.exchange.asking.bulk import _Shown, ask_in_bulk, compose_bulk
+from gateway.exchange.asking.bulk import ShownLearner, ask_in_bulk, compose_bulk
 from gateway.exchange.asking.bulk_verify import ChunkVerifier
 from gateway.exchange.consents import ConsentTerms, grant_consent, revoke_consent
 from gateway.policy.consent import read_consent
@@ -74,11 +74,11 @@ def test_the_answerer_says_of_each_learner_what_is_wrong(federation: Federation)
     good, taken_back, of_another = (consent(zhejiang, WHOM[n]) for n in (0, 1, 2))
     revoke_consent(read_consent(taken_back).consent_id, zhejiang.snapshot, zhejiang.log, NOW)
     shown = [
-        _Shown(0, token_of(WHOM[0]), good),
-        _Shown(1, token_of(WHOM[1])),
-        _Shown(2, token_of(WHOM[3]), of_another),
-        _Shown(3, token_of(WHOM[4]), consent(zhejiang, WHOM[4], kinds=ASKED_KINDS[:1])),
-        _Shown(4, token_of(WHOM[5]), SignedMessage(payload=b"x", payload_type="y")),
+        ShownLearner(0, token_of(WHOM[0]), good),
+        ShownLearner(1, token_of(WHOM[1])),
+        ShownLearner(2, token_of(WHOM[3]), of_another),
+        ShownLearner(3, token_of(WHOM[4]), consent(zhejiang, WHOM[4], kinds=ASKED_KINDS[:1])),
+        ShownLearner(4, token_of(WHOM[5]), SignedMessage(payload=b"x", payload_type="y")),
     ]
     composed = compose_bulk(
         question(zhejiang, "shanghai", WHOM), shown, 1, zhejiang.snapshot, checkpoint="", now=NOW

@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import resource
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -157,6 +158,26 @@ def require_complete(out: Path) -> None:
         assert next(lines, None) is None
 
 
+def require_story_of_one(node: ProcessNode, folder: Path) -> None:
+    """One learner out of many is told what was given about them, and can show one record alone."""
+    number = 5
+    whom = ("--node", str(node.folder.root), "--learner", learner_id(number))
+    told = json.loads(cli("audit", "subject", *whom, "--output", "json").stdout)
+    given = [entry for entry in told if entry["outcome"] == "OK" and entry["answerer"] == "shanghai"]
+    assert given
+    assert all(entry["records"] == number % HELD["shanghai"] for entry in given)
+    shown = folder / "one.json"
+    arguments = ("audit", "disclose", given[0]["exchange"], *whom, "--record", "1", "--out", str(shown))
+    cli(*arguments)
+    verified = cli("audit", "verify", str(shown))
+    assert titles_at("shanghai", number)[1] in verified.stdout
+    exported = folder / "all.json"
+    cli("audit", "export", given[0]["exchange"], *whom, "--out", str(exported))
+    assert cli("audit", "verify", str(exported)).returncode == 0
+    many = cli("audit", "disclose", given[0]["exchange"], "--node", str(node.folder.root), check=2)
+    assert "--learner" in many.stderr
+
+
 def reconcile(zhejiang: ProcessNode, peer: str) -> Counter[str]:
     """Compare the logs to their ends, without waiting for them to settle; return the findings."""
     node = assemble(zhejiang.folder)
@@ -187,12 +208,20 @@ def test_everybody_once_though_processes_die(provinces: dict[str, ProcessNode], 
     assert total // 10 <= kept < total
 
     run = Run(zhejiang, applicants, out)
-    run.wait_for(max(kept, total // 3))
+    run.wait_for(kept + 1)
+    run.process.send_signal(signal.SIGINT)  # somebody presses Ctrl-C
+    status, _, complaints = run.end()
+    assert status != 0
+    assert "the same command goes on" in complaints
+    assert "Traceback" not in complaints
+
+    run = Run(zhejiang, applicants, out)
+    run.wait_for(total // 2)
     shanghai.kill()  # a province that answers
-    shanghai.start()
-    run.wait_for(total * 2 // 3)
     zhejiang.kill()  # the node through which is asked
+    assert run.answered() < total
     zhejiang.start()
+    shanghai.start()
     status, output, complaints = run.end()
     assert status == 0, (output, complaints)
     assert json.loads(output)["complete"]
@@ -202,6 +231,8 @@ def test_everybody_once_though_processes_die(provinces: dict[str, ProcessNode], 
 
     again = cli(*run.arguments)  # what is complete is not asked again
     assert json.loads(again.stdout)["complete"]
+
+    require_story_of_one(zhejiang, tmp_path)
 
     # No identifier in the job, in the results or in anybody's log.
     known = [learner_id(number) for number in range(0, LEARNERS, 97)]
@@ -218,3 +249,35 @@ def test_everybody_once_though_processes_die(provinces: dict[str, ProcessNode], 
     peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     text = f"{LEARNERS:,} learners at two provinces: {took_s:.1f} s, peak of any process {peak_mb:.0f} MB"
     sys.stdout.write(f"\n{text}\n")
+
+
+def test_a_peer_that_is_away_gets_its_reason_and_is_asked_again(
+    provinces: dict[str, ProcessNode], tmp_path: Path
+) -> None:
+    """Without a running node of one's own: the command works in its own process."""
+    zhejiang, anhui = provinces["zhejiang"], provinces["anhui"]
+    for node in (zhejiang, anhui):
+        if node.process is not None:
+            node.stop()
+    applicants, out = tmp_path / "applicants.txt", tmp_path / "results"
+    applicants.write_text("".join(f"{learner_id(number)}\n" for number in (4, 5, 4)), encoding="utf-8")
+    arguments = (
+        "query", "--node", str(zhejiang.folder.root), "--learners", str(applicants), "--out", str(out),
+        "--purpose", "qualification-check", "--kind", "course", "--patience", "1",
+    )  # fmt: skip
+
+    def outcomes() -> list[tuple[str, str, str]]:
+        with (out / "results.csv").open(encoding="utf-8-sig", newline="") as table:
+            return [(row["line"], row["peer"], row["outcome"]) for row in csv.DictReader(table)]
+
+    assert "asks again" in cli(*arguments, check=1).stderr
+    lines = ("1", "2", "3")  # whoever applied twice is asked about once and has two rows
+    away = {"anhui": "UNREACHABLE", "shanghai": "OK"}
+    assert outcomes() == [(line, peer, away[peer]) for line in lines for peer in sorted(HELD)]
+    anhui.start()
+    cli(*arguments)
+    assert outcomes() == [(line, peer, "OK") for line in lines for peer in sorted(HELD)]
+
+    refused = ("--out", str(tmp_path / "refused"), "--purpose", "employment")
+    done = cli(*arguments, *refused, "--output", "json", check=1)
+    assert {peer["outcome"] for peer in json.loads(done.stdout)["peers"]} == {"PURPOSE_NOT_GRANTED"}

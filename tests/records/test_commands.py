@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli import records_import, registry_access
+from gateway.cli import registry_access
+from gateway.cli.output import inert
 from gateway.cli.registry_access import OpenRegistry
 from gateway.errors import CallerError, OperatorError, StorageError
 from tests.records.conftest import Desk, run
@@ -69,8 +70,8 @@ def test_replace(opened: Desk) -> None:
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
 def test_no_cell_of_a_report_is_a_formula(cell: str) -> None:
-    assert records_import._inert(cell) == f"'{cell}"
-    assert records_import._inert(f"x{cell}") == f"x{cell}"
+    assert inert(cell) == f"'{cell}"
+    assert inert(f"x{cell}") == f"x{cell}"
 
 
 def test_a_missing_file_and_an_unwritable_report_are_wrong_use(opened: Desk) -> None:

@@ -12,7 +12,7 @@ from creditexchange.v1.record_pb2 import LearningRecord
 from gateway.clock import monotonic_s, system_clock
 from gateway.errors import PeerFaultError
 from gateway.exchange.asking.ask import ask_each
-from gateway.exchange.asking.bulk import _Shown, ask_in_bulk, compose_bulk
+from gateway.exchange.asking.bulk import ShownLearner, ask_in_bulk, compose_bulk
 from gateway.exchange.asking.question import PeerResult
 from gateway.exchange.messages import QUERY_IN_BULK
 from gateway.policy.purposes import KINDS
@@ -56,7 +56,7 @@ def wire(federation: Federation) -> Iterator[RealWire]:
 def query(federation: Federation, wire: RealWire) -> bytes:
     """The bytes of a new query about everybody."""
     zhejiang = federation["zhejiang"]
-    shown = [_Shown(at, token_of(identifier)) for at, identifier in enumerate(WHOM)]
+    shown = [ShownLearner(at, token_of(identifier)) for at, identifier in enumerate(WHOM)]
     sequence = zhejiang.log.next_pair_sequence("shanghai")
     return compose_bulk(
         question(zhejiang, "shanghai", WHOM),

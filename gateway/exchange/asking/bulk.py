@@ -63,7 +63,7 @@ class LearnerPart:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class ShownLearner:
     """A learner who is asked about, with the consent that is shown."""
 
     position: int
@@ -106,7 +106,7 @@ def ask_in_bulk(
 
 def compose_bulk(
     question: BulkQuestion,
-    shown: Sequence[_Shown],
+    shown: Sequence[ShownLearner],
     sequence: int,
     snapshot: Snapshot,
     *,
@@ -341,10 +341,10 @@ def _tokens(question: BulkQuestion, snapshot: Snapshot) -> list[bytes]:
 
 def _consented(
     question: BulkQuestion, tokens: Sequence[bytes], snapshot: Snapshot, log: AuditLog, now: datetime
-) -> tuple[list[_Shown], list[LearnerPart]]:
+) -> tuple[list[ShownLearner], list[LearnerPart]]:
     """Return whom to ask about, with what consent; and those whom no consent covers."""
     if question.legal_basis != LEGAL_BASIS_CONSENT:
-        return [_Shown(at, token) for at, token in enumerate(tokens)], []
+        return [ShownLearner(at, token) for at, token in enumerate(tokens)], []
     shown, without = [], []
     for at, ((type_, identifier), token) in enumerate(zip(question.learners, tokens, strict=True)):
         single = Question(
@@ -362,5 +362,5 @@ def _consented(
         except PeerFaultError as fault:
             without.append(LearnerPart(at, fault.outcome, str(fault)))
         else:
-            shown.append(_Shown(at, token, chosen.consent))
+            shown.append(ShownLearner(at, token, chosen.consent))
     return shown, without
