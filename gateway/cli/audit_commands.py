@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from gateway.audit import ProofError, VerifyReport, verify_log
 from gateway.audit.entry import EntryDraft
@@ -24,9 +24,9 @@ from gateway.cli.output import (
     OutputOption,
     complain,
     console,
-    errors,
     folder_at,
     print_json,
+    progress_bar,
     say,
     table,
 )
@@ -169,7 +169,7 @@ def run_verify(
     mark = store.folder.run / VERIFIED_MARK
     reached = 0
     columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+    with progress_bar(*columns) as bar:
         task = bar.add_task("verify", total=None)
 
         def note_progress(done: int, total: int, verified: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from creditexchange.v1.envelope_pb2 import Opening
 from creditexchange.v1.operator_pb2 import EraseRequest, NoteAccessRequest
@@ -30,9 +30,9 @@ from gateway.cli.output import (
     OutputOption,
     complain,
     console,
-    errors,
     folder_at,
     print_json,
+    progress_bar,
     say,
     table,
 )
@@ -298,7 +298,7 @@ def _export_tiles(node: Path, directory: Path) -> None:
         size = store.log_size(connection)
         published = published_size(directory, store.config.audit.origin, size)
         note = best_cosigned_checkpoint(connection, max(1, published))
-        with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        with progress_bar(*columns) as bar:
             task = bar.add_task("tiles", total=None)
             written = export_tiles(
                 StoredTiles(connection, size_of(note)),

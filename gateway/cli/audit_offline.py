@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from creditexchange.v1.record_pb2 import LearningRecord
 from gateway.audit.tile_directory import CHECKPOINT, TileReport, verify_tiles
-from gateway.cli.output import errors, say
+from gateway.cli.output import progress_bar, say
 from gateway.clock import from_unix_ms
 from gateway.errors import CallerError
 from gateway.exchange.evidence_bundle import (
@@ -86,7 +86,7 @@ def _verify_directory(
         )
     known = [v for card in cards if card not in own and (v := card.witness_verifier) is not None]
     columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+    with progress_bar(*columns) as bar:
         task = bar.add_task("verify", total=None)
         report: TileReport = verify_tiles(
             directory,

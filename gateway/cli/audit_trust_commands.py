@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from creditexchange.v1.operator_pb2 import ReconcileRequest, ReconcileResponse
 from gateway.cli.audit_store import AuditStore, audit_store
@@ -19,9 +19,9 @@ from gateway.cli.output import (
     OutputOption,
     complain,
     console,
-    errors,
     folder_at,
     print_json,
+    progress_bar,
     say,
     table,
 )
@@ -131,7 +131,7 @@ def _run(local: LocalNode, peer: str, begin_ms: int | None, settle_s: float) -> 
     if begin_ms is not None:
         request.begin, request.since_ms = True, begin_ms
     columns = (TextColumn("comparing"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+    with progress_bar(*columns) as bar:
         task = bar.add_task("compare", total=None)
         while True:
             step = local.reconcile(request)

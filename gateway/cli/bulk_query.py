@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from creditexchange.v1 import archive_pb2
 from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT
 from gateway.cli.bulk_input import read_applicants
 from gateway.cli.bulk_job import ANSWERED, RECORDS_FILE, ROW_INVALID, TABLE_FILE, Job, open_job
 from gateway.cli.bulk_run import BulkRun, NodeAtHand
-from gateway.cli.output import Output, complain, errors, print_json, say, table
+from gateway.cli.output import Output, complain, errors, print_json, progress_bar, say, table
 from gateway.errors import CallerError
 from gateway.exchange.messages import BULK_SUBJECTS_MAX
 from gateway.node.config import load_config
@@ -131,7 +131,7 @@ def _bars(job: Job) -> Iterator[Callable[[str, int], None]]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as bar:
+    with progress_bar(*columns) as bar:
         tasks = {}
         for peer in job.peers:
             done, total = job.done_and_total(peer)

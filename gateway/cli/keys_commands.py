@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
-from gateway.cli.output import NodeOption, errors, folder_at, say
+from gateway.cli.output import NodeOption, folder_at, progress_bar, say
 from gateway.node.rotation import rotate_evidence
 
 keys_app = typer.Typer(
@@ -33,7 +33,7 @@ def rotate(
     that works with both keys; run it again to finish. The change is an entry of the audit log.
     """
     columns = (TextColumn(f"rotating the {key} key"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+    with progress_bar(*columns) as bar:
         task = bar.add_task("rotate", total=None)
         done = rotate_evidence(
             folder_at(node), lambda count, total: bar.update(task, completed=count, total=total)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 
 from gateway.node.folder import NodeFolder
@@ -86,3 +87,8 @@ def say(text: str = "") -> None:
 def complain(text: str) -> None:
     """Write an error for people to standard error, without markup."""
     errors.print(text, markup=False, style="red")
+
+
+def progress_bar(*columns: ProgressColumn) -> Progress:
+    """Return bars of ``columns`` on standard error; they show when a person watches, and then go."""
+    return Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True)

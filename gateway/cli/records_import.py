@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from gateway.cli import registry_access
@@ -25,6 +25,7 @@ from gateway.cli.output import (
     errors,
     inert,
     print_json,
+    progress_bar,
     say,
     table,
 )
@@ -207,7 +208,7 @@ def _bar(file: Path) -> Iterator[Callable[[int, int, int], None]]:
         TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f} rows/s"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as bar:
+    with progress_bar(*columns) as bar:
         task = bar.add_task(file.name, total=None, rows=0, rate=0.0)
 
         def show(done: int, total: int, rows: int) -> None:

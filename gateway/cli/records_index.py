@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-from gateway.cli.output import NodeOption, complain, errors, folder_at, say
+from gateway.cli.output import NodeOption, complain, folder_at, progress_bar, say
 from gateway.errors import CallerError, OperatorError
 from gateway.learners.subject_token import FederationSecret
 from gateway.node.assemble import load_secrets, registry_of
@@ -67,7 +67,7 @@ def _index_one(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         foreign_database_of(folder, table, INDEX_TIMEOUT_S) as foreign,
-        Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as bar,
+        progress_bar(*columns) as bar,
     ):
         task = bar.add_task(table.name, total=None)
 

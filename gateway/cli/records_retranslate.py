@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from gateway.cli import registry_access
-from gateway.cli.output import EXIT_NO, NodeOption, complain, errors, say
+from gateway.cli.output import EXIT_NO, NodeOption, complain, progress_bar, say
 from gateway.records.retranslating import count_outdated, retranslate
 
 
@@ -25,7 +25,7 @@ def retranslate_records(node: NodeOption = Path()) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with registry_access.open_registry(node) as opened:
         total = count_outdated(opened.registry, opened.scheme)
-        with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as bar:
+        with progress_bar(*columns) as bar:
             task = bar.add_task("records", total=total)
             result = retranslate(
                 opened.registry,
