@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from creditexchange.v1.envelope_pb2 import Header, Opening, Receipt, SignedMessage
 from creditexchange.v1.exchange_pb2 import CertificateReference, RecordQuery, RecordQueryBody
-from gateway.audit import EntryDraft
+from gateway.audit import EntryDraft, erasure
 from gateway.learners.subject_token import FederationSecret
 from gateway.peers.roster import Peer, Roster
 from gateway.policy.consent import VerifiedConsent
@@ -35,7 +35,7 @@ GET_CONSISTENCY_PROOF = f"{AUDIT_SERVICE}/GetConsistencyProof"
 ADD_CHECKPOINT = f"{AUDIT_SERVICE}/AddCheckpoint"
 GET_WITNESSED_CHECKPOINT = f"{AUDIT_SERVICE}/GetWitnessedCheckpoint"
 LIST_SHARED_ENTRIES = f"{AUDIT_SERVICE}/ListSharedEntries"
-NOTIFY_ERASURE = f"{AUDIT_SERVICE}/NotifyErasure"
+NOTIFY_ERASURE = erasure.NOTIFY_ERASURE
 NOTIFY_CHANGE = "/creditexchange.v1.ChangeNoticeService/NotifyChange"
 CONSENT_SERVICE = "/creditexchange.v1.ConsentService"
 REVOKE_CONSENT = f"{CONSENT_SERVICE}/RevokeConsent"

@@ -163,7 +163,10 @@ class ArchiveServicer:
     def rpcs(self) -> LocalRpcs:
         """Return the handlers by method name."""
         return {
-            "SearchRecords": self.calls.guarded(archive_pb2.SearchRecordsRequest, self._search),
+            "SearchRecords": self.calls.guarded(
+                archive_pb2.SearchRecordsRequest,
+                lambda request: archive_message(archive_of(request, self.snapshot(), self.node)),
+            ),
             "FollowSearch": self.calls.guarded_stream(
                 archive_pb2.FollowSearchRequest,
                 lambda request: search_events(request, self.snapshot(), self.node),
@@ -174,24 +177,21 @@ class ArchiveServicer:
             ),
             "CheckCertificate": self.calls.guarded(
                 archive_pb2.CheckCertificateRequest,
-                lambda request: certificate_message(request, self.snapshot(), self.node).SerializeToString(),
+                lambda request: certificate_message(request, self.snapshot(), self.node),
             ),
             "LocateRecords": self.calls.guarded(
                 archive_pb2.ArchiveServiceLocateRecordsRequest,
-                lambda request: location_message(request, self.snapshot(), self.node).SerializeToString(),
+                lambda request: location_message(request, self.snapshot(), self.node),
             ),
             "ListHeardChanges": self.calls.guarded(
                 archive_pb2.ListHeardChangesRequest,
-                lambda request: heard_changes_message(request, self.node).SerializeToString(),
+                lambda request: heard_changes_message(request, self.node),
             ),
-            "CheckPeer": self.calls.guarded(archive_pb2.CheckPeerRequest, self._check),
+            "CheckPeer": self.calls.guarded(
+                archive_pb2.CheckPeerRequest,
+                lambda request: check_message(request.node_id, self.snapshot(), self.node),
+            ),
         }
-
-    def _search(self, request: archive_pb2.SearchRecordsRequest) -> bytes:
-        return archive_message(archive_of(request, self.snapshot(), self.node)).SerializeToString()
-
-    def _check(self, request: archive_pb2.CheckPeerRequest) -> bytes:
-        return check_message(request.node_id, self.snapshot(), self.node).SerializeToString()
 
 
 class ArchiveClient(LocalClient):

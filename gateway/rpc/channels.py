@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 
 from gateway.clock import monotonic_s
+from gateway.errors import PeerFaultError
 from gateway.peers.node_ca import tls_name
 from gateway.peers.roster import Peer
 from gateway.rpc.methods import DEADLINE_S_MAX
@@ -80,12 +81,7 @@ class Channels:
         try:
             response: bytes = call(request, timeout=max(0.0, end_s - monotonic_s()))
         except grpc.RpcError as error:
-            fault = fault_of(error, timeout_s)
-            if fault.outcome == "UNREACHABLE":
-                opened.has_failed = True
-            elif fault.outcome != "NO_ANSWER":
-                self._heard_from(peer.node_id)
-            raise fault from error
+            raise self._fault_of(error, opened, timeout_s) from error
         self._heard_from(peer.node_id)
         return response
 
@@ -100,14 +96,18 @@ class Channels:
                 self._heard_from(peer.node_id)
                 yield response
         except grpc.RpcError as error:
-            fault = fault_of(error, timeout_s)
-            if fault.outcome == "UNREACHABLE":
-                opened.has_failed = True
-            elif fault.outcome != "NO_ANSWER":
-                self._heard_from(peer.node_id)
-            raise fault from error
+            raise self._fault_of(error, opened, timeout_s) from error
         finally:
             call.cancel()  # nothing when it has ended; else the peer need not go on
+
+    def _fault_of(self, error: grpc.RpcError, opened: _Open, timeout_s: float) -> PeerFaultError:
+        """Return what a failed call is called, after noting what it tells about connection and peer."""
+        fault = fault_of(error, timeout_s)
+        if fault.outcome == "UNREACHABLE":
+            opened.has_failed = True
+        elif fault.outcome != "NO_ANSWER":
+            self._heard_from(opened.peer.node_id)
+        return fault
 
     def forget(self, keep: Sequence[Peer]) -> None:
         """See :meth:`gateway.peers.caller.PeerCaller.forget`."""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 
@@ -75,13 +76,11 @@ class Guard:
             try:
                 snapshot = self.snapshot()
                 peer = self._identify(context, snapshot)
-                self.heard_from(peer.node_id)
-                return self._admit_and_run(method, handler, request, context, peer, snapshot)
-            except RefusedError as refused:
-                self._note(method, peer, refused)
-                status = status_of(refused)
-            except Exception as defect:  # noqa: BLE001 - what is not ours must not reach the peer
-                status = status_of(incident_of(defect, method.name))
+                with self._admitted(context, peer, snapshot) as deadline_at_s:
+                    call = IncomingCall(method.name, peer, self.clock(), deadline_at_s)
+                    return handler(request, call, snapshot)
+            except Exception as error:  # noqa: BLE001 - what is not ours must not reach the peer
+                status = self._status_of(method, peer, error)
             context.abort_with_status(status)
             raise AssertionError("abort_with_status returned")
 
@@ -109,11 +108,8 @@ class Guard:
                     call = IncomingCall(method.name, peer, self.clock(), deadline_at_s)
                     yield from handler(request, call, snapshot)
                 return
-            except RefusedError as refused:
-                self._note(method, peer, refused)
-                status = status_of(refused)
-            except Exception as defect:  # noqa: BLE001 - what is not ours must not reach the peer
-                status = status_of(incident_of(defect, method.name))
+            except Exception as error:  # noqa: BLE001 - what is not ours must not reach the peer
+                status = self._status_of(method, peer, error)
             context.abort_with_status(status)
 
         return handle
@@ -130,18 +126,6 @@ class Guard:
         finally:
             with self._streams_lock:
                 self._streams[peer] -= 1
-
-    def _admit_and_run(
-        self,
-        method: Method,
-        handler: Handler,
-        request: bytes,
-        context: grpc.ServicerContext,
-        peer: Peer,
-        snapshot: Snapshot,
-    ) -> bytes:
-        with self._admitted(context, peer, snapshot) as deadline_at_s:
-            return handler(request, IncomingCall(method.name, peer, self.clock(), deadline_at_s), snapshot)
 
     @contextmanager
     def _admitted(self, context: grpc.ServicerContext, peer: Peer, snapshot: Snapshot) -> Iterator[float]:
@@ -169,7 +153,16 @@ class Guard:
         if version != "TLSv1.3":
             raise RefusedError("TLS_TOO_OLD", "TLS 1.3 is needed.", details={"version": version or "none"})
         leaf = b"".join(facts.get("x509_pem_cert", ()))
-        return self._identities.prove(leaf, snapshot.roster, self.clock())
+        peer = self._identities.prove(leaf, snapshot.roster, self.clock())
+        self.heard_from(peer.node_id)
+        return peer
+
+    def _status_of(self, method: Method, peer: Peer | None, error: Exception) -> Any:
+        """Return what the peer is told of ``error``; a defect is logged under an incident number."""
+        if not isinstance(error, RefusedError):
+            return status_of(incident_of(error, method.name))
+        self._note(method, peer, error)
+        return status_of(error)
 
     def _note(self, method: Method, peer: Peer | None, refused: RefusedError) -> None:
         """Count refusals that never reached the eight steps, which count their own."""

@@ -41,13 +41,13 @@ class LocalCalls:
 
     token: str
 
-    def guarded(self, kind: type[Q], handler: Callable[[Q], bytes]) -> LocalRpc:
+    def guarded(self, kind: type[Q], handler: Callable[[Q], Message]) -> LocalRpc:
         """Return ``handler`` as grpcio wants it, behind the token."""
 
         def handle(request: bytes, context: grpc.ServicerContext) -> bytes:
             try:
                 self._require_token(context)
-                return handler(parse(kind, request, "request"))
+                return handler(parse(kind, request, "request")).SerializeToString()
             except Exception as error:  # noqa: BLE001 - what is not ours must not reach the caller
                 status = _status_of(error, kind.__name__)
             context.abort(*status)

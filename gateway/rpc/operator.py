@@ -152,44 +152,42 @@ class OperatorServicer:
         return {
             "Reconcile": self.calls.guarded(
                 operator_pb2.ReconcileRequest,
-                lambda request: reconcile_message(request, self.snapshot(), self.node).SerializeToString(),
+                lambda request: reconcile_message(request, self.snapshot(), self.node),
             ),
             "Witness": self.calls.guarded(
-                operator_pb2.WitnessRequest, lambda _request: witness_message(self.node).SerializeToString()
+                operator_pb2.WitnessRequest, lambda _request: witness_message(self.node)
             ),
             "ListHeldCheckpoints": self.calls.guarded(
                 operator_pb2.ListHeldCheckpointsRequest,
-                lambda _request: held_message(self.snapshot(), self.node).SerializeToString(),
+                lambda _request: held_message(self.snapshot(), self.node),
             ),
             "Erase": self.calls.guarded(
                 operator_pb2.EraseRequest,
-                lambda request: erase_message(request, self.snapshot(), self.node).SerializeToString(),
+                lambda request: erase_message(request, self.snapshot(), self.node),
             ),
             "ListReach": self.calls.guarded(
                 operator_pb2.ListReachRequest,
-                lambda _request: reach_message(self.snapshot(), self.node.reaches).SerializeToString(),
+                lambda _request: reach_message(self.snapshot(), self.node.reaches),
             ),
             "ClearReach": self.calls.guarded(
                 operator_pb2.ClearReachRequest,
-                lambda request: clear_message(
-                    request, self.snapshot(), self.node.reaches
-                ).SerializeToString(),
+                lambda request: clear_message(request, self.snapshot(), self.node.reaches),
             ),
             "NoteAccess": self.calls.guarded(
                 operator_pb2.NoteAccessRequest,
-                lambda request: note_access(request, self.node).SerializeToString(),
+                lambda request: note_access(request, self.node),
             ),
             "GrantConsent": self.calls.guarded(
                 operator_pb2.GrantConsentRequest,
-                lambda request: grant_message(request, self.snapshot(), self.node).SerializeToString(),
+                lambda request: grant_message(request, self.snapshot(), self.node),
             ),
             "WithdrawConsent": self.calls.guarded(
                 operator_pb2.WithdrawConsentRequest,
-                lambda request: withdraw_message(request, self.snapshot(), self.node).SerializeToString(),
+                lambda request: withdraw_message(request, self.snapshot(), self.node),
             ),
             "ListIssuedConsents": self.calls.guarded(
                 operator_pb2.ListIssuedConsentsRequest,
-                lambda request: consents_message(request, self.snapshot(), self.node).SerializeToString(),
+                lambda request: consents_message(request, self.snapshot(), self.node),
             ),
         }
 
