@@ -24,7 +24,6 @@ import rfc8785
 from creditexchange.v1.envelope_pb2 import Header, Opening, Receipt, Refusal, SignedMessage
 from creditexchange.v1.exchange_pb2 import (
     RecordAnswerBody,
-    RecordAnswerChunk,
     RecordAnswerChunkBody,
     RecordQuery,
 )
@@ -34,7 +33,7 @@ from gateway.audit.commitment import RECORD, commitment
 from gateway.audit.merkle import leaf_hash
 from gateway.audit.proof_file import parse_proof_file, verify_proof_file
 from gateway.errors import GatewayError
-from gateway.exchange.forms import ANSWERS, Answer
+from gateway.exchange.forms import QUERY_FORMS, Answer
 from gateway.exchange.messages import (
     QUERY_IN_BULK,
     QUERY_RECORDS,
@@ -181,7 +180,7 @@ def verify_bundle(bundle: EvidenceBundle) -> BundleReport:
 def _verify(bundle: EvidenceBundle) -> BundleReport:
     entry = parse_leaf(bundle.leaf)
     draft = entry.draft
-    if draft.kind == "management" or draft.method not in ANSWERS:
+    if draft.kind == "management" or draft.method not in QUERY_FORMS:
         raise BundleError("the entry is about no exchange of records.")
     cards = _cards(bundle, draft)
     own, other = cards[_own_node(draft)], cards[draft.other_node]
@@ -263,10 +262,10 @@ def _verify_answer(
 def _verify_signed_answer(message: SignedMessage, draft: EntryDraft, asked: Header, answerer: Card) -> bytes:
     if draft.role != "asker":
         raise BundleError("only the asker's side holds the signed answer.")
-    answer: Answer | RecordAnswerChunk | Refusal
+    answer: Answer | Refusal
     if draft.outcome == "OK":
-        type_, kind = ANSWERS[draft.method]
-        answer = parse(kind, _open(message, type_, answerer).payload, "the answer")
+        form = QUERY_FORMS[draft.method]
+        answer = parse(form.answer, _open(message, form.answer_type, answerer).payload, "the answer")
     else:
         answer = parse(Refusal, _open(message, REFUSAL_TYPE, answerer).payload, "the refusal")
     header = answer.header

@@ -24,11 +24,14 @@ from creditexchange.v1.exchange_pb2 import (
     LocateRecordsResponse,
     LocationAnswer,
     LocationAnswerBody,
+    QueryRecordsInBulkRequest,
+    QueryRecordsInBulkResponse,
     QueryRecordsRequest,
     QueryRecordsResponse,
     RecordAnswer,
     RecordAnswerBody,
     RecordAnswerChunk,
+    RecordAnswerChunkBody,
     VerifyCertificateRequest,
     VerifyCertificateResponse,
 )
@@ -49,8 +52,15 @@ from gateway.exchange.messages import (
     VERIFY_CERTIFICATE,
 )
 
-Answer = RecordAnswer | CertificateAnswer | LocationAnswer
-"""A signed answer: header, body and receipt."""
+Answer = RecordAnswer | CertificateAnswer | LocationAnswer | RecordAnswerChunk
+"""A signed answer, or one chunk of it: header, body and receipt."""
+QueryRequest = (
+    QueryRecordsRequest | VerifyCertificateRequest | LocateRecordsRequest | QueryRecordsInBulkRequest
+)
+QueryResponse = (
+    QueryRecordsResponse | VerifyCertificateResponse | LocateRecordsResponse | QueryRecordsInBulkResponse
+)
+AnswerBody = RecordAnswerBody | CertificateAnswerBody | LocationAnswerBody | RecordAnswerChunkBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +68,13 @@ class QueryForm:
     """The messages of one method. Every request holds a signed ``RecordQuery`` and its openings."""
 
     method: str
-    request: type[QueryRecordsRequest | VerifyCertificateRequest | LocateRecordsRequest]
-    response: type[QueryRecordsResponse | VerifyCertificateResponse | LocateRecordsResponse]
+    request: type[QueryRequest]
+    response: type[QueryResponse]
     answer_type: str
     """Payload type of the answer."""
     answer: type[Answer]
     """The signed payload."""
-    body: type[RecordAnswerBody | CertificateAnswerBody | LocationAnswerBody]
+    body: type[AnswerBody]
 
 
 _FORMS = (
@@ -92,6 +102,14 @@ _FORMS = (
         LocationAnswer,
         LocationAnswerBody,
     ),
+)
+_BULK_FORM = QueryForm(
+    QUERY_IN_BULK,
+    QueryRecordsInBulkRequest,
+    QueryRecordsInBulkResponse,
+    RECORD_ANSWER_CHUNK_TYPE,
+    RecordAnswerChunk,
+    RecordAnswerChunkBody,
 )
 
 
@@ -135,11 +153,7 @@ CHANGE_FORM = NoticeForm(
 )
 NOTICE_FORMS = (ERASURE_FORM, CHANGE_FORM)
 
-QUERY_FORMS = {form.method: form for form in _FORMS}
-"""By full method name."""
-
-ANSWERS: dict[str, tuple[str, type[Answer | RecordAnswerChunk]]] = {
-    **{form.method: (form.answer_type, form.answer) for form in _FORMS},
-    QUERY_IN_BULK: (RECORD_ANSWER_CHUNK_TYPE, RecordAnswerChunk),
-}
-"""Payload type and message of a positive answer, by every method that answers with records or about them."""
+LONE_FORMS = {form.method: form for form in _FORMS}
+"""By full method name: the methods about one learner, which have one answer."""
+QUERY_FORMS = {**LONE_FORMS, QUERY_IN_BULK: _BULK_FORM}
+"""By full method name: every method that takes a record query."""

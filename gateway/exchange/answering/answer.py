@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from creditexchange.v1.envelope_pb2 import Opening, SignedMessage
 from creditexchange.v1.exchange_pb2 import RecordQuery
@@ -55,14 +56,12 @@ def answer_query(request: bytes, call: IncomingCall, snapshot: Snapshot, node: A
     times = StepTimes()
     opened: Opened[RecordQuery] | None = None
     try:
-        message, openings = _parse_request(request, call.method)
+        message, openings = parse_request(request, call.method)
         opened = open_message(call, message, RecordQuery, RECORD_QUERY_TYPE, snapshot.roster)
         times.done("open")
         admitted = admit(opened, snapshot, node.log)
         times.done("admit")
-        authorised = authorise(
-            admitted, openings, snapshot, lambda issuer, consent_id: is_revoked(node.log, issuer, consent_id)
-        )
+        authorised = authorise(admitted, openings, snapshot, partial(is_revoked, node.log))
         times.done("authorise")
         require_time(call)
         found = find(authorised, node.source, node.log)
@@ -112,7 +111,12 @@ def refuse(
     return SignedRefusalError(refused, signed)
 
 
-def _parse_request(request: bytes, method: str) -> tuple[SignedMessage, list[Opening]]:
+def parse_request(request: bytes, method: str) -> tuple[SignedMessage, list[Opening]]:
+    """Return the signed query and its openings; nothing is verified yet.
+
+    Raises:
+        RefusedError: ``MALFORMED_MESSAGE``.
+    """
     try:
         envelope = parse(QUERY_FORMS[method].request, request, "request")
     except EnvelopeError as error:

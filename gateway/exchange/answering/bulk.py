@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 
 from creditexchange.v1.envelope_pb2 import Opening
 from creditexchange.v1.exchange_pb2 import (
-    QueryRecordsInBulkRequest,
     QueryRecordsInBulkResponse,
     RecordAnswerChunk,
     RecordAnswerChunkBody,
@@ -22,9 +22,9 @@ from creditexchange.v1.exchange_pb2 import (
 from creditexchange.v1.reason_pb2 import Reason
 from gateway.audit import AuditLog, Evidence, SeenMessage, SubjectEvidence
 from gateway.audit.commitment import RECORD, commitment, open_items
-from gateway.errors import EnvelopeError, RefusedError
+from gateway.errors import RefusedError
 from gateway.exchange.answering.admit import admit
-from gateway.exchange.answering.answer import Answering, refuse, require_time
+from gateway.exchange.answering.answer import Answering, parse_request, refuse, require_time
 from gateway.exchange.answering.bulk_authorise import AuthorisedBulk, authorise_bulk
 from gateway.exchange.answering.bulk_chunks import Chunk, Piece, chunks_of
 from gateway.exchange.answering.count import StepTimes, count
@@ -40,7 +40,7 @@ from gateway.exchange.messages import (
     Snapshot,
 )
 from gateway.policy.purposes import purpose_word
-from gateway.signing.envelope import parse, seal
+from gateway.signing.envelope import seal
 
 
 @dataclass
@@ -86,21 +86,13 @@ def _authorised(
     request: bytes, call: IncomingCall, snapshot: Snapshot, node: Answering, progress: _Progress
 ) -> AuthorisedBulk:
     """Steps 1 to 3, for the whole query."""
-    try:
-        envelope = parse(QueryRecordsInBulkRequest, request, "request")
-    except EnvelopeError as error:
-        raise RefusedError(error.reason, error.message, details=error.details) from error
-    opened = open_message(call, envelope.message, RecordQuery, RECORD_QUERY_TYPE, snapshot.roster)
+    message, openings = parse_request(request, call.method)
+    opened = open_message(call, message, RecordQuery, RECORD_QUERY_TYPE, snapshot.roster)
     progress.opened = opened
     progress.times.done("open")
     admitted = admit(opened, snapshot, node.log)
     progress.times.done("admit")
-    authorised = authorise_bulk(
-        admitted,
-        list(envelope.openings),
-        snapshot,
-        lambda issuer, consent_id: is_revoked(node.log, issuer, consent_id),
-    )
+    authorised = authorise_bulk(admitted, openings, snapshot, partial(is_revoked, node.log))
     _require_new(admitted, node.log)
     progress.times.done("authorise")
     require_time(call)

@@ -11,7 +11,7 @@ from gateway.exchange.answering.bulk import answer_in_bulk
 from gateway.exchange.answering.echo import answer_echo
 from gateway.exchange.answering.notices import answer_notice
 from gateway.exchange.answering.revocations import answer_revocation, list_revocations
-from gateway.exchange.forms import QUERY_FORMS
+from gateway.exchange.forms import LONE_FORMS
 from gateway.exchange.messages import (
     ADD_CHECKPOINT,
     ECHO,
@@ -45,7 +45,7 @@ def peer_handlers(answering: Answering, witness: Witness) -> dict[str, Handler]:
     audit = AuditAnswering(answering.log, witness)
     return {
         **dict.fromkeys(
-            QUERY_FORMS, lambda request, call, snapshot: answer_query(request, call, snapshot, answering)
+            LONE_FORMS, lambda request, call, snapshot: answer_query(request, call, snapshot, answering)
         ),
         ECHO: lambda request, call, snapshot: answer_echo(request, call, snapshot, answering),
         GET_CHECKPOINT: lambda request, _call, _snapshot: audit.get_checkpoint(request),

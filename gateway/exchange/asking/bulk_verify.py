@@ -17,7 +17,6 @@ from hashlib import sha256
 from creditexchange.v1.envelope_pb2 import Opening, Receipt, SignedMessage
 from creditexchange.v1.exchange_pb2 import (
     QueryRecordsInBulkResponse,
-    RecordAnswerChunk,
     RecordAnswerChunkBody,
     SubjectAnswer,
 )
@@ -28,8 +27,8 @@ from gateway.audit.commitment import RECORD, commitment
 from gateway.errors import EnvelopeError, PeerFaultError
 from gateway.exchange.asking.compose import Composed
 from gateway.exchange.asking.question import OK
-from gateway.exchange.asking.verify import fault_of_envelope, open_answer, require_bound, require_receipt
-from gateway.exchange.messages import RECORD_ANSWER_CHUNK_TYPE, Snapshot
+from gateway.exchange.asking.verify import fault_of_envelope, open_body, require_receipt
+from gateway.exchange.messages import Snapshot
 from gateway.signing.envelope import parse
 
 SUBJECT_REASONS = {
@@ -93,31 +92,24 @@ class ChunkVerifier:
                 ``ANSWER_STALE``, ``ANSWER_INCOMPLETE`` or ``RECEIPT_INVALID``.
         """
         composed = self._composed
-        try:
-            envelope = parse(QueryRecordsInBulkResponse, response, "response")
-            opened = open_answer(composed, envelope.message, RECORD_ANSWER_CHUNK_TYPE, now)
-            answer = parse(RecordAnswerChunk, opened.payload, "chunk")
-            body = parse(RecordAnswerChunkBody, answer.body, "chunk body")
-        except EnvelopeError as error:
-            raise fault_of_envelope(error) from error
-        require_bound(answer.header, composed, self._snapshot, now)
-        if not hmac.compare_digest(body.query_body_digest, sha256(composed.body).digest()):
-            raise PeerFaultError("ANSWER_NOT_BOUND", "the chunk belongs to another query.")
+        came = open_body(composed, response, self._snapshot, now)
+        answer, body = came.answer, came.body
+        assert isinstance(came.envelope, QueryRecordsInBulkResponse)
+        assert isinstance(body, RecordAnswerChunkBody)
+        openings = list(came.envelope.openings)
         self._require_place(body)
-        subjects = _subjects_of(body, list(envelope.openings), composed)
+        subjects = _subjects_of(body, openings, composed)
         position = self._position_after(body)
-        checkpoint = require_receipt(
-            composed, answer.receipt, OK, len(envelope.openings), answer.body, body.number
-        )
+        checkpoint = require_receipt(composed, answer.receipt, OK, len(openings), answer.body, body.number)
         self._previous_digest = sha256(answer.body).digest()
         self.position, self._continues = position, body.subjects[-1].continues
         self.next_number, self.is_complete = body.number + 1, body.is_last
         return VerifiedChunk(
             number=body.number,
-            message=envelope.message,
+            message=came.envelope.message,
             body=answer.body,
             subjects=subjects,
-            signed_by=opened.key_ids[0],
+            signed_by=came.signed_by,
             receipt=answer.receipt,
             peer_checkpoint=checkpoint,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from creditexchange.v1.envelope_pb2 import SignedMessage
 from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT
@@ -80,7 +81,7 @@ def choose_consent(
                 replace(use, kinds=covered.kinds),
                 find_key=consent_keys(snapshot, now),
                 issuers={snapshot.node_id, *snapshot.roster.peers},
-                is_revoked=lambda issuer, consent_id: is_revoked(log, issuer, consent_id),
+                is_revoked=partial(is_revoked, log),
                 now=now,
             )
         except RefusedError as refused:

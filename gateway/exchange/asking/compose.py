@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from creditexchange.v1.envelope_pb2 import Header, Opening, SignedMessage
-from creditexchange.v1.exchange_pb2 import QueryRecordsInBulkRequest, RecordQuery, RecordQueryBody
+from creditexchange.v1.exchange_pb2 import RecordQuery, RecordQueryBody
 from gateway.audit import EntryDraft, PeerCheckpoint, PeerReceipt
 from gateway.audit.commitment import (
     CERTIFICATE,
@@ -21,7 +21,7 @@ from gateway.clock import new_id
 from gateway.errors import OperatorError
 from gateway.exchange.asking.question import Question
 from gateway.exchange.forms import QUERY_FORMS
-from gateway.exchange.messages import QUERY_IN_BULK, RECORD_QUERY_TYPE, Snapshot
+from gateway.exchange.messages import RECORD_QUERY_TYPE, Snapshot
 from gateway.learners.subject_token import FederationSecret, subject_token
 from gateway.peers.card import PROTOCOL_VERSION
 from gateway.peers.roster import Peer
@@ -77,8 +77,6 @@ class Composed:
     @property
     def request(self) -> bytes:
         """The bytes that are sent."""
-        if self.method == QUERY_IN_BULK:
-            return QueryRecordsInBulkRequest(message=self.message, openings=self.openings).SerializeToString()
         request = QUERY_FORMS[self.method].request
         return request(message=self.message, openings=self.openings).SerializeToString()
 
@@ -131,7 +129,7 @@ def compose(
         consent_commitment=commitment(shown[0]) if shown else b"",
     ).SerializeToString()
     header = query_header(peer, question.method, sequence, snapshot, checkpoint=checkpoint, now=now)
-    message = _sign(header, body, snapshot)
+    message = sign_query(header, body, snapshot)
     return Composed(
         peer=peer,
         method=question.method,
@@ -154,11 +152,12 @@ def compose_again(
     """
     header = query_header(peer, composed.method, sequence, snapshot, checkpoint=checkpoint, now=now)
     header.exchange_id = composed.header.exchange_id
-    message = _sign(header, composed.body, snapshot)
+    message = sign_query(header, composed.body, snapshot)
     return replace(composed, peer=peer, header=header, message=message, digest=signed_digest(message))
 
 
-def _sign(header: Header, body: bytes, snapshot: Snapshot) -> SignedMessage:
+def sign_query(header: Header, body: bytes, snapshot: Snapshot) -> SignedMessage:
+    """Return the signed ``RecordQuery`` of ``header`` and the exact bytes ``body``."""
     payload = RecordQuery(header=header, body=body).SerializeToString()
     return seal(payload, RECORD_QUERY_TYPE, snapshot.message_keys)
 

@@ -12,7 +12,7 @@ from gateway.audit import AuditLog, parse_leaf
 from gateway.exchange.asking.ask import ask_each, gather
 from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.question import OK, Archive, PeerResult, Progress, Question
-from gateway.exchange.forms import QUERY_FORMS
+from gateway.exchange.forms import LONE_FORMS
 from gateway.exchange.messages import Snapshot
 from gateway.peers.roster import Peer
 from gateway.storage import audit_rows
@@ -74,6 +74,6 @@ def count_finds(node_id: str, log: AuditLog) -> Finds:
     counts = [
         draft.count
         for draft in drafts
-        if draft.role == "asker" and draft.outcome == OK and draft.method in QUERY_FORMS
+        if draft.role == "asker" and draft.outcome == OK and draft.method in LONE_FORMS
     ]
     return Finds(len(counts), sum(count > 0 for count in counts))

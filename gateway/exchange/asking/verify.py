@@ -16,12 +16,10 @@ from google.protobuf.message import Message
 from creditexchange.v1.envelope_pb2 import Header, Opening, Receipt, Refusal, RefusalBody, SignedMessage
 from creditexchange.v1.exchange_pb2 import (
     CertificateAnswerBody,
-    LocateRecordsResponse,
     LocationAnswerBody,
     QueryRecordsResponse,
     RecordAnswerBody,
     RecordQueryBody,
-    VerifyCertificateResponse,
 )
 from creditexchange.v1.reason_pb2 import Reason
 from creditexchange.v1.record_pb2 import LearningRecord
@@ -29,7 +27,7 @@ from gateway.audit import PeerCheckpoint, verify_receipt
 from gateway.audit.commitment import RECORD, require_root
 from gateway.errors import EnvelopeError, GatewayError, PeerFaultError
 from gateway.exchange.asking.compose import Composed
-from gateway.exchange.forms import QUERY_FORMS
+from gateway.exchange.forms import QUERY_FORMS, Answer, AnswerBody, QueryResponse
 from gateway.exchange.messages import REFUSAL_TYPE, WINDOW_S_MAX, Snapshot
 from gateway.signing.envelope import OpenedEnvelope, open_envelope, parse
 
@@ -68,6 +66,37 @@ def verify_answer(composed: Composed, response: bytes, snapshot: Snapshot, now: 
         PeerFaultError: ``ANSWER_MALFORMED``, ``ANSWER_NOT_SIGNED``, ``ANSWER_NOT_BOUND``,
             ``ANSWER_STALE``, ``ANSWER_INCOMPLETE`` or ``RECEIPT_INVALID``.
     """
+    came = open_body(composed, response, snapshot, now)
+    content = _content(composed, came.envelope, came.body)
+    answer = came.answer
+    checkpoint = require_receipt(composed, answer.receipt, "OK", content.count, answer.body)
+    return VerifiedAnswer(
+        outcome="OK",
+        message=came.envelope.message,
+        body=answer.body,
+        signed_by=came.signed_by,
+        receipt=answer.receipt,
+        peer_checkpoint=checkpoint,
+        content=content,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedAnswer:
+    """An answer, or one chunk of it, whose signature, binding and query are the right ones."""
+
+    envelope: QueryResponse
+    answer: Answer
+    body: AnswerBody
+    signed_by: str
+
+
+def open_body(composed: Composed, response: bytes, snapshot: Snapshot, now: datetime) -> OpenedAnswer:
+    """Return what ``response`` says, if the peer that was asked says it to this very query.
+
+    Raises:
+        PeerFaultError: ``ANSWER_MALFORMED``, ``ANSWER_NOT_SIGNED``, ``ANSWER_NOT_BOUND`` or ``ANSWER_STALE``.
+    """
     form = QUERY_FORMS[composed.method]
     try:
         envelope = parse(form.response, response, "response")
@@ -79,30 +108,17 @@ def verify_answer(composed: Composed, response: bytes, snapshot: Snapshot, now: 
     require_bound(answer.header, composed, snapshot, now)
     if not hmac.compare_digest(body.query_body_digest, sha256(composed.body).digest()):
         raise PeerFaultError("ANSWER_NOT_BOUND", "the answer belongs to another query.")
-    content = _content(composed, envelope, body)
-    checkpoint = require_receipt(composed, answer.receipt, "OK", content.count, answer.body)
-    return VerifiedAnswer(
-        outcome="OK",
-        message=envelope.message,
-        body=answer.body,
-        signed_by=opened.key_ids[0],
-        receipt=answer.receipt,
-        peer_checkpoint=checkpoint,
-        content=content,
-    )
+    return OpenedAnswer(envelope, answer, body, opened.key_ids[0])
 
 
-def _content(
-    composed: Composed,
-    envelope: QueryRecordsResponse | VerifyCertificateResponse | LocateRecordsResponse,
-    body: RecordAnswerBody | CertificateAnswerBody | LocationAnswerBody,
-) -> Content:
+def _content(composed: Composed, envelope: QueryResponse, body: AnswerBody) -> Content:
     """Return what the body says, after the openings beside it led to what was signed."""
     if isinstance(body, CertificateAnswerBody):
         return Content(int(body.is_known), certificate=body)
     if isinstance(body, LocationAnswerBody):
         return _location(composed, body)
     assert isinstance(envelope, QueryRecordsResponse)
+    assert isinstance(body, RecordAnswerBody)
     openings = tuple(envelope.openings)
     records = _records(openings, body, composed)
     return Content(len(records), openings, records)
