@@ -6,6 +6,8 @@ BUF := node_modules/.bin/buf
 DEMO := .demo
 T ?= tests
 PYTEST_ARGS ?=
+# Test files run side by side, one process a core.
+TEST_PROCESSES ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
 
@@ -39,7 +41,7 @@ softhsm:
 		echo "softhsm2 is not installed; tests/hsm will fail" >&2
 
 test: $(READY) node_modules/.ready .interop/.ready softhsm ## run all tests; T=path runs some
-	$(PYTHON) -m pytest $(T) $(PYTEST_ARGS)
+	$(PYTHON) -m pytest $(T) --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 bulk-story: $(READY) ## LEARNERS=50000 applicants at two provinces while processes die
 	BULK_LEARNERS=$(or $(LEARNERS),50000) $(PYTHON) -m pytest tests/processes/test_bulk_story.py -s

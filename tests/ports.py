@@ -1,4 +1,8 @@
-"""Free ports below the ephemeral range, so that nobody else is given them meanwhile."""
+"""Free ports below the ephemeral range, so that nobody else is given them meanwhile.
+
+Test processes that run side by side (pytest-xdist) draw from ranges of their own: a port is free
+between the probe here and the bind of who asked for it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,11 @@ import itertools
 import os
 import socket
 
-_next = itertools.count(20_000 + (os.getpid() * 37) % 8_000)
+RANGE_FIRST, RANGE_PORTS = 20_000, 3_000
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+_next = itertools.cycle(range(RANGE_FIRST + _worker * RANGE_PORTS, RANGE_FIRST + (_worker + 1) * RANGE_PORTS))
+for _ in range(os.getpid() * 37 % (RANGE_PORTS - 500)):
+    next(_next)
 
 
 def free_port() -> int:
