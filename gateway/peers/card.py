@@ -31,6 +31,8 @@ from gateway.signing.signed_note import NoteError, NoteVerifier
 from gateway.signing.suites import SigningKey, VerifyingKey, suites_of
 
 PROTOCOL_VERSION = 1
+"""Newest version of the protocol that this program speaks."""
+OLDEST_VERSION_ACCEPTED = 1
 CARD_PAYLOAD_TYPE = payload_type("node-card")
 CARD_DAYS = 365
 ENDPOINTS_MAX = 8
@@ -151,7 +153,7 @@ def build_card(
     witness_name = witness_verifier_key.split("+", 1)[0]
     card = NodeCard(
         protocol_version=PROTOCOL_VERSION,
-        oldest_version_accepted=PROTOCOL_VERSION,
+        oldest_version_accepted=OLDEST_VERSION_ACCEPTED,
         node_id=node_id,
         names=[LocalizedText(language=k, text=v) for k, v in sorted(names.items())],
         serial=serial,
