@@ -159,6 +159,7 @@ class Node:
             reaches=self.reaches,
             metrics=self.metrics,
             clock=self.clock,
+            leaf=lambda: (self.tls[0].certificate, self.tls[0].key),
         )
 
     def adopt(self, roster: Roster, access: Access, scheme: Scheme) -> None:
