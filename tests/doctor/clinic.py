@@ -48,9 +48,8 @@ class Port:
 
     def open(self) -> None:
         node = self.node
-        # Read anew at each call: tests replace snapshot and clock of a node that serves.
-        self.guard = Guard(lambda: node.snapshot, node.metrics, lambda: node.clock(), self.calls_at_once_max)
-        answering = replace(node.answering, clock=lambda: node.clock())
+        self.guard = Guard(lambda: node.snapshot, node.metrics, node.clock, self.calls_at_once_max)
+        answering = replace(node.answering, clock=node.clock)
         self.server = peer_server(
             self.guard,
             peer_handlers(answering, node.witness),
@@ -114,7 +113,7 @@ class Clinic:
         """Diagnose them, as the operator of zhejiang does."""
         channels = Channels(lambda: self.leaf, self.us.snapshot.settings.message_bytes_max)
         self.closing.callback(channels.close)
-        asking = Asking(channels, self.us.log, self.us.metrics, lambda: self.us.clock())
+        asking = Asking(channels, self.us.log, self.us.metrics, self.us.clock)
         snapshot: Snapshot = self.us.snapshot
         doctor = Doctor(snapshot, asking, lambda: (self.leaf.certificate, self.leaf.key))
         *steps, verdict = doctor.diagnose(self.peer, wish)
@@ -123,10 +122,20 @@ class Clinic:
 
 
 @contextmanager
-def clinic(folder: Path) -> Iterator[Clinic]:
-    """Three nodes that know one another; none serves yet."""
+def three_nodes(folder: Path) -> Iterator[Federation]:
+    """Three nodes with databases of their own: what takes longest to make."""
     federation = make_federation(folder, US, THEM, THIRD, born=now())
+    yield federation
+    for node in federation.nodes.values():
+        node.log.close()
+        node.log._database.dispose()
+
+
+@contextmanager
+def clinic(federation: Federation) -> Iterator[Clinic]:
+    """Three nodes that know one another; none serves yet. What a test changes is put back at the end."""
     ports, closing = {}, ExitStack()
+    before = {node.node_id: node.snapshot for node in federation.nodes.values()}
     for node in federation.nodes.values():
         node.clock = now
         node.adopt(settings=SHORT)
@@ -140,8 +149,7 @@ def clinic(folder: Path) -> Iterator[Clinic]:
     with closing:
         yield made
     for node in federation.nodes.values():
-        node.log.close()
-        node.log._database.dispose()
+        node.snapshot = before[node.node_id]
 
 
 def clock_off(seconds: float) -> Callable[[], datetime]:
