@@ -1,9 +1,9 @@
 """A card's fingerprint as people compare it: hexadecimal digits, or twelve words read over the telephone.
 
-The words are those of BIP 39 (English list, 2,048 words): chosen to be told apart, no two begin with the same
-four letters, and the twelfth checks the others. They stand for the first 128 bits of the fingerprint. The Chinese
-list of BIP 39 is of single characters, many of which sound alike; who does not want to read English words reads
-their four-digit numbers instead.
+The words are those of BIP 39 (English list, 2,048 words): chosen to be told apart, no two begin with the
+same four letters, and the twelfth checks the others. They stand for the first 128 bits of the fingerprint.
+The Chinese list of BIP 39 is of single characters, many of which sound alike; who does not want to read
+English words reads their four-digit numbers instead.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def _require_digits(card: Card, digits: str) -> None:
     if len(digits) < HEX_DIGITS_MIN:
         raise CardError(
             f"the fingerprint has {len(digits)} digits.",
-            remedy=f"Give at least the first {HEX_DIGITS_MIN}, or the {WORDS} words; the peer's operator reads "
-            "them to you.",
+            remedy=f"Give at least the first {HEX_DIGITS_MIN}, or the {WORDS} words; "
+            "the peer's operator reads them to you.",
         )
     if not card.fingerprint.startswith(digits):
         raise _other_card()

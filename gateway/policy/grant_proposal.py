@@ -51,15 +51,14 @@ def _names(text: str, peer: str) -> bool:
 
 
 def _lines(peer: str) -> tuple[str, ...]:
-    purposes = ", ".join(f'"{word}"' for word in PURPOSES)
-    kinds = ", ".join(f'"{word}"' for word in KINDS)
     return (
         f"{MARK.format(peer=peer)} it grants nothing as long as these lines are comments.",
-        "# Strike the purposes and kinds that you did not agree on,",
-        "# then take the mark off the next five lines.",
+        "# Take the mark off the lines from [[grant]] on; write what you agreed on between the brackets.",
+        f"# Purposes: {', '.join(PURPOSES)}.",
+        f"# Kinds: {', '.join(KINDS)}.",
         "# [[grant]]",
         f'# peer = "{peer}"',
-        f"# purposes = [{purposes}]",
-        f"# kinds = [{kinds}]",
+        "# purposes = []",
+        "# kinds = []",
         "# consent_required = true",
     )

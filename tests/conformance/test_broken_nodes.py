@@ -369,6 +369,11 @@ NODES = (
         setting(tls_identity, "_alternative_names", first_name),
         {"transport-two-names"},
     ),
+    Broken(
+        "epoch checks that never change",
+        setting(echo, "epoch_check", lambda *_: bytes(32)),
+        {"echo-epoch-checks-fresh"},
+    ),
     Broken("echo of any length", setting(echo, "CONTENT_BYTES_MAX", 10**6), {"echo-content-too-long"}),
     Broken(
         "consistency proofs wrong",

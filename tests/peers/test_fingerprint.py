@@ -71,7 +71,7 @@ def test_what_is_wrong_with_words_is_said() -> None:
     ):
         with pytest.raises(CardError, match=re.escape(complaint)):
             require_fingerprint(CARD, " ".join(typed))
-    with pytest.raises(CardError, match="misheard|Do not accept it"):
+    with pytest.raises(CardError, match=r"misheard|Do not accept it"):
         require_fingerprint(CARD, " ".join(swapped))
 
 

@@ -47,7 +47,7 @@ def test_a_second_time_nothing_is_written(access: Path) -> None:
     assert access.read_bytes() == text
 
 
-def test_without_the_marks_it_is_a_grant(access: Path) -> None:
+def test_without_the_marks_it_is_a_grant_of_nothing_yet(access: Path) -> None:
     if access.read_text(encoding="utf-8").startswith("grant = ["):
         access.write_text("", encoding="utf-8")  # TOML allows no [[grant]] beside an inline array
     propose_grant(access, "shanghai")
@@ -55,9 +55,15 @@ def test_without_the_marks_it_is_a_grant(access: Path) -> None:
     at = next(i for i, line in enumerate(lines) if line == "# [[grant]]")
     lines[at : at + 5] = [line.removeprefix("# ") for line in lines[at : at + 5]]
     access.write_text("\n".join(lines), encoding="utf-8")
-    granted = load_access(access).of_peer("shanghai")
-    assert {purpose for purpose, _ in granted} == set(PURPOSES.values())
-    assert all(grant.kinds == set(KINDS.values()) and grant.consent_required for _, grant in granted)
+    assert load_access(access).of_peer("shanghai") == []
+    agreed = "\n".join(lines).replace("purposes = []", 'purposes = ["employment"]', 1)
+    access.write_text(agreed.replace("kinds = []", 'kinds = ["course"]', 1), encoding="utf-8")
+    ((purpose, grant),) = load_access(access).of_peer("shanghai")
+    assert (purpose, grant.kinds, grant.consent_required) == (
+        PURPOSES["employment"],
+        {KINDS["course"]},
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,14 +84,19 @@ def test_a_broken_file_is_left_alone(tmp_path: Path, broken: bytes) -> None:
     assert path.read_bytes() == broken
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("access")
+
+
 def test_a_missing_file_is_not_made(tmp_path: Path) -> None:
     assert not propose_grant(tmp_path / "access.toml", "shanghai")
     assert not (tmp_path / "access.toml").exists()
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
-def test_no_text_of_an_operator_is_ever_changed(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    path = tmp_path_factory.mktemp("access") / "access.toml"
+def test_no_text_of_an_operator_is_ever_changed(folder: Path, text: str) -> None:
+    path = folder / "access.toml"
     path.write_bytes(text.encode())
     if propose_grant(path, "shanghai"):
         assert load_access(path).grants == {}

@@ -1,0 +1,162 @@
+"""Two provinces get to know one another while both nodes run, and the doctor says what is still missing."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from creditexchange.v1.operator_pb2 import DIAGNOSIS_STATE_OK, DiagnosePeerRequest
+from gateway.clock import monotonic_s, system_clock
+from gateway.errors import CallerError
+from gateway.node.lock import find_running
+from gateway.peers.card import Card
+from gateway.peers.fingerprint import fingerprint_words
+from gateway.policy.grants import load_access
+from gateway.rpc.operator import OperatorClient
+from gateway.signing import dsse
+from tests.federation.provinces import Province
+from tests.processes.provinces import ProcessNode, cli, make_node
+
+GRANT = """
+[[grant]]
+peer = "zhejiang"
+purposes = ["employment"]
+kinds = ["course", "degree"]
+consent_required = false
+statutory_basis = "Agreement 1/2026"
+"""
+
+
+def at(node: ProcessNode) -> tuple[str, str]:
+    return "--node", str(node.folder.root)
+
+
+def check(node: ProcessNode, *arguments: str) -> dict:
+    """What ``peers check`` says of the only peer."""
+    done = cli("peers", "check", *at(node), "--output", "json", *arguments, check=None)
+    (found,) = json.loads(done.stdout)
+    assert done.returncode == (1 if found["verdict"]["state"] == "fault" else 0)
+    return found
+
+
+def until(node: ProcessNode, finding: str, *arguments: str) -> dict:
+    """``peers check`` until a running node has taken up what changed."""
+    ends_s = monotonic_s() + 30
+    while (found := check(node, *arguments))["outcome"] != finding:
+        assert monotonic_s() < ends_s, found
+    return found
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ProcessNode, ProcessNode]]:
+    """Both serve and know nobody."""
+    parent = tmp_path_factory.mktemp("pair")
+    zhejiang = make_node(parent, "zhejiang", records=False)
+    shanghai = make_node(parent, "shanghai", records=False, secret_from=zhejiang)
+    for node in (zhejiang, shanghai):
+        node.folder.access.write_text("# nobody yet\n", encoding="utf-8")
+        node.start()
+    yield zhejiang, shanghai
+    for node in (zhejiang, shanghai):
+        node.close()
+
+
+def read_aloud(node: ProcessNode, form: str) -> str:
+    """What the operator of ``node`` reads over the telephone."""
+    told = cli("card", *at(node), "--out", str(node.folder.root / "sent.json")).stderr
+    return re.search(rf"^{form}: (.+)$", told, re.MULTILINE)[1]
+
+
+def add(node: ProcessNode, card: Card, fingerprint: str, check: int = 0) -> subprocess.CompletedProcess[str]:
+    sent = node.folder.root / "received.json"
+    sent.write_text(dsse.to_json(card.message), encoding="utf-8")
+    words = " ".join(fingerprint_words(fingerprint))
+    return cli("peers", "add", str(sent), "--fingerprint", words, *at(node), check=check)
+
+
+def test_two_running_nodes_are_introduced_and_checked(pair: tuple[ProcessNode, ProcessNode]) -> None:
+    zhejiang, shanghai = pair
+
+    words = read_aloud(shanghai, "in words")
+    shown = cli(
+        "peers", "add", str(shanghai.folder.root / "sent.json"), "--fingerprint", words, *at(zhejiang)
+    )
+    for told in (words, "上海", shanghai.card.endpoints[0], "ed25519", "TLS authority", "none announced"):
+        assert told in shown.stdout
+    assert load_access(zhejiang.folder.access).grants == {}
+    assert "# Proposal for peer shanghai" in zhejiang.folder.access.read_text(encoding="utf-8")
+
+    # Shanghai has not accepted Zhejiang's card yet.
+    half = check(zhejiang)
+    assert (half["outcome"], half["verdict"]["side"]) == ("OUR_CERTIFICATE_REFUSED", "theirs")
+    assert "peers add" in half["verdict"]["remedy"]
+
+    numbers = read_aloud(zhejiang, "in numbers")
+    cli("peers", "add", str(zhejiang.folder.root / "sent.json"), "--fingerprint", numbers, *at(shanghai))
+    missing = until(zhejiang, "NO_GRANT")
+    assert missing["verdict"]["step"] == "grants to us"
+
+    with shanghai.folder.access.open("a", encoding="utf-8") as access:
+        access.write(GRANT)
+    good = until(zhejiang, "OK")
+    assert {step["name"]: step["state"] for step in good["steps"]}["echo"] == "ok"
+    wish = ("--purpose", "employment", "--kind", "training")
+    assert check(zhejiang, *wish)["outcome"] == "KIND_NOT_GRANTED"
+
+    table = cli("peers", "check", "shanghai", *at(zhejiang)).stdout
+    assert "Nothing is to be mended with shanghai" in table
+    assert "send a signed echo" in table
+
+
+def test_the_running_node_diagnoses_by_its_operator_port(pair: tuple[ProcessNode, ProcessNode]) -> None:
+    running, token = find_running(pair[0].folder)
+    client = OperatorClient(running.operator, token)
+    try:
+        events = list(client.diagnose(DiagnosePeerRequest(node_id="shanghai")))
+        assert events[-1].verdict.finding == "OK"
+        assert events[0].step.state == DIAGNOSIS_STATE_OK
+        for wrong in ({"node_id": "mars"}, {"node_id": "shanghai", "purpose": 99}):
+            with pytest.raises(CallerError):
+                list(client.diagnose(DiagnosePeerRequest(**wrong)))
+    finally:
+        client.close()
+
+
+def test_the_same_card_again_changes_nothing(pair: tuple[ProcessNode, ProcessNode]) -> None:
+    zhejiang, shanghai = pair
+    before = zhejiang.folder.access.read_bytes()
+    add(zhejiang, shanghai.card, shanghai.card.fingerprint)
+    assert zhejiang.folder.access.read_bytes() == before
+
+
+def test_a_misheard_fingerprint_changes_nothing(pair: tuple[ProcessNode, ProcessNode]) -> None:
+    zhejiang, shanghai = pair
+    stranger = Province("anhui", born=system_clock()).card()
+    refused = add(zhejiang, stranger, shanghai.card.fingerprint, check=2)
+    assert "Do not accept it" in refused.stderr
+    assert not (zhejiang.folder.peers / "anhui.toml").exists()
+    assert "anhui" not in zhejiang.folder.access.read_text(encoding="utf-8")
+
+
+def test_without_own_node_and_without_the_peers(pair: tuple[ProcessNode, ProcessNode]) -> None:
+    zhejiang, shanghai = pair
+    assert zhejiang.stop() == 0
+    assert check(zhejiang)["outcome"] == "OK"
+    shanghai.kill()
+    found = check(zhejiang)
+    assert (found["outcome"], found["verdict"]["side"]) == ("CONNECTION_REFUSED", "theirs")
+
+
+def test_a_suite_that_the_card_does_not_offer(pair: tuple[ProcessNode, ProcessNode]) -> None:
+    zhejiang, _ = pair
+    path = zhejiang.folder.peers / "shanghai.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("card = ", 'required_suites = ["sm2"]\ncard = ', 1), encoding="utf-8")
+    try:
+        found = check(zhejiang)
+    finally:
+        path.write_text(text, encoding="utf-8")
+    assert (found["outcome"], found["verdict"]["side"]) == ("PEER_FILE_REFUSED", "ours")
+    assert "no message key of sm2" in found["steps"][0]["seen"]
