@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 from typing import Annotated
 
 import typer
@@ -13,7 +15,7 @@ from creditexchange.v1.exchange_pb2 import PURPOSE_UNSPECIFIED
 from creditexchange.v1.operator_pb2 import DiagnosePeerRequest, DiagnosePeerResponse
 from gateway.cli.card_view import show_card
 from gateway.cli.diagnosis_view import collect, diagnosis_json, show_diagnosis
-from gateway.cli.local_node import local_node
+from gateway.cli.local_node import LocalNode, local_node
 from gateway.cli.output import (
     EXIT_NO,
     NodeOption,
@@ -26,7 +28,7 @@ from gateway.cli.output import (
     table,
 )
 from gateway.cli.reach_commands import reach_words, retry_peer
-from gateway.clock import system_clock
+from gateway.clock import monotonic_s, system_clock
 from gateway.doctor.standing import broken_peer_file
 from gateway.doctor.step import verdict_of
 from gateway.errors import CallerError, CardError, ConfigError
@@ -39,6 +41,9 @@ from gateway.peers.roster import Peer, load_peer, load_roster
 from gateway.policy.grant_proposal import propose_grant
 from gateway.policy.purposes import parse_kind, parse_purpose
 from gateway.rpc.diagnosis import event_message
+
+TAKEN_UP_S_MAX = 6.0
+"""How long to wait for a running node to take up a peer that was added, seconds; it looks every two."""
 
 peers_app = typer.Typer(
     help="The peers that this node trusts.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
@@ -165,7 +170,7 @@ def check_peers(
         with local_node(folder) as local:
             for name in sound:
                 wanted.node_id = name
-                found.append(collect(name, local.diagnose(wanted)))
+                found.append(collect(name, _events(local, wanted, folder)))
     if output is Output.json:
         print_json([diagnosis_json(one) for one in found])
     else:
@@ -173,6 +178,26 @@ def check_peers(
             show_diagnosis(one)
     if not all(one.is_good for one in found):
         raise typer.Exit(EXIT_NO)
+
+
+def _events(
+    local: LocalNode, wanted: DiagnosePeerRequest, folder: NodeFolder
+) -> Iterator[DiagnosePeerResponse]:
+    """Yield a diagnosis; a running node may need seconds to take up a peer that was added just now."""
+    ends_s = monotonic_s() + TAKEN_UP_S_MAX
+    is_there = (folder.peers / f"{wanted.node_id}.toml").is_file()
+    while True:
+        events = iter(local.diagnose(wanted))
+        try:
+            first = next(events)
+        except CallerError:
+            if not is_there or monotonic_s() > ends_s:
+                raise
+            sleep(0.5)
+            continue
+        yield first
+        yield from events
+        return
 
 
 def _broken_file(folder: NodeFolder, config: NodeConfig, name: str) -> list[DiagnosePeerResponse]:

@@ -245,10 +245,12 @@ BOUND = {
     "change-told-twice",
     "erasure-confirmed",
     "erasure-told-twice",
+    "header-version-refused-readably",
     "refusal-bound",
 }
 REFUSAL = {
     "bulk-purpose-not-granted",
+    "header-version-refused-readably",
     "refusal-bound",
     "refusal-receipt-checkpoint",
     "refusal-receipt-entry",
@@ -309,8 +311,8 @@ NODES = (
     Broken("method unchecked", admitting(any_method), METHOD),
     Broken(
         "version unchecked",
-        setting(admit_step, "_require_version", lambda _h: None),
-        {"header-order-version-first", "header-version-unknown"},
+        setting(admit_step, "_require_version", lambda *_: None),
+        {"header-order-version-first", "header-version-unknown", "header-version-refused-readably"},
     ),
     Broken("window unchecked", setting(admit_step, "WINDOW_S_MAX", 10**6), {"header-window-too-long"}),
     Broken(

@@ -2,8 +2,10 @@
 
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -63,12 +65,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ProcessNode
         node.close()
 
 
-def read_aloud(node: ProcessNode, form: str) -> str:
-    """What the operator of ``node`` reads over the telephone."""
-    told = cli("card", *at(node), "--out", str(node.folder.root / "sent.json")).stderr
-    return re.search(rf"^{form}: (.+)$", told, re.MULTILINE)[1]
-
-
 def add(node: ProcessNode, card: Card, fingerprint: str, check: int = 0) -> subprocess.CompletedProcess[str]:
     sent = node.folder.root / "received.json"
     sent.write_text(dsse.to_json(card.message), encoding="utf-8")
@@ -76,15 +72,23 @@ def add(node: ProcessNode, card: Card, fingerprint: str, check: int = 0) -> subp
     return cli("peers", "add", str(sent), "--fingerprint", words, *at(node), check=check)
 
 
+def commands_of_the_page() -> list[list[str]]:
+    """The commands of docs/peers.md, without the program's name."""
+    page = (Path(__file__).parents[2] / "docs" / "peers.md").read_text(encoding="utf-8")
+    block = re.search(r"```sh\n(.*?)```", page, re.DOTALL)[1]
+    return [shlex.split(line)[1:] for line in block.splitlines() if line and not line.startswith("#")]
+
+
 def test_two_running_nodes_are_introduced_and_checked(pair: tuple[ProcessNode, ProcessNode]) -> None:
     zhejiang, shanghai = pair
+    here = zhejiang.folder.root.parent
+    own_card, their_card, add_theirs, add_ours, last_check = commands_of_the_page()
 
-    words = read_aloud(shanghai, "in words")
-    shown = cli(
-        "peers", "add", str(shanghai.folder.root / "sent.json"), "--fingerprint", words, *at(zhejiang)
-    )
+    numbers = re.search(r"^in numbers: (.+)$", cli(*own_card, cwd=here).stderr, re.MULTILINE)[1]
+    words = re.search(r"^in words: (.+)$", cli(*their_card, cwd=here).stderr, re.MULTILINE)[1]
+    shown = cli(*add_theirs, "--fingerprint", words, cwd=here).stdout
     for told in (words, "上海", shanghai.card.endpoints[0], "ed25519", "TLS authority", "none announced"):
-        assert told in shown.stdout
+        assert told in shown
     assert load_access(zhejiang.folder.access).grants == {}
     assert "# Proposal for peer shanghai" in zhejiang.folder.access.read_text(encoding="utf-8")
 
@@ -93,8 +97,7 @@ def test_two_running_nodes_are_introduced_and_checked(pair: tuple[ProcessNode, P
     assert (half["outcome"], half["verdict"]["side"]) == ("OUR_CERTIFICATE_REFUSED", "theirs")
     assert "peers add" in half["verdict"]["remedy"]
 
-    numbers = read_aloud(zhejiang, "in numbers")
-    cli("peers", "add", str(zhejiang.folder.root / "sent.json"), "--fingerprint", numbers, *at(shanghai))
+    cli(*add_ours, "--fingerprint", numbers, cwd=here)
     missing = until(zhejiang, "NO_GRANT")
     assert missing["verdict"]["step"] == "grants to us"
 
@@ -105,7 +108,7 @@ def test_two_running_nodes_are_introduced_and_checked(pair: tuple[ProcessNode, P
     wish = ("--purpose", "employment", "--kind", "training")
     assert check(zhejiang, *wish)["outcome"] == "KIND_NOT_GRANTED"
 
-    table = cli("peers", "check", "shanghai", *at(zhejiang)).stdout
+    table = cli(*last_check, cwd=here).stdout
     assert "Nothing is to be mended with shanghai" in table
     assert "send a signed echo" in table
 
