@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from creditexchange.v1.operator_pb2 import DIAGNOSIS_STATE_OK, DiagnosePeerRequest
+from creditexchange.v1.operator_pb2 import DIAGNOSIS_SIDE_THEIRS, DiagnosePeerRequest, DiagnosisVerdict
 from gateway.clock import monotonic_s, system_clock
 from gateway.errors import CallerError
-from gateway.node.lock import find_running
+from gateway.node.lock import find_announced
 from gateway.peers.card import Card
 from gateway.peers.fingerprint import fingerprint_words
 from gateway.policy.grants import load_access
+from gateway.policy.purposes import KINDS, PURPOSES
 from gateway.rpc.operator import OperatorClient
 from gateway.signing import dsse
 from tests.federation.provinces import Province
@@ -43,12 +44,23 @@ def check(node: ProcessNode, *arguments: str) -> dict:
     return found
 
 
-def until(node: ProcessNode, finding: str, *arguments: str) -> dict:
-    """``peers check`` until a running node has taken up what changed."""
-    ends_s = monotonic_s() + 30
-    while (found := check(node, *arguments))["outcome"] != finding:
-        assert monotonic_s() < ends_s, found
-    return found
+def diagnose(node: ProcessNode, **wanted: object) -> DiagnosisVerdict:
+    """What the running node says of Shanghai at its operator port, as a console asks it."""
+    running, token = find_announced(node.folder)
+    client = OperatorClient(running.operator, token)
+    try:
+        *_, last = client.diagnose(DiagnosePeerRequest(**{"node_id": "shanghai"} | wanted))
+    finally:
+        client.close()
+    return last.verdict
+
+
+def until(node: ProcessNode, finding: str) -> DiagnosisVerdict:
+    """Ask until a running node has taken up what changed."""
+    ends_s = monotonic_s() + 60
+    while (verdict := diagnose(node)).finding != finding:
+        assert monotonic_s() < ends_s, verdict
+    return verdict
 
 
 @pytest.fixture(scope="module")
@@ -99,32 +111,23 @@ def test_two_running_nodes_are_introduced_and_checked(pair: tuple[ProcessNode, P
 
     cli(*add_ours, "--fingerprint", numbers, cwd=here)
     missing = until(zhejiang, "NO_GRANT")
-    assert missing["verdict"]["step"] == "grants to us"
+    assert (missing.step, missing.side) == ("grants to us", DIAGNOSIS_SIDE_THEIRS)
 
     with shanghai.folder.access.open("a", encoding="utf-8") as access:
         access.write(GRANT)
-    good = until(zhejiang, "OK")
-    assert {step["name"]: step["state"] for step in good["steps"]}["echo"] == "ok"
-    wish = ("--purpose", "employment", "--kind", "training")
-    assert check(zhejiang, *wish)["outcome"] == "KIND_NOT_GRANTED"
+    until(zhejiang, "OK")
+    wish = {"purpose": PURPOSES["employment"], "kinds": [KINDS["training"]]}
+    assert diagnose(zhejiang, **wish).finding == "KIND_NOT_GRANTED"
 
     table = cli(*last_check, cwd=here).stdout
     assert "Nothing is to be mended with shanghai" in table
     assert "send a signed echo" in table
 
 
-def test_the_running_node_diagnoses_by_its_operator_port(pair: tuple[ProcessNode, ProcessNode]) -> None:
-    running, token = find_running(pair[0].folder)
-    client = OperatorClient(running.operator, token)
-    try:
-        events = list(client.diagnose(DiagnosePeerRequest(node_id="shanghai")))
-        assert events[-1].verdict.finding == "OK"
-        assert events[0].step.state == DIAGNOSIS_STATE_OK
-        for wrong in ({"node_id": "mars"}, {"node_id": "shanghai", "purpose": 99}):
-            with pytest.raises(CallerError):
-                list(client.diagnose(DiagnosePeerRequest(**wrong)))
-    finally:
-        client.close()
+def test_what_is_unknown_is_said_so_at_the_operator_port(pair: tuple[ProcessNode, ProcessNode]) -> None:
+    for wrong in ({"node_id": "mars"}, {"purpose": 99}, {"kinds": [99]}):
+        with pytest.raises(CallerError, match=r"unknown"):
+            diagnose(pair[0], **wrong)
 
 
 def test_the_same_card_again_changes_nothing(pair: tuple[ProcessNode, ProcessNode]) -> None:
