@@ -106,7 +106,7 @@ def too_large_for_them(ours: int, theirs: int) -> Step:
 
 
 def judge_secret(echo: Echo, peer: Peer, snapshot: Snapshot, opinions: Opinions) -> Step:
-    """Whether both have the federation secret of the epoch under which we ask."""
+    """Whether both have the federation secret of one epoch at least, and the same under every common name."""
     tried = "compare the federation secrets without showing them"
     if not snapshot.secrets:
         return Step(SECRET, tried, "this node has none", "one").found(
@@ -114,26 +114,35 @@ def judge_secret(echo: Echo, peer: Peer, snapshot: Snapshot, opinions: Opinions)
             Side.OURS,
             "Get the federation secret and name its epoch in node.toml, [federation] epochs.",
         )
-    epoch, secret = next(iter(snapshot.secrets.items()))
-    live = list(echo.answer.federation_epochs)
-    seen = f"the peer has {', '.join(_printable(one) for one in live) or 'none'}"
-    step = Step(SECRET, tried, seen, f"the secret of epoch {epoch}, which this node asks under")
-    if epoch not in live:
-        side = opinions.whose_secret(epoch)
-        remedy = _bring(side, f"the secret of epoch {epoch}", "an epoch that the federation uses")
+    ours, theirs = list(snapshot.secrets), list(echo.answer.federation_epochs)
+    seen = f"the peer has {', '.join(_printable(one) for one in theirs) or 'none'}"
+    step = Step(SECRET, tried, seen, f"the secret of {' or '.join(ours)}, the same as here")
+    common = [epoch for epoch in ours if epoch in theirs]
+    if not common:
+        side = opinions.whose_secret(ours[0])
+        remedy = _bring(side, f"the secret of epoch {ours[0]}", "an epoch that the federation uses")
         return step.found("OTHER_EPOCH", side, remedy)
     checks = {one.epoch: one.check for one in echo.answer.epoch_checks}
-    if epoch not in checks:
-        return Step(
-            SECRET, tried, f"{seen}; whether it is the same secret is not stated", step.expected, State.NOTE
+    if any(epoch not in checks for epoch in common):
+        unknown = f"{seen}; whether it is the same secret is not stated"
+        return Step(SECRET, tried, unknown, step.expected, State.NOTE)
+    for epoch in common:
+        expected = epoch_check(snapshot.secrets[epoch], snapshot.node_id, peer.node_id, echo.content)
+        if not hmac.compare_digest(checks[epoch], expected):
+            return _other_secret(step, epoch, opinions)
+    if common[0] != ours[0]:
+        remedy = (
+            f"Have the peer's operator put the secret of epoch {ours[0]} in place before {common[0]} ends."
         )
-    expected = epoch_check(secret, snapshot.node_id, peer.node_id, echo.content)
-    if not hmac.compare_digest(checks[epoch], expected):
-        side = opinions.whose_secret(epoch)
-        remedy = _bring(side, f"the true secret of epoch {epoch}", f"the true secret of epoch {epoch}")
-        seen = f"the peer has another secret under the name {epoch}: no learner would be found"
-        return step.found("OTHER_SECRET", side, remedy, seen=seen)
-    return Step(SECRET, tried, f"{seen}; that of {epoch} is the same", step.expected)
+        return step.found("NEWEST_EPOCH_MISSING", Side.THEIRS, remedy, state=State.WARNING)
+    return Step(SECRET, tried, f"{seen}; {', '.join(common)} is the same", step.expected)
+
+
+def _other_secret(step: Step, epoch: str, opinions: Opinions) -> Step:
+    side = opinions.whose_secret(epoch)
+    remedy = _bring(side, f"the true secret of epoch {epoch}", f"the true secret of epoch {epoch}")
+    seen = f"the peer has another secret under the name {epoch}: no learner would be found"
+    return step.found("OTHER_SECRET", side, remedy, seen=seen)
 
 
 def judge_log(answer: EchoAnswer, *, is_ours_failing: bool) -> Step:

@@ -200,6 +200,19 @@ def test_another_epoch(ward: Clinic, wrong: str, side: Side) -> None:
     assert_verdict(verdict, "federation secret", "OTHER_EPOCH", side, "epoch")
 
 
+def test_a_peer_that_lacks_our_newest_epoch_is_a_warning(ward: Clinic) -> None:
+    secrets = ward.us.snapshot.secrets
+    ward.us.adopt(secrets={"2027": FederationSecret("2027", bytes(32)), **secrets})
+    ward.serve()
+    _, verdict = ward.examine()
+    assert (verdict.state, verdict.finding, verdict.side) == (
+        State.WARNING,
+        "NEWEST_EPOCH_MISSING",
+        Side.THEIRS,
+    )
+    assert "before 2026 ends" in verdict.remedy
+
+
 def test_no_secret_here(ward: Clinic) -> None:
     ward.us.adopt(secrets={})
     ward.serve()
