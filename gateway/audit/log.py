@@ -114,6 +114,7 @@ class AuditLog:
         self.heard = HeardHeads()
         """Heads that peers showed in their messages, for the witness to look at."""
         self._halted: GatewayError | None = None
+        self._is_failing = False
         self._reads = HeldConnection(database)
         self._writes = HeldConnection(database)
         self._groups: GroupCommitter[PendingEntry | Work, Any] = GroupCommitter(self._commit)
@@ -194,6 +195,11 @@ class AuditLog:
         """Give back the connection that is held for reads. The engine belongs to the caller."""
         self._reads.close()
         self._writes.close()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last entry could not be written, or nothing is appended at all: queries are refused."""
+        return self._is_failing or self._halted is not None
 
     @property
     def origin(self) -> str:
@@ -397,7 +403,10 @@ class AuditLog:
             # Whether the commit reached the disk may be unknown. Nothing of it is released, and the
             # next group reads the head from the database again (_lock_head).
             self._failed(error)
+            self._is_failing = self._is_failing or any(isinstance(item, PendingEntry) for item in items)
             return [_unavailable(error) for _ in items]
+        if head is not self._head:
+            self._is_failing = False
         self._head = head
         return outcomes
 

@@ -15,7 +15,6 @@ from gateway.rpc.archive import (
     archive_message,
     archive_of,
     certificate_message,
-    check_message,
     location_message,
     search_events,
 )
@@ -24,6 +23,7 @@ from gateway.rpc.heard_changes import heard_changes_message
 from gateway.rpc.issued_consents import consents_message, grant_message, withdraw_message
 from gateway.rpc.operator import (
     OperatorClient,
+    diagnose_peer,
     erase_message,
     held_message,
     note_access,
@@ -69,8 +69,10 @@ class LocalNode(Protocol):
         """Ask one peer about many learners."""
         ...
 
-    def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
-        """Ask one peer for a signed echo."""
+    def diagnose(
+        self, request: operator_pb2.DiagnosePeerRequest
+    ) -> Iterator[operator_pb2.DiagnosePeerResponse]:
+        """Look for what keeps this node and a peer from exchanging records."""
         ...
 
     def reconcile(self, request: operator_pb2.ReconcileRequest) -> operator_pb2.ReconcileResponse:
@@ -143,8 +145,10 @@ class _Running:
     ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
         return self._client.search_in_bulk(request)
 
-    def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
-        return self._client.check(archive_pb2.CheckPeerRequest(node_id=node_id))
+    def diagnose(
+        self, request: operator_pb2.DiagnosePeerRequest
+    ) -> Iterator[operator_pb2.DiagnosePeerResponse]:
+        return self._operator.diagnose(request)
 
     def reconcile(self, request: operator_pb2.ReconcileRequest) -> operator_pb2.ReconcileResponse:
         return self._operator.reconcile(request)
@@ -208,8 +212,10 @@ class _InProcess:
     ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
         return bulk_messages(request, self._node.snapshot, self._node.asking)
 
-    def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
-        return check_message(node_id, self._node.snapshot, self._node.asking)
+    def diagnose(
+        self, request: operator_pb2.DiagnosePeerRequest
+    ) -> Iterator[operator_pb2.DiagnosePeerResponse]:
+        return diagnose_peer(request, self._node.snapshot, self._node.operating)
 
     def reconcile(self, request: operator_pb2.ReconcileRequest) -> operator_pb2.ReconcileResponse:
         return reconcile_message(request, self._node.snapshot, self._node.operating)

@@ -29,6 +29,7 @@ from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder, add_federation_secret, init_node, load_keys
 from gateway.node.lock import node_lock
 from gateway.peers.card import NODE_ID_PATTERN, Card, fingerprint_for_people, is_endpoint
+from gateway.peers.fingerprint import fingerprint_numbers, fingerprint_words
 from gateway.schemes import load_scheme
 from gateway.signing import dsse
 from gateway.signing.suites import ED25519, SUITES_BY_NAME
@@ -123,6 +124,7 @@ def init(
         say("Next: put the federation's secret in place, see --federation-secret.")
     own = _own_card(folder, load_config(folder.root))
     say(f"Its card for peers: {folder.card}, fingerprint {fingerprint_for_people(own.fingerprint)}")
+    say(f"The same in words: {' '.join(fingerprint_words(own.fingerprint))}")
     say("Then: credit-gateway peers add CARD, credit-gateway serve.")
 
 
@@ -174,6 +176,8 @@ def card(
     else:
         typer.echo(text)
     typer.echo(f"fingerprint: {fingerprint_for_people(own.fingerprint)}", err=True)
+    typer.echo(f"in words: {' '.join(fingerprint_words(own.fingerprint))}", err=True)
+    typer.echo(f"in numbers: {' '.join(fingerprint_numbers(own.fingerprint))}", err=True)
     if own.expires - system_clock() < timedelta(days=60):
         complain(f"this card expires on {own.expires:%Y-%m-%d}")
 

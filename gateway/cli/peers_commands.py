@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from creditexchange.v1.archive_pb2 import CheckPeerResponse
-from creditexchange.v1.exchange_pb2 import GrantSummary
-from gateway.cli.local_node import local_node
+from creditexchange.v1.exchange_pb2 import PURPOSE_UNSPECIFIED
+from creditexchange.v1.operator_pb2 import DiagnosePeerRequest, DiagnosePeerResponse
+from gateway.cli.card_view import show_card
+from gateway.cli.diagnosis_view import collect, diagnosis_json, show_diagnosis
+from gateway.cli.local_node import LocalNode, local_node
 from gateway.cli.output import (
     EXIT_NO,
     NodeOption,
@@ -24,13 +28,22 @@ from gateway.cli.output import (
     table,
 )
 from gateway.cli.reach_commands import reach_words, retry_peer
-from gateway.clock import system_clock
-from gateway.errors import CallerError
-from gateway.node.config import load_config
-from gateway.peers.card import Card, fingerprint_for_people, read_card_file, require_fingerprint
+from gateway.clock import monotonic_s, system_clock
+from gateway.doctor.standing import broken_peer_file
+from gateway.doctor.step import verdict_of
+from gateway.errors import CallerError, CardError, ConfigError
+from gateway.node.config import NodeConfig, load_config
+from gateway.node.folder import NodeFolder
+from gateway.peers.card import Card, read_card_file
+from gateway.peers.fingerprint import require_fingerprint
 from gateway.peers.onboarding import accept, remove, require_acceptable
-from gateway.peers.roster import Peer, load_roster
-from gateway.policy.purposes import kind_word, purpose_word
+from gateway.peers.roster import Peer, load_peer, load_roster
+from gateway.policy.grant_proposal import propose_grant
+from gateway.policy.purposes import parse_kind, parse_purpose
+from gateway.rpc.diagnosis import event_message
+
+TAKEN_UP_S_MAX = 6.0
+"""How long to wait for a running node to take up a peer that was added, seconds; it looks every two."""
 
 peers_app = typer.Typer(
     help="The peers that this node trusts.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
@@ -45,27 +58,36 @@ def add(
     card_file: Annotated[Path, typer.Argument(metavar="CARD", help="The card that the peer sent you.")],
     fingerprint: Annotated[
         str,
-        typer.Option(help="The fingerprint that the peer's operator read to you; at least 32 digits."),
+        typer.Option(
+            help="The fingerprint that was read to you: 12 words, their numbers, or 32 digits or more."
+        ),
     ] = "",
     node: NodeOption = Path(),
 ) -> None:
     """Accept a peer's card, or a newer card of a known peer.
 
     Shows what will be trusted and asks you to compare the fingerprint with the peer's operator
-    over another channel. Grants stay off: write them into access.toml. A running node takes the
-    peer up within seconds.
+    over another channel, such as the telephone: twelve words, their numbers, or 32 digits. Writes
+    peers/ID.toml, and a proposal of a grant into access.toml as comments, which grants nothing. A running
+    node takes the peer up within seconds.
     """
     folder = folder_at(node)
     config = load_config(folder.root)
     card = read_card_file(card_file)
     known = require_acceptable(card, folder.peers, config.node.id, system_clock())
-    _show_card(card, known)
+    show_card(card, known, system_clock())
     if fingerprint:
         require_fingerprint(card, fingerprint)
     else:
         _ask_for_fingerprint(card)
     path = accept(card, folder.peers, system_clock())
-    say(f"accepted; wrote {path.relative_to(folder.root)}. It may ask nothing until access.toml grants it.")
+    is_proposed = propose_grant(folder.access, card.node_id)
+    proposed = " and, as comments, a proposal of a grant into access.toml" if is_proposed else ""
+    say(
+        f"accepted; wrote {path.relative_to(folder.root)}{proposed}. access.toml says what "
+        f"{card.node_id} may ask."
+    )
+    say(f"Next: credit-gateway peers check {card.node_id}")
 
 
 @peers_app.command("list")
@@ -112,73 +134,83 @@ def remove_peer(
 @peers_app.command("check")
 def check_peers(
     peers: Annotated[list[str] | None, typer.Argument(help="Node ids; default: every peer.")] = None,
+    purpose: Annotated[
+        str, typer.Option(help="For which purpose you want to ask; default: any that is granted.")
+    ] = "",
+    kind: Annotated[
+        list[str] | None, typer.Option(help="About which kind of record; may be given several times.")
+    ] = None,
+    without_consent: Annotated[
+        bool, typer.Option("--without-consent", help="Whether you want to ask without the learner's consent.")
+    ] = False,
     node: NodeOption = Path(),
     output: OutputOption = Output.table,
 ) -> None:
-    """Ask peers for a signed echo: reachable, keys, clock, and what they let this node ask.
+    """Find out why a peer cannot be asked, and who has to mend it.
 
-    Uses the running node if there is one. Exit status 1 when a peer fails, with what to mend.
+    Goes from the name of each endpoint over connection, TLS and certificate to a signed echo, and then
+    compares clocks, cards, protocol versions, message sizes, federation secrets and grants. Each step says
+    what was tried, seen and expected; the end names the one thing to mend first, and the side: this one, the
+    peer's, or the network. Uses the running node if there is one. Exit status 1 when exchanges with a peer
+    do not work. docs/peers.md lists every finding.
     """
     folder = folder_at(node)
     config = load_config(folder.root)
-    own = load_roster(folder.peers, config.node.id)
-    names = peers or list(own.peers)
+    names = peers or sorted(path.stem for path in folder.peers.glob("*.toml"))
     if not names:
         raise CallerError("there are no peers.", remedy="Add one with `credit-gateway peers add CARD`.")
-    with local_node(folder) as local:
-        results = [(name, local.check(name)) for name in names]
+    wanted = DiagnosePeerRequest(
+        purpose=parse_purpose(purpose) if purpose else PURPOSE_UNSPECIFIED,  # type: ignore[arg-type]
+        kinds=[parse_kind(word) for word in kind or ()],  # type: ignore[misc]
+        without_consent=without_consent,
+    )
+    broken = {name: events for name in names if (events := _broken_file(folder, config, name))}
+    found = [collect(name, events) for name, events in broken.items()]
+    if sound := [name for name in names if name not in broken]:
+        with local_node(folder) as local:
+            for name in sound:
+                wanted.node_id = name
+                found.append(collect(name, _events(local, wanted, folder)))
     if output is Output.json:
-        print_json([_check_json(name, check) for name, check in results])
+        print_json([diagnosis_json(one) for one in found])
     else:
-        shown = table("peer", "outcome", "ms", "clock off by ms", "lets us ask", "remark")
-        for name, check in results:
-            shown.add_row(
-                name,
-                check.outcome,
-                str(check.elapsed_ms),
-                str(check.clock_offset_ms),
-                "\n".join(map(_grant_text, check.grants)) or "nothing",
-                Text(check.explanation),
-            )
-        console.print(shown)
-    if any(check.outcome != "OK" for _, check in results):
+        for one in found:
+            show_diagnosis(one)
+    if not all(one.is_good for one in found):
         raise typer.Exit(EXIT_NO)
 
 
-def _check_json(name: str, check: CheckPeerResponse) -> dict[str, object]:
-    return {
-        "peer": name,
-        "outcome": check.outcome,
-        "explanation": check.explanation,
-        "milliseconds": check.elapsed_ms,
-        "clock_offset_ms": check.clock_offset_ms,
-        "accepted_card_serial": check.accepted_card_serial,
-        "federation_epochs": list(check.federation_epochs),
-        "grants": [_grant_text(grant) for grant in check.grants],
-    }
+def _events(
+    local: LocalNode, wanted: DiagnosePeerRequest, folder: NodeFolder
+) -> Iterator[DiagnosePeerResponse]:
+    """Yield a diagnosis; a running node may need seconds to take up a peer that was added just now."""
+    ends_s = monotonic_s() + TAKEN_UP_S_MAX
+    is_there = (folder.peers / f"{wanted.node_id}.toml").is_file()
+    while True:
+        events = iter(local.diagnose(wanted))
+        try:
+            first = next(events)
+        except CallerError:
+            if not is_there or monotonic_s() > ends_s:
+                raise
+            sleep(0.5)
+            continue
+        yield first
+        yield from events
+        return
 
 
-def _grant_text(grant: GrantSummary) -> str:
-    kinds = ", ".join(kind_word(kind) for kind in grant.kinds)
-    return f"{purpose_word(grant.purpose)}: {kinds}{' (with consent)' if grant.consent_required else ''}"
-
-
-def _show_card(card: Card, known: Card | None) -> None:
-    say(f"{'New card of a known peer' if known else 'New peer'}: {card.node_id}")
-    for language, name in card.names.items():
-        say(f"  name ({language}): {name}")
-    say(f"  endpoints:    {', '.join(card.endpoints)}")
-    say(f"  serial:       {card.serial}{f' (accepted until now: {known.serial})' if known else ''}")
-    say(f"  expires:      {card.expires:%Y-%m-%d}")
-    say(f"  audit log:    {card.log_origin}")
-    say(f"  keys:         {len(card.keys)}, TLS authorities: {len(card.cas)}")
-    say(f"  signs with:   {', '.join(sorted(card.offered_suites))}{_lost_suites(card, known)}")
-    say(f"  fingerprint:  {fingerprint_for_people(card.fingerprint)}")
-
-
-def _lost_suites(card: Card, known: Card | None) -> str:
-    lost = sorted(known.offered_suites - card.offered_suites) if known else []
-    return f" (NO LONGER with {', '.join(lost)}: ask why)" if lost else ""
+def _broken_file(folder: NodeFolder, config: NodeConfig, name: str) -> list[DiagnosePeerResponse]:
+    """Return a diagnosis that ends with the peer's file; empty when that is sound, or not there at all."""
+    path = folder.peers / f"{name}.toml"
+    if "/" in name or not path.is_file():
+        return []
+    try:
+        load_peer(path, config.node.id, config.policy.required_suites)
+    except (CardError, ConfigError) as error:
+        step = broken_peer_file(error.message, error.remedy, name)
+        return [event_message(step), event_message(verdict_of([step]))]
+    return []
 
 
 def _ask_for_fingerprint(card: Card) -> None:
@@ -187,7 +219,7 @@ def _ask_for_fingerprint(card: Card) -> None:
             "the fingerprint was not compared.",
             remedy="Have the peer's operator read it to you, then give it with --fingerprint.",
         )
-    typed = typer.prompt("Type the fingerprint that the peer's operator reads to you (32 digits or more)")
+    typed = typer.prompt("Type what the peer's operator reads to you (12 words, their numbers, or 32 digits)")
     require_fingerprint(card, typed)
 
 

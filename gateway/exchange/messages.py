@@ -14,6 +14,7 @@ from creditexchange.v1.exchange_pb2 import CertificateReference, RecordQuery, Re
 from gateway.audit import EntryDraft, erasure
 from gateway.learners.subject_token import FederationSecret
 from gateway.peers.roster import Peer, Roster
+from gateway.peers.versions import SPOKEN, Versions
 from gateway.policy.consent import VerifiedConsent
 from gateway.policy.grants import Access
 from gateway.records.source import StoredRecord
@@ -79,6 +80,8 @@ class ExchangeSettings:
     """Largest message, bytes."""
     deadline_s: float = 5.0
     """How long to wait for each peer, seconds."""
+    versions: Versions = SPOKEN
+    """Versions of the protocol that this node speaks."""
 
 
 @dataclass(frozen=True)

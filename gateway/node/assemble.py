@@ -64,6 +64,7 @@ ASKING_OUTCOMES = (
     "RECEIPT_INVALID",
     "PEER_SUSPENDED_HERE",
     "CARD_EXPIRED_HERE",
+    "VERSION_NOT_SHARED_HERE",
     "CONSENT_MISSING_HERE",
     "NOT_ASKED",
     "AUDIT_UNAVAILABLE_HERE",
@@ -158,6 +159,7 @@ class Node:
             reaches=self.reaches,
             metrics=self.metrics,
             clock=self.clock,
+            leaf=lambda: (self.tls[0].certificate, self.tls[0].key),
         )
 
     def adopt(self, roster: Roster, access: Access, scheme: Scheme) -> None:

@@ -31,14 +31,14 @@ from gateway.signing.signed_note import NoteError, NoteVerifier
 from gateway.signing.suites import SigningKey, VerifyingKey, suites_of
 
 PROTOCOL_VERSION = 1
+"""Newest version of the protocol that this program speaks."""
+OLDEST_VERSION_ACCEPTED = 1
 CARD_PAYLOAD_TYPE = payload_type("node-card")
 CARD_DAYS = 365
 ENDPOINTS_MAX = 8
 KEYS_MAX = 16
 CAS_MAX = 2
 MAINTENANCE_MAX = 16
-FINGERPRINT_HEX_MIN = 32
-"""Shortest fingerprint an operator may type: 128 bits."""
 
 NODE_ID_PATTERN = re.compile(r"[a-z](?:[a-z0-9-]{0,30}[a-z0-9])", re.ASCII)
 ENDPOINT_PATTERN = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]):[0-9]{1,5}", re.ASCII)
@@ -151,7 +151,7 @@ def build_card(
     witness_name = witness_verifier_key.split("+", 1)[0]
     card = NodeCard(
         protocol_version=PROTOCOL_VERSION,
-        oldest_version_accepted=PROTOCOL_VERSION,
+        oldest_version_accepted=OLDEST_VERSION_ACCEPTED,
         node_id=node_id,
         names=[LocalizedText(language=k, text=v) for k, v in sorted(names.items())],
         serial=serial,
@@ -237,25 +237,6 @@ def verify_card(message: SignedMessage) -> Card:
 def fingerprint_for_people(fingerprint: str) -> str:
     """Return a fingerprint in groups of four, to be read aloud."""
     return " ".join(fingerprint[i : i + 4] for i in range(0, len(fingerprint), 4))
-
-
-def require_fingerprint(card: Card, typed: str) -> None:
-    """Return if ``typed`` is the card's fingerprint, whole or at least its first 32 digits.
-
-    Raises:
-        CardError: too short, or another card's.
-    """
-    plain = re.sub(r"[\s:-]", "", typed).lower()
-    if len(plain) < FINGERPRINT_HEX_MIN:
-        raise CardError(
-            f"the fingerprint has {len(plain)} digits.",
-            remedy=f"Give at least the first {FINGERPRINT_HEX_MIN}; the peer's operator reads them to you.",
-        )
-    if not card.fingerprint.startswith(plain):
-        raise CardError(
-            "the fingerprint is not that of this card.",
-            remedy="Do not accept it: somebody may have replaced the card on its way. Ask for it again.",
-        )
 
 
 def _read_keys(draft: NodeCard) -> dict[str, CardKey]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,12 +11,16 @@ from gateway.audit import AuditLog, EntryError, Witness, management_entry
 from gateway.audit.entry import Action
 from gateway.audit.erasure import LEARNER_REQUEST, Erased, erase_expired, erase_learner
 from gateway.clock import Clock
+from gateway.doctor.diagnose import Doctor
+from gateway.doctor.tls import LeafSource
 from gateway.errors import CallerError, PeerFaultError
+from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.audit_log import PeerAudit
 from gateway.exchange.messages import Snapshot
 from gateway.peers.caller import PeerCaller
 from gateway.peers.reach import Reaches
 from gateway.rpc.archive_messages import peers_of
+from gateway.rpc.diagnosis import diagnosis_events
 from gateway.rpc.issued_consents import (
     consents_message,
     grant_message,
@@ -49,6 +53,8 @@ class Operating:
     reaches: Reaches
     metrics: Metrics
     clock: Clock
+    leaf: LeafSource
+    """This node's TLS certificate and key, for handshakes outside gRPC."""
 
 
 def reconcile_message(
@@ -139,6 +145,18 @@ def note_access(request: operator_pb2.NoteAccessRequest, node: Operating) -> ope
     return operator_pb2.NoteAccessResponse(index=node.log.append(entry).index)
 
 
+def diagnose_peer(
+    request: operator_pb2.DiagnosePeerRequest, snapshot: Snapshot, node: Operating
+) -> Iterator[operator_pb2.DiagnosePeerResponse]:
+    """Yield the steps and the verdict of a diagnosis.
+
+    Raises:
+        CallerError: the peer is unknown.
+    """
+    asking = Asking(node.caller, node.log, node.metrics, node.clock)
+    return diagnosis_events(request, Doctor(snapshot, asking, node.leaf))
+
+
 @dataclass(frozen=True)
 class OperatorServicer:
     """The handlers of OperatorService."""
@@ -189,6 +207,10 @@ class OperatorServicer:
                 operator_pb2.ListIssuedConsentsRequest,
                 lambda request: consents_message(request, self.snapshot(), self.node),
             ),
+            "DiagnosePeer": self.calls.guarded_stream(
+                operator_pb2.DiagnosePeerRequest,
+                lambda request: diagnose_peer(request, self.snapshot(), self.node),
+            ),
         }
 
 
@@ -236,6 +258,12 @@ class OperatorClient(LocalClient):
     ) -> operator_pb2.WithdrawConsentResponse:
         """See ``OperatorService.WithdrawConsent``."""
         return self.call("WithdrawConsent", request, operator_pb2.WithdrawConsentResponse)
+
+    def diagnose(
+        self, request: operator_pb2.DiagnosePeerRequest
+    ) -> Generator[operator_pb2.DiagnosePeerResponse]:
+        """See ``OperatorService.DiagnosePeer``."""
+        return self.stream("DiagnosePeer", request, operator_pb2.DiagnosePeerResponse)
 
     def issued_consents(
         self, request: operator_pb2.ListIssuedConsentsRequest

@@ -245,10 +245,12 @@ BOUND = {
     "change-told-twice",
     "erasure-confirmed",
     "erasure-told-twice",
+    "header-version-refused-readably",
     "refusal-bound",
 }
 REFUSAL = {
     "bulk-purpose-not-granted",
+    "header-version-refused-readably",
     "refusal-bound",
     "refusal-receipt-checkpoint",
     "refusal-receipt-entry",
@@ -309,8 +311,8 @@ NODES = (
     Broken("method unchecked", admitting(any_method), METHOD),
     Broken(
         "version unchecked",
-        setting(admit_step, "_require_version", lambda _h: None),
-        {"header-order-version-first", "header-version-unknown"},
+        setting(admit_step, "_require_version", lambda *_: None),
+        {"header-order-version-first", "header-version-unknown", "header-version-refused-readably"},
     ),
     Broken("window unchecked", setting(admit_step, "WINDOW_S_MAX", 10**6), {"header-window-too-long"}),
     Broken(
@@ -368,6 +370,11 @@ NODES = (
         "first TLS name taken",
         setting(tls_identity, "_alternative_names", first_name),
         {"transport-two-names"},
+    ),
+    Broken(
+        "epoch checks that never change",
+        setting(echo, "epoch_check", lambda *_: bytes(32)),
+        {"echo-epoch-checks-fresh"},
     ),
     Broken("echo of any length", setting(echo, "CONTENT_BYTES_MAX", 10**6), {"echo-content-too-long"}),
     Broken(

@@ -8,10 +8,10 @@ from gateway.peers.card import (
     CARD_PAYLOAD_TYPE,
     fingerprint_for_people,
     read_card_file,
-    require_fingerprint,
     verify_card,
     verify_card_json,
 )
+from gateway.peers.fingerprint import require_fingerprint
 from gateway.signing import dsse
 from gateway.signing.envelope import seal
 from gateway.signing.suites import SigningKey

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+from gateway.conformance import answer_checks as checks
 from gateway.conformance.case import Case, echo, query, set_header
 from gateway.conformance.draft import ECHO, QUERY_RECORDS, VERIFY_CERTIFICATE, Draft
 from gateway.conformance.expectation import Expectation, answered, refused
@@ -94,6 +95,13 @@ CASES = (
         SECTION,
         "protocol version 2",
         refused("UNSUPPORTED_VERSION", metadata=["version", "oldestAccepted", "newestAccepted"]),
+        VERSION_2,
+    ),
+    query(
+        "header-version-refused-readably",
+        SECTION,
+        "protocol version 2",
+        refused("UNSUPPORTED_VERSION", checks=[checks.is_bound]),
         VERSION_2,
     ),
     query(

@@ -11,8 +11,8 @@ from creditexchange.v1.envelope_pb2 import Header
 from gateway.audit import AuditLog
 from gateway.errors import RefusedError
 from gateway.exchange.messages import WINDOW_S_MAX, Admitted, Opened, Snapshot
-from gateway.peers.card import PROTOCOL_VERSION
 from gateway.peers.roster import SUSPENDED, Peer
+from gateway.peers.versions import Versions
 
 P = TypeVar("P", bound=Message)
 
@@ -26,7 +26,7 @@ def admit(opened: Opened[P], snapshot: Snapshot, log: AuditLog) -> Admitted[P]:
             ``MESSAGE_EXPIRED``, ``WINDOW_TOO_LONG``, ``ISSUED_BEFORE_START`` or ``REPLAYED_MESSAGE``.
     """
     header, now = opened.header, opened.call.received_at
-    _require_version(header)
+    _require_version(header, snapshot.settings.versions)
     if header.audience != snapshot.node_id:
         raise RefusedError(
             "WRONG_AUDIENCE",
@@ -57,15 +57,18 @@ def admit(opened: Opened[P], snapshot: Snapshot, log: AuditLog) -> Admitted[P]:
     return Admitted(opened, expires_at)
 
 
-def _require_version(header: Header) -> None:
-    if header.protocol_version != PROTOCOL_VERSION:
+def _require_version(header: Header, spoken: Versions) -> None:
+    version = header.protocol_version
+    if version not in spoken:
+        older = "asking" if version < spoken.oldest else "answering"
         raise RefusedError(
             "UNSUPPORTED_VERSION",
-            "this protocol version is not spoken here.",
+            f"the message is of protocol version {version}, this node speaks {spoken}: "
+            f"upgrade the {older} node.",
             details={
-                "version": str(header.protocol_version),
-                "oldestAccepted": str(PROTOCOL_VERSION),
-                "newestAccepted": str(PROTOCOL_VERSION),
+                "version": str(version),
+                "oldestAccepted": str(spoken.oldest),
+                "newestAccepted": str(spoken.newest),
             },
         )
 

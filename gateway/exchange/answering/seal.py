@@ -10,7 +10,6 @@ from creditexchange.v1.exchange_pb2 import QueryRecordsResponse
 from gateway.clock import new_id
 from gateway.exchange.forms import QUERY_FORMS
 from gateway.exchange.messages import Logged, Opened, Sealed, Snapshot
-from gateway.peers.card import PROTOCOL_VERSION
 from gateway.signing.envelope import seal as seal_envelope
 
 
@@ -30,7 +29,7 @@ def seal(logged: Logged, snapshot: Snapshot, now: datetime) -> Sealed:
 def answer_header(opened: Opened[Any], snapshot: Snapshot, now: datetime, receipt: Receipt | None) -> Header:
     """Return the header of an answer or refusal: bound to the request's id and signed bytes."""
     header = Header(
-        protocol_version=PROTOCOL_VERSION,
+        protocol_version=snapshot.settings.versions.of_answer_to(opened.header.protocol_version),
         message_id=new_id(),
         exchange_id=opened.header.exchange_id,
         pair_sequence=opened.header.pair_sequence,

@@ -64,6 +64,7 @@ def ask_each(question: Question, snapshot: Snapshot, node: Asking) -> Iterator[P
                 node.reaches,
                 now,
                 _deadline_s(peer, question, snapshot, node),
+                spoken=snapshot.settings.versions,
                 is_even_in_maintenance=question.is_even_in_maintenance,
             )
         except PeerFaultError as fault:

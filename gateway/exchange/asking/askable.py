@@ -8,16 +8,23 @@ from gateway.errors import PeerFaultError
 from gateway.peers.card import Card, Maintenance
 from gateway.peers.reach import Reaches
 from gateway.peers.roster import SUSPENDED, Peer
+from gateway.peers.versions import Versions, versions_of
 
 
 def require_askable(
-    peer: Peer, reaches: Reaches, now: datetime, deadline_s: float, *, is_even_in_maintenance: bool = False
+    peer: Peer,
+    reaches: Reaches,
+    now: datetime,
+    deadline_s: float,
+    *,
+    spoken: Versions,
+    is_even_in_maintenance: bool = False,
 ) -> None:
     """Return if ``peer`` may be asked now; its breaker then expects a call of at most ``deadline_s`` seconds.
 
     Raises:
-        PeerFaultError: ``PEER_SUSPENDED_HERE``, ``CARD_EXPIRED_HERE``, ``PEER_IN_MAINTENANCE`` or
-            ``PEER_LEFT_ALONE``.
+        PeerFaultError: ``PEER_SUSPENDED_HERE``, ``CARD_EXPIRED_HERE``, ``VERSION_NOT_SHARED_HERE``,
+            ``PEER_IN_MAINTENANCE`` or ``PEER_LEFT_ALONE``.
     """
     if peer.state == SUSPENDED:
         raise PeerFaultError(
@@ -30,6 +37,13 @@ def require_askable(
             "CARD_EXPIRED_HERE",
             f"the peer's card expired on {peer.card.expires:%Y-%m-%d}.",
             remedy="Ask its operator for the newest card and run `credit-gateway peers add`.",
+        )
+    theirs = versions_of(peer.card)
+    if spoken.shared_with(theirs) is None:
+        raise PeerFaultError(
+            "VERSION_NOT_SHARED_HERE",
+            f"the peer speaks protocol version {theirs}, this node {spoken}.",
+            remedy=f"Upgrade {'the peer' if theirs.newest < spoken.oldest else 'this node'}.",
         )
     window = maintenance_of(peer.card, now)
     if window is not None and not is_even_in_maintenance:

@@ -85,7 +85,9 @@ def ask_in_bulk(
     tokens = _tokens(question, snapshot)
     now = node.clock()
     try:
-        require_askable(question.peer, node.reaches, now, question.deadline_s)
+        require_askable(
+            question.peer, node.reaches, now, question.deadline_s, spoken=snapshot.settings.versions
+        )
     except PeerFaultError as fault:
         yield PeerResult(question.peer.node_id, fault.outcome, str(fault), exchange_id=b"", elapsed_s=0.0)
         return

@@ -23,8 +23,8 @@ from gateway.exchange.asking.question import Question
 from gateway.exchange.forms import QUERY_FORMS
 from gateway.exchange.messages import RECORD_QUERY_TYPE, Snapshot
 from gateway.learners.subject_token import FederationSecret, subject_token
-from gateway.peers.card import PROTOCOL_VERSION
 from gateway.peers.roster import Peer
+from gateway.peers.versions import versions_of
 from gateway.policy.purposes import purpose_word
 from gateway.signing.envelope import seal, signed_digest
 
@@ -165,9 +165,13 @@ def sign_query(header: Header, body: bytes, snapshot: Snapshot) -> SignedMessage
 def query_header(
     peer: Peer, method: str, sequence: int, snapshot: Snapshot, *, checkpoint: str, now: datetime
 ) -> Header:
-    """Return the header of a new message to ``peer``, with fresh ids."""
+    """Return the header of a new message to ``peer``, with fresh ids.
+
+    It is of the newest version that both speak; where there is none, of our newest, which the peer refuses.
+    """
+    spoken = snapshot.settings.versions
     header = Header(
-        protocol_version=PROTOCOL_VERSION,
+        protocol_version=spoken.shared_with(versions_of(peer.card)) or spoken.newest,
         message_id=new_id(),
         exchange_id=new_id(),
         pair_sequence=sequence,
