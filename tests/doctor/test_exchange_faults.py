@@ -341,6 +341,21 @@ def test_a_grant_that_needs_consent(ward: Clinic) -> None:
     assert ward.examine(EMPLOYMENT)[1].state is State.OK
 
 
+@pytest.mark.parametrize(
+    ("left_out", "shown"),
+    [
+        ([], "employment: all kinds"),
+        (["leisure", "unit"], "employment: all kinds but unit, leisure"),
+        ([word for word in KINDS if word != "degree"], "employment: degree"),
+    ],
+)
+def test_grants_are_shown_as_briefly_as_they_can_be(ward: Clinic, left_out: list[str], shown: str) -> None:
+    ward.them.adopt(access=grant(["employment"], [word for word in KINDS if word not in left_out]))
+    ward.serve()
+    steps, _ = ward.examine()
+    assert next(step.seen for step in steps if step.name == "grants to us") == shown
+
+
 def test_what_we_do_not_grant_is_a_note(ward: Clinic) -> None:
     ward.us.adopt(access=grant([], []))
     ward.serve()
