@@ -21,6 +21,7 @@ from gateway.cli import (
     query_commands,
 )
 from gateway.cli.audit_commands import audit_app
+from gateway.cli.code_commands import code_app
 from gateway.cli.consent_commands import consent_app
 from gateway.cli.demo_commands import demo
 from gateway.cli.keys_commands import keys_app
@@ -61,6 +62,7 @@ app.add_typer(records_app, name="records")
 app.add_typer(scheme_app, name="scheme")
 app.add_typer(audit_app, name="audit")
 app.add_typer(consent_app, name="consent")
+app.add_typer(code_app, name="code")
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_commands.config_app, name="config")
 

@@ -16,6 +16,7 @@ from gateway import __version__
 from gateway.clock import Clock, monotonic_s, system_clock
 from gateway.errors import AlreadyRunningError, GatewayError
 from gateway.exchange.answering.handlers import peer_handlers, stream_handlers
+from gateway.exchange.learning_codes import forget_codes
 from gateway.node.assemble import Node, assemble
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
@@ -230,6 +231,7 @@ def keep_up(node: Node) -> None:
     node.metrics.log_entries.set_function(lambda: node.log.size)
     node.metrics.records_held.set(node.registry.count())
     node.log.purge_seen()
+    forget_codes(node.log, node.clock())
     if node.renew_leaf_if_due():
         _log.info("TLS leaf renewed", node=node.config.node.id)
 
