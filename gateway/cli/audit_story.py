@@ -48,7 +48,8 @@ _CODE_STORIES: dict[str, dict[Language, str]] = {
         Language.zh: "{time}（UTC）：本节点为此人生成了学习码，用途：{purpose}。",
     },
     "code-redemption": {
-        Language.en: "{time} UTC: this person's learning code, made by {peer}, was redeemed here, for {purpose}.",
+        Language.en: "{time} UTC: this person's learning code, made by {peer}, was redeemed here, for "
+        "{purpose}.",
         Language.zh: "{time}（UTC）：此人由{peer}签发的学习码在本节点兑换，用途：{purpose}。",
     },
     "code-refusal": {

@@ -3,9 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from gateway.storage.driver_sql import execute, execute_many, fetch_all, fetch_one
 from gateway.storage.node_tables import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many learners a day a peer may be answered about, for some purposes together."""
+
+    purposes: frozenset[str]
+    """Words of the purposes; empty = all of them."""
+    learners_per_day: int
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one answer, or one chunk of it, takes off a peer's quotas."""
+
+    day: str
+    peer: str
+    purpose: str
+    learners: int
+    allowances: tuple[Allowance, ...]
+    """All that the peer has; at least one counts this purpose."""
+    resets: datetime
+    """When the next day begins."""
 
 
 def read_use(transaction: Transaction, day: str, peer: str) -> dict[str, int]:
