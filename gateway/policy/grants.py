@@ -93,6 +93,8 @@ class Grant:
     kinds: frozenset[int]
     consent_required: bool
     statutory_basis: str
+    number: int = 0
+    """Which ``[[grant]]`` of the file it is, from 0."""
 
 
 @dataclass(frozen=True)
@@ -109,15 +111,16 @@ class Access:
     """By peer."""
     time_zone: str = TIME_ZONE
     """Whose midnight begins a day of the quotas."""
+    rate_numbers: Mapping[str, int] = field(default_factory=dict)
+    """Which ``[[rate]]`` of the file holds for each peer, from 0."""
 
     @classmethod
     def of(cls, file: AccessFile) -> Access:
         """Compile a validated file."""
         grants: dict[tuple[str, int], tuple[Grant, ...]] = {}
-        for entry in file.grant:
-            grant = Grant(
-                frozenset(KINDS[word] for word in entry.kinds), entry.consent_required, entry.statutory_basis
-            )
+        for number, entry in enumerate(file.grant):
+            kinds = frozenset(KINDS[word] for word in entry.kinds)
+            grant = Grant(kinds, entry.consent_required, entry.statutory_basis, number)
             for word in entry.purposes:
                 place = (entry.peer, PURPOSES[word])
                 grants[place] = (*grants.get(place, ()), grant)
@@ -132,6 +135,7 @@ class Access:
             frozenset(file.consent.issuers),
             MappingProxyType(quotas),
             file.day.time_zone,
+            MappingProxyType({entry.peer: number for number, entry in enumerate(file.rate)}),
         )
 
     def of_peer(self, peer: str) -> list[tuple[int, Grant]]:

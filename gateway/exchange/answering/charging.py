@@ -26,16 +26,6 @@ def charge_of(snapshot: Snapshot, peer: str, purpose: int, learners: int, now: d
     return Charge(day.name, peer, word, learners, allowances, day.ends)
 
 
-def use_of(log: AuditLog, day: str, peer: str) -> dict[str, int]:
-    """Return about how many learners ``peer`` was answered on ``day``, by purpose; what a quota counted.
-
-    Raises:
-        StorageError: the database cannot be read.
-    """
-    with log.reading() as connection:
-        return quota_rows.read_use(connection, day, peer)
-
-
 def forget_use(log: AuditLog, now: datetime) -> None:
     """Forget the counts of days long past. Raises ``RefusedError``: ``AUDIT_UNAVAILABLE``."""
     before = days_before(now, REMEMBERED_DAYS)
