@@ -34,7 +34,7 @@ CODE_MINUTES_DEFAULT = 10
 CONSENT_MINUTES_DEFAULT = 60
 MINUTES_MAX = 24 * 60
 WRONG_CODES_PER_MINUTE_MAX = 10
-"""Codes that do not exist, or are not good any more, that one node may present in a minute."""
+"""Codes that do not exist that one node may present in a minute: guesses."""
 REMEMBERED_DAYS = 30
 """How long an ended code is listed, days."""
 _HASH_CONTEXT = b"credit-exchange/learning-code/v1\x00"
@@ -152,7 +152,7 @@ def redeem_code(wanted: Redemption, snapshot: Snapshot, log: AuditLog, now: date
     if rule == "throttled":
         raise RefusedError(
             "RATE_EXCEEDED",
-            "too many learning codes that are not good.",
+            "too many learning codes that do not exist.",
             details={"wrongCodesPerMinuteMax": str(WRONG_CODES_PER_MINUTE_MAX)},
             retry_after_s=(_MINUTE_MS - claim.now_ms % _MINUTE_MS) / 1000,
         )
@@ -231,9 +231,10 @@ def _decide(
     if quota_rows.read_taken(transaction, name, [start]) >= [WRONG_CODES_PER_MINUTE_MAX]:
         return "throttled", None
     rule = _judge(transaction, wanted, terms, claim)
-    if rule:
+    if rule == "unknown":
         quota_rows.delete_taken(transaction, name, start)
         quota_rows.take(transaction, name, start, 1)
+    if rule:
         return rule, None
     return "", code_rows.find_code(transaction, wanted.code_id)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway.storage.driver_sql import HeldConnection, execute, fetch_one, is_sqlite
+from gateway.storage.driver_sql import HeldConnection, execute, fetch_one
 from gateway.storage.engine import open_engine
 from gateway.storage.node_tables import Database, Transaction
 from gateway.storage.quota_rows import delete_taken, read_taken
@@ -19,7 +19,7 @@ WINDOW_MS = 1_000
 
 
 class SharedRates:
-    """Takes calls off a rate that others take from as well."""
+    """Takes calls off a rate that others take from as well. PostgreSQL only: SQLite has one process."""
 
     def __init__(self, database: Database) -> None:
         self._connection = HeldConnection(database)
@@ -33,8 +33,7 @@ class SharedRates:
             StorageError: the database cannot be written.
         """
         with self._connection.writing() as transaction:
-            if not is_sqlite(transaction):
-                execute(transaction, "SET LOCAL synchronous_commit = off")
+            execute(transaction, "SET LOCAL synchronous_commit = off")
             now_ms = _now_ms(transaction)
             start = now_ms - now_ms % WINDOW_MS
             (before,) = read_taken(transaction, name, [start - WINDOW_MS])
@@ -68,11 +67,7 @@ def _take_up_to(transaction: Transaction, name: str, start: int, amount: int, ro
 
 
 def _now_ms(transaction: Transaction) -> int:
-    statement = (
-        "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)"
-        if is_sqlite(transaction)
-        else "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
-    )
+    statement = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
     row = fetch_one(transaction, statement)
     assert row is not None
     return int(row[0])

@@ -269,7 +269,9 @@ def test_of_many_at_once_one_gets_it(federation: Federation) -> None:
             code = issue(zhejiang)
             tries = [attempt(federation, code, name) for name in ("shanghai", "anhui") for _ in range(3)]
             requests = [one.request() for one in tries]
-            outcomes = list(pool.map(lambda pair: pair[0].outcome(pair[1]), zip(tries, requests, strict=True)))
+            outcomes = list(
+                pool.map(lambda pair: pair[0].outcome(pair[1]), zip(tries, requests, strict=True))
+            )
             assert outcomes.count("OK") == 1, outcomes
             assert set(outcomes) == {"OK", "CODE_INVALID used"}
             federation.pass_time(60)
