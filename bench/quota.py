@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -16,15 +15,19 @@ from gateway.storage.quota_rows import Allowance, Charge
 from tests.audit.drafts import answered
 from tests.postgres import fresh_database
 
-ROUNDS, ENTRIES = 7, 300
+ROUNDS, ENTRIES = 25, 80
+KEY = SigningKey.generate()
 ORIGIN = "audit.bench.example/2026"
 
 
 def measure(url: str, threads: int) -> tuple[float, float]:
-    """Return microseconds an entry, without and with a charge: medians of rounds in turns."""
+    """Return microseconds an entry, without and with a charge: the best of rounds in turns.
+
+    The best, because whatever else the machine does only ever adds.
+    """
     engine = open_engine(url)
     AuditLog.create(engine, ORIGIN, clock=system_clock, born_with_keys=True)
-    log = AuditLog.open(engine, ORIGIN, SigningKey.generate().private, system_clock, bytes(32))
+    log = AuditLog.open(engine, ORIGIN, KEY.private, system_clock, bytes(32))
     ends = system_clock() + timedelta(hours=8)
     charge = Charge("2026-11-25", "zhejiang", "employment", 1, (Allowance(frozenset(), 1_000_000_000),), ends)
     found: dict[bool, list[float]] = {False: [], True: []}
@@ -37,7 +40,7 @@ def measure(url: str, threads: int) -> tuple[float, float]:
                 found[charged].append((monotonic_s() - started_s) / ENTRIES * 1e6)
     log.close()
     engine.dispose()
-    return statistics.median(found[False]), statistics.median(found[True])
+    return min(found[False]), min(found[True])
 
 
 def main() -> None:

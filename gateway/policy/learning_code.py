@@ -1,9 +1,10 @@
 """The learning code as text: what stands in the QR code, and what a person types. Pure.
 
-``ZX1`` ‖ issuer ‖ ``.`` ‖ 24 characters ‖ 2 check digits, all upper case, so that a QR code holds it in
+``ZX1`` ‖ issuer ‖ ``.`` ‖ 24 characters ‖ 2 check characters, all upper case, so that a QR code holds it in
 its alphanumeric mode. The 24 characters are 15 bytes (5 name the code, 10 are the secret) in Crockford's
-base 32, which has no I, L, O and U. The check digits are ISO 7064 MOD 97-10 over all letters and digits
-before them, as in an IBAN. docs/learning-code.md describes it to the byte.
+base 32, which has no I, L, O and U. The check characters are ISO/IEC 7064 MOD 1271-36 over all letters
+and digits before them: a wrong character is always noticed, and so are two neighbours that changed places
+(MOD 97-10, as in an IBAN, misses some where a letter meets a digit). docs/learning-code.md describes it to the byte.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ PREFIX = "ZX1"
 CODE_ID_BYTES = 5
 SECRET_BYTES = 10
 BODY_CHARACTERS = 24
-CHECK_DIGITS = 2
+CHECK_CHARACTERS = 2
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_BASE_36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MISREAD = str.maketrans("ILO", "110")
-_SHAPE = re.compile(r"ZX1([A-Z][A-Z0-9-]{1,31})\.([0-9A-Z]{24})([0-9]{2})", re.ASCII)
+_SHAPE = re.compile(r"ZX1([A-Z][A-Z0-9-]{1,31})\.([0-9A-Z]{24})([0-9A-Z]{2})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class LearningCode:
         """The code as it stands in the QR code."""
         head = f"{PREFIX}{self.issuer.upper()}."
         body = _encode(self.code_id + self.secret)
-        return f"{head}{body}{_check_digits(head + body)}"
+        return f"{head}{body}{_check_characters(head + body)}"
 
     @property
     def typed(self) -> str:
@@ -68,11 +70,11 @@ def parse_code(text: str) -> LearningCode:
     if found is None or not set(found[2]) <= set(_ALPHABET):
         raise CallerError(
             "this is no learning code.",
-            remedy="It begins with ZX1 and a province, then a dot, 24 characters and 2 digits.",
+            remedy="It begins with ZX1 and a province, then a dot, and 26 letters and digits.",
         )
-    if _check_digits(f"{head}.{found[2]}") != found[3]:
+    if _check_characters(f"{head}.{found[2]}").translate(_MISREAD) != found[3]:
         raise CallerError(
-            "a character of this learning code is wrong: its check digits do not fit.",
+            "a character of this learning code is wrong: its check characters do not fit.",
             remedy="Compare it with the screen, or scan it again.",
         )
     raw = _decode(found[2])
@@ -108,7 +110,8 @@ def _decode(text: str) -> bytes:
     return number.to_bytes(len(text) * 5 // 8, "big")
 
 
-def _check_digits(text: str) -> str:
-    """Return the two digits that ISO 7064 MOD 97-10 puts behind the letters and digits of ``text``."""
-    digits = "".join(str(int(character, 36)) for character in text if character.isalnum())
-    return f"{98 - int(digits + '00') % 97:02d}"
+def _check_characters(text: str) -> str:
+    """Return what ISO/IEC 7064 MOD 1271-36 puts behind the letters and digits of ``text``."""
+    number = int("".join(character for character in text if character.isalnum()) + "00", 36)
+    high, low = divmod((1 - number) % 1271, 36)
+    return _BASE_36[high] + _BASE_36[low]

@@ -336,6 +336,7 @@ QUOTA_USE = Table(
     Column("purpose", Text, nullable=False),
     Column("learners", BigInteger, nullable=False),
     PrimaryKeyConstraint("day", "peer", "purpose"),
+    sqlite_with_rowid=False,
 )
 """About how many learners each peer was answered on each day."""
 
@@ -346,5 +347,6 @@ RATE_WINDOW = Table(
     Column("start", BigInteger, nullable=False),
     Column("taken", BigInteger, nullable=False),
     PrimaryKeyConstraint("name", "start"),
+    sqlite_with_rowid=False,
 )
 """How much of a rate was taken in each window of time, by all processes of the node."""

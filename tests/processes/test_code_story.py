@@ -148,7 +148,7 @@ def test_codes_that_are_not_good_are_refused_in_words(provinces: dict[str, Proce
     assert "Ask the learner for a new code" in done.stderr
     head, body = issued["typed"].split(".")
     wrong = f"{head}.{body.translate(str.maketrans('0123456789', '1234567890'))}"
-    assert "check digits" in code(shanghai, "redeem", wrong, check=2).stderr
+    assert "check characters" in code(shanghai, "redeem", wrong, check=2).stderr
     assert "no learning code" in code(shanghai, "redeem", "-", check=2, input="https://x.example\n").stderr
     assert cli("audit", "verify", "--node", str(zhejiang.folder.root)).stdout.startswith("intact")
 

@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("purpose", sa.Text, nullable=False),
         sa.Column("learners", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("day", "peer", "purpose"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "rate_window",
@@ -47,4 +48,5 @@ def upgrade() -> None:
         sa.Column("start", sa.BigInteger, nullable=False),
         sa.Column("taken", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("name", "start"),
+        sqlite_with_rowid=False,
     )
