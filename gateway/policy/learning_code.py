@@ -4,7 +4,8 @@
 its alphanumeric mode. The 24 characters are 15 bytes (5 name the code, 10 are the secret) in Crockford's
 base 32, which has no I, L, O and U. The check characters are ISO/IEC 7064 MOD 1271-36 over all letters
 and digits before them: a wrong character is always noticed, and so are two neighbours that changed places
-(MOD 97-10, as in an IBAN, misses some where a letter meets a digit). docs/learning-code.md describes it to the byte.
+(MOD 97-10, as in an IBAN, misses some where a letter meets a digit). docs/learning-code.md describes it to
+the byte.
 """
 
 from __future__ import annotations
