@@ -19,7 +19,9 @@ from creditexchange.v1.operator_pb2 import (
     RevokeCodeRequest,
 )
 from gateway.cli.archive_view import archive_json, archive_table
-from gateway.cli.code_view import code_facts, require_free, show_code, show_codes, write_image
+from gateway.cli.audit_story import Language
+from gateway.cli.code_view import code_facts, code_words, require_free, show_code, show_codes, write_image
+from gateway.cli.consent_commands import LanguageOption
 from gateway.cli.consent_words import AUTHENTICATIONS
 from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption, learner_of
 from gateway.cli.local_node import local_node
@@ -72,6 +74,7 @@ def issue(
     authentication: Annotated[
         str, typer.Option(help=f"How you made sure who it is: {', '.join(AUTHENTICATIONS)}.")
     ] = "in-person",
+    language: LanguageOption = Language.en,
     png: Annotated[Path | None, typer.Option(help="Write the QR code here as PNG.")] = None,
     svg: Annotated[Path | None, typer.Option(help="Write the QR code here as SVG.")] = None,
     identifier_type: IdentifierTypeOption = RESIDENT_ID,
@@ -117,7 +120,8 @@ def issue(
         )
         return
     show_code(issued.code, issued.expire_ms, png, svg)
-    say(f"take back:  credit-gateway code revoke {issued.code_id}")
+    say(code_words(request, language))
+    say(f"take back:     credit-gateway code revoke {issued.code_id}")
 
 
 @code_app.command()

@@ -6,7 +6,9 @@ import io
 from pathlib import Path
 from typing import Any
 
-from creditexchange.v1.operator_pb2 import IssuedCode
+from creditexchange.v1.operator_pb2 import IssueCodeRequest, IssuedCode
+from gateway.cli.audit_story import PURPOSES, Language
+from gateway.cli.consent_words import kind_in
 from gateway.cli.output import console, say, table
 from gateway.clock import from_unix_ms
 from gateway.errors import CallerError
@@ -42,15 +44,47 @@ def terminal_text(text: str) -> str:
     return drawn.getvalue()
 
 
+_WORDS: dict[Language, tuple[str, str, str, str, str]] = {
+    Language.en: ("purpose:", "kinds:", "from:", "redeemable by:", "consent:"),
+    Language.zh: ("用途：", "记录种类：", "提供方：", "可由其兑换：", "同意有效期："),
+}
+
+
+def code_words(request: IssueCodeRequest, language: Language) -> str:
+    """Return what a code permits, for the learner to read: why, what, from whom, to whom, how long."""
+    zh = language is Language.zh
+    purpose = purpose_word(request.purpose)
+    anybody = "任何机构（以先扫码者为准）" if zh else "whoever scans it first"
+    every_node = "联盟内所有学分银行" if zh else "every credit bank of the federation"
+    minutes = request.consent_minutes
+    values = (
+        PURPOSES[language.value].get(purpose, purpose),
+        ", ".join(kind_in(language, kind) for kind in request.kinds),
+        ", ".join(request.answering_node_ids) or every_node,
+        _redeemer(request, zh=zh) or anybody,
+        f"兑换后 {minutes} 分钟" if zh else f"for {minutes} minutes after it was redeemed",
+    )
+    width = 0 if zh else 15
+    return "\n".join(f"{word:<{width}}{value}" for word, value in zip(_WORDS[language], values, strict=True))
+
+
+def _redeemer(request: IssueCodeRequest, *, zh: bool) -> str:
+    if request.redeeming_node_id:
+        return f"{'节点 ' if zh else 'the node '}{request.redeeming_node_id}"
+    if request.organisation:
+        return f"{'机构 ' if zh else 'the organisation '}{request.organisation}"
+    return ""
+
+
 def show_code(text: str, expire_ms: int, png: Path | None, svg: Path | None) -> None:
     """Print a new code, and write it to files for this user only."""
     console.file.write(terminal_text(text))
-    say(f"to type:    {parse_code(text).typed}")
-    say(f"good until: {from_unix_ms(expire_ms).isoformat(timespec='seconds')}, once")
+    say(f"to type:       {parse_code(text).typed}")
+    say(f"good until:    {from_unix_ms(expire_ms).isoformat(timespec='seconds')}, once")
     for path, kind in ((png, "png"), (svg, "svg")):
         if path is not None:
             write_image(text, path, kind)
-            say(f"written to  {path}")
+            say(f"written to:    {path}")
 
 
 def write_image(text: str, path: Path, kind: str) -> None:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cli.code_view import qr_code, terminal_text, write_image
+from creditexchange.v1.operator_pb2 import IssueCodeRequest
+from gateway.cli.audit_story import Language
+from gateway.cli.code_view import code_words, qr_code, terminal_text, write_image
 from gateway.errors import CallerError
 from gateway.policy.learning_code import (
     LearningCode,
@@ -94,3 +96,20 @@ def test_another_reader_reads_the_smallest_qr_code(tmp_path, issuer: str, versio
     assert read_terminal(terminal_text(code.text)) == code.text
     with pytest.raises(CallerError, match="cannot be written"):
         write_image(code.text, tmp_path / "code.png", "png")
+
+
+@pytest.mark.parametrize(
+    ("scope", "language", "words"),
+    [
+        ({}, Language.en, ("a job application", "skill level", "whoever scans it first", "60 minutes")),
+        ({"redeeming_node_id": "shanghai"}, Language.en, ("the node shanghai",)),
+        ({"organisation": "shangai"}, Language.en, ("the organisation shangai",)),
+        ({}, Language.zh, ("求职", "职业技能等级证书", "以先扫码者为准", "60 分钟")),
+    ],
+)
+def test_the_learner_reads_what_the_code_permits(
+    scope: dict[str, str], language: Language, words: tuple[str, ...]
+) -> None:
+    request = IssueCodeRequest(purpose=1, kinds=[7], consent_minutes=60, **scope)
+    text = code_words(request, language)
+    assert all(word in text for word in words), text
