@@ -48,8 +48,7 @@ def running(parent: Path, database: str = "") -> Iterator[dict[str, ProcessNode]
         introduce(*nodes)
         for node in nodes:
             stack.callback(node.close)
-        with ThreadPoolExecutor(len(nodes)) as pool:
-            list(pool.map(ProcessNode.start, nodes))
+            node.start()
         yield {node.node_id: node for node in nodes}
 
 
