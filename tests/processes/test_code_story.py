@@ -13,8 +13,16 @@ import pytest
 
 from creditexchange.v1.consent_pb2 import LEARNER_AUTHENTICATION_IN_PERSON
 from creditexchange.v1.exchange_pb2 import PURPOSE_EMPLOYMENT
-from creditexchange.v1.operator_pb2 import IssueCodeRequest, OperatorServiceRedeemCodeRequest
-from creditexchange.v1.record_pb2 import RECORD_KIND_DEGREE
+from creditexchange.v1.operator_pb2 import (
+    IssueCodeRequest,
+    IssueCodeResponse,
+    ListIssuedConsentsRequest,
+    OperatorServiceRedeemCodeRequest,
+    RevokeCodeRequest,
+    WithdrawConsentRequest,
+)
+from creditexchange.v1.record_pb2 import RECORD_KIND_TRAINING
+from gateway.errors import CallerError
 from gateway.node.lock import find_running
 from gateway.policy.consent import read_consent
 from gateway.rpc.operator import OperatorClient
@@ -62,94 +70,92 @@ def code(node: ProcessNode, command: str, *arguments: object, check: int | None 
     return cli("code", command, *map(str, arguments), "--node", str(node.folder.root), check=check, **how)
 
 
-def issue(node: ProcessNode, *arguments: object) -> dict:
-    done = code(
-        node, "issue", "--learner", "-", "--purpose", "employment", "--kind", "training", *arguments,
-        "--output", "json", input=f"{DEMO_LEARNER}\n",
-    )  # fmt: skip
-    return json.loads(done.stdout)
-
-
-def redeem(node: ProcessNode, text: str, *arguments: object, check: int | None = 0) -> dict:
-    done = code(
-        node, "redeem", text, "--organisation", "Example Employer", *arguments, "--output", "json",
-        check=check,
-    )  # fmt: skip
-    return json.loads(done.stdout)
-
-
 def operator(node: ProcessNode) -> OperatorClient:
     found = find_running(node.folder)
     assert found is not None
     return OperatorClient(found[0].operator, found[1])
 
 
+def issue(node: ProcessNode, **scope: str) -> IssueCodeResponse:
+    request = IssueCodeRequest(
+        learner_identifier=DEMO_LEARNER,
+        purpose=PURPOSE_EMPLOYMENT,
+        kinds=[RECORD_KIND_TRAINING],
+        authentication=LEARNER_AUTHENTICATION_IN_PERSON,
+        **scope,
+    )
+    with closing(operator(node)) as client:
+        return client.issue_code(request)
+
+
+def redeem(node: ProcessNode, text: str) -> tuple[str, str]:
+    """Redeem a code as a local application does; return outcome and rule."""
+    request = OperatorServiceRedeemCodeRequest(code=text, organisation="Example Employer")
+    with closing(operator(node)) as client:
+        redeemed = client.redeem_code(request)
+    assert redeemed.HasField("message") is (redeemed.outcome == "OK")
+    return redeemed.outcome, redeemed.rule
+
+
 def test_the_life_of_a_code(provinces: dict[str, ProcessNode], tmp_path: Path) -> None:
     zhejiang, shanghai, jiangsu = (provinces[i] for i in ("zhejiang", "shanghai", "jiangsu"))
     png, svg = tmp_path / "code.png", tmp_path / "code.svg"
     shown = code(
-        zhejiang, "issue", "--learner", DEMO_LEARNER, "--purpose", "employment", "--kind", "training",
-        "--png", png, "--svg", svg,
+        zhejiang, "issue", "--learner", "-", "--purpose", "employment", "--kind", "training",
+        "--png", png, "--svg", svg, input=f"{DEMO_LEARNER}\n",
     ).stdout  # fmt: skip
     scanned = read_image(png)
     assert read_terminal(shown) == scanned
     assert (png.stat().st_mode | svg.stat().st_mode) & 0o077 == 0
     assert scanned.startswith("ZX1ZHEJIANG.")
     typed = next(line.split()[-1] for line in shown.splitlines() if line.startswith("to type:"))
-    # Nobody in the store or the log of the issuer can make the code again.
-    (listed,) = json.loads(code(zhejiang, "list", "--output", "json").stdout)
-    assert (listed["state"], listed["kinds"], listed["redeemed_by"]) == ("live", ["training"], None)
-    assert scanned[12:20] == listed["code"]
+    assert "whoever scans it first" in shown
 
     # The employer in Shanghai types it and gets exactly what the learner chose.
     out = tmp_path / "consent.json"
-    found = redeem(shanghai, typed.lower(), "--out", out, "--peer", "zhejiang")
+    done = code(
+        shanghai, "redeem", typed.lower(), "--organisation", "Example Employer", "--out", out,
+        "--peer", "zhejiang", "--output", "json",
+    )  # fmt: skip
+    found = json.loads(done.stdout)
     assert [(p["id"], p["outcome"]) for p in found["peers"]] == [("zhejiang", "OK")]
     assert {record["kind"] for record in found["records"]} == {"training"}
     assert DEMO_LEARNER not in out.read_text(encoding="utf-8")
 
     # A photograph of it is worth nothing, there or elsewhere.
     for node in (shanghai, jiangsu):
-        refused = redeem(node, scanned, check=1)
-        assert (refused["outcome"], refused["rule"]) == ("CODE_INVALID", "used")
+        assert redeem(node, scanned) == ("CODE_INVALID", "used")
 
-    # The learner sees who redeemed it, and who came too late, and takes the consent back.
+    # The learner sees who redeemed it, and who came too late, and can take the consent back.
     (listed,) = json.loads(code(zhejiang, "list", "--learner", DEMO_LEARNER, "--output", "json").stdout)
-    assert (listed["state"], listed["redeemed_by"], listed["consent"]) == (
+    assert (listed["state"], listed["redeemed_by"], listed["consent"], listed["code"]) == (
         "redeemed",
         "shanghai",
         found["consent"],
+        scanned[12:20],
     )
     told = cli("audit", "subject", "--node", str(zhejiang.folder.root), "--learner", DEMO_LEARNER).stdout
     assert "redeemed this person's learning code" in told
     assert "was refused (used)" in told
-    told = cli("audit", "subject", "--node", str(shanghai.folder.root), "--learner", DEMO_LEARNER).stdout
-    assert "learning code, made by" in told
-    (consent,) = json.loads(
-        cli("consent", "list", "--node", str(zhejiang.folder.root), "--output", "json").stdout
-    )
-    assert (consent["asker"], consent["organisation"]) == ("shanghai", "Example Employer")
-    assert "redeemed before" in code(zhejiang, "revoke", listed["code"], check=2).stderr
-    ask = ["query", "--node", str(shanghai.folder.root), "--learner", DEMO_LEARNER, "--purpose",
-           "employment", "--consent", str(out), "--peer", "zhejiang", "--output", "json"]  # fmt: skip
-    assert json.loads(cli(*ask).stdout)["peers"][0]["outcome"] == "OK"
-    cli("consent", "revoke", listed["consent"], "--node", str(zhejiang.folder.root))
-    assert json.loads(cli(*ask, check=1).stdout)["peers"][0]["outcome"] != "OK"
+    with closing(operator(zhejiang)) as client:
+        (consent,) = client.issued_consents(ListIssuedConsentsRequest()).consents
+        assert read_consent(consent.message).asking_organisation == "Example Employer"
+        with pytest.raises(CallerError, match="redeemed before"):
+            client.revoke_code(RevokeCodeRequest(code_id=listed["code"]))
+        taken_back = client.withdraw_consent(WithdrawConsentRequest(consent_id=consent.consent_id))
+        assert taken_back.confirmed == taken_back.concerned > 0
 
 
 def test_codes_that_are_not_good_are_refused_in_words(provinces: dict[str, ProcessNode]) -> None:
     zhejiang, shanghai, jiangsu = (provinces[i] for i in ("zhejiang", "shanghai", "jiangsu"))
-    issued = issue(zhejiang, "--for", "jiangsu")
-    assert redeem(shanghai, issued["code"], check=1)["rule"] == "other-redeemer"
-    code(zhejiang, "revoke", issued["id"])
-    done = code(jiangsu, "redeem", issued["typed"], "--organisation", "Example Employer", check=1)
+    issued = issue(zhejiang, redeeming_node_id="jiangsu")
+    assert redeem(shanghai, issued.code) == ("CODE_INVALID", "other-redeemer")
+    code(zhejiang, "revoke", issued.code_id)
+    done = code(jiangsu, "redeem", issued.code, "--organisation", "Example Employer", check=1)
     assert "the learner has taken the learning code back" in done.stderr
     assert "Ask the learner for a new code" in done.stderr
-    head, body = issued["typed"].split(".")
-    wrong = f"{head}.{body.translate(str.maketrans('0123456789', '1234567890'))}"
-    assert "check characters" in code(shanghai, "redeem", wrong, check=2).stderr
-    assert "no learning code" in code(shanghai, "redeem", "-", check=2, input="https://x.example\n").stderr
-    assert cli("audit", "verify", "--node", str(zhejiang.folder.root)).stdout.startswith("intact")
+    wrong = issued.code[:-3] + ("0" if issued.code[-3] != "0" else "1") + issued.code[-2:]
+    assert "check characters" in code(shanghai, "redeem", "-", check=2, input=f"{wrong}\n").stderr
 
 
 def test_of_two_redemptions_at_the_same_instant_exactly_one_succeeds(
@@ -167,18 +173,11 @@ def race(provinces: dict[str, ProcessNode]) -> None:
     """Two provinces race for one code, over their own processes, round after round."""
     redeemers = [provinces["shanghai"], provinces["jiangsu"]]
     winners = []
-    with closing(operator(provinces["zhejiang"])) as issuer, ExitStack() as stack:
+    with ExitStack() as stack:
         clients = [stack.enter_context(closing(operator(node))) for node in redeemers]
         pool = stack.enter_context(ThreadPoolExecutor(len(clients)))
         for _ in range(ROUNDS):
-            issued = issuer.issue_code(
-                IssueCodeRequest(
-                    learner_identifier=DEMO_LEARNER,
-                    purpose=PURPOSE_EMPLOYMENT,
-                    kinds=[RECORD_KIND_DEGREE],
-                    authentication=LEARNER_AUTHENTICATION_IN_PERSON,
-                )
-            )
+            issued = issue(provinces["zhejiang"])
             request = OperatorServiceRedeemCodeRequest(code=issued.code, organisation="Racer")
             start = threading.Barrier(len(clients))
 
