@@ -37,6 +37,7 @@ from gateway.audit.heard import HeardHeads
 from gateway.audit.merkle import EMPTY_ROOT
 from gateway.audit.one_answer import is_answer
 from gateway.audit.proofs import altered
+from gateway.audit.quota import KnownUse, without_overdrawn
 from gateway.audit.start_check import head_of, require_sound
 from gateway.clock import Clock, from_unix_ms, unix_ms
 from gateway.errors import AuditLogError, GatewayError, RefusedError, StorageError
@@ -50,6 +51,7 @@ from gateway.storage.evidence_rows import SealedPart
 from gateway.storage.group_commit import GroupCommitter
 from gateway.storage.migrate import require_current, upgrade
 from gateway.storage.node_tables import Database, Transaction
+from gateway.storage.quota_rows import Charge
 
 T = TypeVar("T")
 
@@ -113,6 +115,8 @@ class AuditLog:
         self._failed = failed
         self.heard = HeardHeads()
         """Heads that peers showed in their messages, for the witness to look at."""
+        self.quota_use = KnownUse()
+        """What this process knows of peers' quotas; the transaction decides."""
         self._halted: GatewayError | None = None
         self._is_failing = False
         self._reads = HeldConnection(database)
@@ -274,16 +278,18 @@ class AuditLog:
         evidence: Evidence | None = None,
         *,
         beside: Callable[[Transaction], None] | None = None,
+        charge: Charge | None = None,
     ) -> Appended:
         """Append one entry and return its receipt once it is durable.
 
         ``seen`` goes into the replay guard and ``evidence`` beside the entry, in the same
-        transaction, in which ``beside`` writes as well. Callers of many threads share transactions.
+        transaction, in which ``beside`` writes as well. ``charge`` is taken off the peer's quota there.
+        Callers of many threads share transactions.
 
         Raises:
             RefusedError: ``REPLAYED_MESSAGE`` when the message id was there already;
                 ``AUDIT_UNAVAILABLE`` when nothing could be made durable, or when the exchange was
-                answered otherwise meanwhile.
+                answered otherwise meanwhile; ``QUOTA_EXCEEDED`` when ``charge`` goes beyond a quota.
         """
         if self._halted is not None:
             raise _unavailable(self._halted)
@@ -292,7 +298,7 @@ class AuditLog:
         if evidence is not None:
             parts = self._vault.seal_parts(draft, evidence, unix_ms(self._clock()))
             size_bytes += evidence.signed_row.size_bytes + sum(len(part.ciphertext) for part, _ in parts)
-        pending = PendingEntry(draft, seen, evidence, parts, beside)
+        pending = PendingEntry(draft, seen, evidence, parts, beside, charge)
         placed: Placed = self._groups.submit(pending, size_bytes)
         index = placed.growth.before.size + placed.position
         receipt = Receipt(
@@ -394,6 +400,8 @@ class AuditLog:
                 outcomes: list[Any] = [None] * len(items)
                 appends = without_replays(transaction, items, outcomes)
                 appends = without_second_answers(transaction, appends, outcomes)
+                now = self._clock()
+                appends = without_overdrawn(transaction, appends, outcomes, self.quota_use, now)
                 if appends:
                     head = self._append_group(transaction, head, appends, outcomes)
                 for at, item in enumerate(items):

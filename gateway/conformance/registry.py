@@ -7,6 +7,7 @@ from gateway.conformance.cases import (
     audit_log,
     bulk,
     certificates,
+    codes,
     commitments,
     echoes,
     envelope,
@@ -37,6 +38,7 @@ CASES: tuple[Case, ...] = (
     *audit_log.CASES,
     *witness.CASES,
     *notices.CASES,
+    *codes.CASES,
 )
 """Ids are unique: they name the cases in reports for good."""
 

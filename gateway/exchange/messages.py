@@ -41,6 +41,7 @@ NOTIFY_CHANGE = "/creditexchange.v1.ChangeNoticeService/NotifyChange"
 CONSENT_SERVICE = "/creditexchange.v1.ConsentService"
 REVOKE_CONSENT = f"{CONSENT_SERVICE}/RevokeConsent"
 LIST_REVOCATIONS = f"{CONSENT_SERVICE}/ListRevocations"
+REDEEM_CODE = "/creditexchange.v1.LearningCodeService/RedeemCode"
 
 RECORD_QUERY_TYPE = payload_type("record-query")
 RECORD_ANSWER_TYPE = payload_type("record-answer")
@@ -56,6 +57,8 @@ CHANGE_NOTICE_TYPE = payload_type("change-notice")
 CHANGE_CONFIRMATION_TYPE = payload_type("change-confirmation")
 CONSENT_REVOCATION_TYPE = payload_type("consent-revocation")
 CONSENT_REVOCATION_RECEIPT_TYPE = payload_type("consent-revocation-receipt")
+CODE_REDEMPTION_TYPE = payload_type("code-redemption")
+CODE_REDEMPTION_ANSWER_TYPE = payload_type("code-redemption-answer")
 
 ID_BYTES = 16
 DIGEST_BYTES = 32

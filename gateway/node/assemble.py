@@ -41,6 +41,7 @@ from gateway.signing.key_files import read_secret
 from gateway.storage.engine import open_engine
 from gateway.storage.migrate import require_current
 from gateway.storage.node_tables import Database, Transaction
+from gateway.storage.shared_rates import SharedRates, shared_rates_of
 from gateway.storage.witness_rows import put_card
 from gateway.telemetry.events import logger
 from gateway.telemetry.metrics import Metrics
@@ -97,6 +98,8 @@ class Node:
     metrics: Metrics
     channels: Channels
     reaches: Reaches
+    shared_rates: SharedRates | None
+    """Counts peers' calls for all processes of the node; ``None`` where there is only this one."""
     clock: Clock
     _snapshot: Snapshot
     _tls: tuple[TlsLeaf, bytes]
@@ -325,7 +328,9 @@ def load_policy(folder: NodeFolder, config: NodeConfig) -> tuple[Roster, Access,
     """
     roster = load_roster(folder.peers, config.node.id, config.policy.required_suites)
     access = load_access(folder.access)
-    if config.node.id in access.rates or any(peer == config.node.id for peer, _ in access.grants):
+    if config.node.id in {*access.rates, *access.quotas} or any(
+        peer == config.node.id for peer, _ in access.grants
+    ):
         raise ConfigError(
             f"{folder.access}: peer: {config.node.id!r} is this node itself.", remedy="Name a peer."
         )
@@ -375,6 +380,7 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         log = closing.enter_context(
             audit_log_of(folder, config, keys, clock, lambda error: _note_failure(error, metrics))
         )
+        shared_rates = closing.enter_context(shared_rates_of(folder.database_url(config.database.url)))
     except BaseException:
         closing.close()
         raise
@@ -390,6 +396,7 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         metrics=metrics,
         channels=Channels(lambda: node.tls[0], config.limits.message_bytes_max, reaches.heard_from),
         reaches=reaches,
+        shared_rates=shared_rates,
         clock=clock,
         _snapshot=snapshot,
         _tls=tls,

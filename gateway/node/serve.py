@@ -15,12 +15,15 @@ from prometheus_client import start_http_server
 from gateway import __version__
 from gateway.clock import Clock, monotonic_s, system_clock
 from gateway.errors import AlreadyRunningError, GatewayError
+from gateway.exchange.answering.charging import forget_use
 from gateway.exchange.answering.handlers import peer_handlers, stream_handlers
+from gateway.exchange.learning_codes import forget_codes
 from gateway.node.assemble import Node, assemble
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
 from gateway.node.reload import Reloader
 from gateway.node.retranslate import Retranslator
+from gateway.policy.rates import CallRates
 from gateway.rpc.archive import ArchiveServicer
 from gateway.rpc.guard import Guard
 from gateway.rpc.local_calls import LocalCalls
@@ -128,7 +131,12 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     _require_not_rolled_back(node)
     limits, health = _limits(node), Health()
     guard = Guard(
-        lambda: node.snapshot, node.metrics, clock, node.config.limits.threads, node.reaches.heard_from
+        lambda: node.snapshot,
+        node.metrics,
+        clock,
+        node.config.limits.threads,
+        node.reaches.heard_from,
+        CallRates(node.shared_rates),
     )
     peers = peer_server(
         guard,
@@ -230,6 +238,8 @@ def keep_up(node: Node) -> None:
     node.metrics.log_entries.set_function(lambda: node.log.size)
     node.metrics.records_held.set(node.registry.count())
     node.log.purge_seen()
+    forget_codes(node.log, node.clock())
+    forget_use(node.log, node.clock())
     if node.renew_leaf_if_due():
         _log.info("TLS leaf renewed", node=node.config.node.id)
 

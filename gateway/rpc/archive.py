@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from creditexchange.v1 import archive_pb2
 from creditexchange.v1.exchange_pb2 import CertificateReference
 from creditexchange.v1.record_pb2 import RECORD_STATE_UNSPECIFIED
-from gateway.errors import CallerError, PeerFaultError
+from gateway.errors import CallerError, PeerFaultError, RefusedError
 from gateway.exchange.asking.ask import ask, ask_each, gather, present
 from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.check import check_peer
@@ -16,6 +16,7 @@ from gateway.exchange.asking.one_by_one import ask_each_until_found, ask_until_f
 from gateway.exchange.asking.question import Archive, PeerResult, Progress, Question
 from gateway.exchange.messages import Snapshot
 from gateway.learners.identifier import RESIDENT_ID
+from gateway.policy.consent import read_consent
 from gateway.rpc.archive_messages import (
     kinds_of,
     peer_message,
@@ -86,7 +87,18 @@ def _question(
         consent=request.consent if request.HasField("consent") else None,
         is_narrowed=not request.kinds,
         is_even_in_maintenance=request.even_in_maintenance,
+        subject_token=_token_in_consent(request),
     )
+
+
+def _token_in_consent(request: archive_pb2.SearchRecordsRequest) -> bytes:
+    """Return whom the consent names when the request names nobody: the learner of a redeemed code."""
+    if request.learner_identifier or not request.HasField("consent"):
+        return b""
+    try:
+        return read_consent(request.consent).subject_token
+    except RefusedError as error:
+        raise CallerError("consent: it is none.") from error
 
 
 def archive_message(archive: Archive) -> archive_pb2.SearchRecordsResponse:

@@ -10,6 +10,7 @@ from gateway.exchange.answering.audit_log import AuditAnswering
 from gateway.exchange.answering.bulk import answer_in_bulk
 from gateway.exchange.answering.echo import answer_echo
 from gateway.exchange.answering.notices import answer_notice
+from gateway.exchange.answering.redemptions import answer_redemption
 from gateway.exchange.answering.revocations import answer_revocation, list_revocations
 from gateway.exchange.forms import LONE_FORMS
 from gateway.exchange.messages import (
@@ -23,6 +24,7 @@ from gateway.exchange.messages import (
     NOTIFY_CHANGE,
     NOTIFY_ERASURE,
     QUERY_IN_BULK,
+    REDEEM_CODE,
     REVOKE_CONSENT,
     IncomingCall,
     Snapshot,
@@ -59,4 +61,5 @@ def peer_handlers(answering: Answering, witness: Witness) -> dict[str, Handler]:
         LIST_REVOCATIONS: lambda request, call, snapshot: list_revocations(
             request, call, snapshot, answering
         ),
+        REDEEM_CODE: lambda request, call, snapshot: answer_redemption(request, call, snapshot, answering),
     }

@@ -88,6 +88,8 @@ def token_for(question: Question, snapshot: Snapshot) -> bytes:
         gateway.learners.identifier.IdentifierError: the identifier is malformed.
         OperatorError: the node has no federation secret.
     """
+    if question.subject_token:
+        return question.subject_token
     return subject_token(newest_secret(snapshot), question.identifier_type, question.learner_identifier)
 
 
