@@ -14,7 +14,7 @@ from creditexchange.v1.envelope_pb2 import Opening
 from creditexchange.v1.operator_pb2 import EraseRequest, NoteAccessRequest
 from creditexchange.v1.record_pb2 import LearningRecord
 from gateway.audit.checkpoint import size_of
-from gateway.audit.cosigned import best_cosigned_checkpoint
+from gateway.audit.cosigned import best_cosigned_checkpoint, is_cosigned_by, is_signed_by
 from gateway.audit.entry import parse_leaf
 from gateway.audit.evidence import EvidenceVault
 from gateway.audit.proof_file import parse_proof_file
@@ -297,7 +297,7 @@ def _export_tiles(node: Path, directory: Path) -> None:
     with audit_store(node) as store, reading(store.engine) as connection:
         size = store.log_size(connection)
         published = published_size(directory, store.config.audit.origin, size)
-        note = best_cosigned_checkpoint(connection, max(1, published))
+        note = best_cosigned_checkpoint(connection, max(1, published), store.verifiers)
         with progress_bar(*columns) as bar:
             task = bar.add_task("tiles", total=None)
             written = export_tiles(
@@ -312,11 +312,11 @@ def _export_tiles(node: Path, directory: Path) -> None:
 
 def _policy(store: AuditStore, note: str) -> str:
     roster = load_roster(store.folder.peers, store.config.node.id)
-    known = [v for peer in roster.peers.values() if (v := peer.card.witness_verifier) is not None]
+    known = [verifier for peer in roster.peers.values() for verifier in peer.card.witness_verifiers]
     known += [CosignatureVerifier.from_vkey(w.verifier_key) for w in store.config.audit.witnesses]
-    present = {signature.name for signature in parse_note(note).signatures}
-    signed = [verifier for verifier in known if verifier.name in present]
-    return policy_text(store.verifier, signed, min(2, len(signed)))
+    signed = [verifier for verifier in known if is_cosigned_by(note, [verifier])]
+    log = next((verifier for verifier in store.verifiers if is_signed_by(note, [verifier])), store.verifier)
+    return policy_text(log, signed, min(2, len(signed)))
 
 
 def _deliver(bundle: EvidenceBundle, out: Path | None) -> None:

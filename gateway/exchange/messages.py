@@ -42,6 +42,8 @@ CONSENT_SERVICE = "/creditexchange.v1.ConsentService"
 REVOKE_CONSENT = f"{CONSENT_SERVICE}/RevokeConsent"
 LIST_REVOCATIONS = f"{CONSENT_SERVICE}/ListRevocations"
 
+GET_CARD = "/creditexchange.v1.NodeService/GetCard"
+
 RECORD_QUERY_TYPE = payload_type("record-query")
 RECORD_ANSWER_TYPE = payload_type("record-answer")
 RECORD_ANSWER_CHUNK_TYPE = payload_type("record-answer-chunk")
@@ -97,6 +99,22 @@ class Snapshot:
     """Live federation secrets by epoch, the newest first."""
     settings: ExchangeSettings
     card_serial: int
+    card: SignedMessage | None = None
+    """This node's present card, for peers that fetch it."""
+    peer_epochs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Epochs of the federation secret that each peer said are live there, by node id."""
+
+    def secret_for(self, node_id: str) -> FederationSecret | None:
+        """Return the newest federation secret that the peer knows too; ``None`` when there is none here.
+
+        Of a peer that has not said which it knows, the oldest is taken: everybody has that.
+        """
+        said = self.peer_epochs.get(node_id)
+        if said is None:
+            return next(reversed(list(self.secrets.values())), None)
+        return next((s for epoch, s in self.secrets.items() if epoch in said), None) or next(
+            iter(self.secrets.values()), None
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from gateway.rpc.server import (
     operator_server,
     peer_server,
 )
-from gateway.signing.signed_note import NoteVerifier
+from gateway.signing.signed_note import NoteVerifier, Verifiers
 from gateway.telemetry.events import configure, logger
 from gateway.upkeep.own_log import ask_witnesses
 from gateway.upkeep.witnessing import PeerRounds
@@ -149,7 +149,7 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     token = announce(folder, running)
     calls = LocalCalls(token)
     services = {
-        ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, node.asking, calls).rpcs(),
+        ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, lambda: node.asking, calls).rpcs(),
         OPERATOR_SERVICE: OperatorServicer(lambda: node.snapshot, node.operating, calls).rpcs(),
     }
     operator, _ = operator_server(services, listen.operator, health)
@@ -217,21 +217,19 @@ def _log_server(node: Node) -> LogServer | None:
         return None
     foreign = [NoteVerifier.from_vkey(vkey) for vkey in node.config.audit.witnessed_logs]
 
-    def verifiers() -> dict[str, NoteVerifier]:
-        peers = [peer.card.log_verifier for peer in node.snapshot.roster.peers.values()]
-        return {verifier.name: verifier for verifier in (*foreign, *peers)}
+    def verifiers() -> dict[str, Verifiers]:
+        peers = [peer.card.live_log_verifiers(node.clock()) for peer in node.snapshot.roster.peers.values()]
+        return {known[0].name: known for known in (*((one,) for one in foreign), *filter(None, peers))}
 
     return LogServer(LogPage(node.log, node.witness, verifiers), address)
 
 
 def keep_up(node: Node) -> None:
-    """Refresh the gauges that follow from databases, forget expired message ids, renew the TLS leaf."""
+    """Refresh the gauges that follow from databases, forget expired message ids."""
     node.metrics.build.labels(__version__).set(1)
     node.metrics.log_entries.set_function(lambda: node.log.size)
     node.metrics.records_held.set(node.registry.count())
     node.log.purge_seen()
-    if node.renew_leaf_if_due():
-        _log.info("TLS leaf renewed", node=node.config.node.id)
 
 
 def _limits(node: Node) -> ServerLimits:

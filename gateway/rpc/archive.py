@@ -157,7 +157,7 @@ class ArchiveServicer:
     """The handlers of ArchiveService."""
 
     snapshot: Callable[[], Snapshot]
-    node: Asking
+    node: Callable[[], Asking]
     calls: LocalCalls
 
     def rpcs(self) -> LocalRpcs:
@@ -165,31 +165,31 @@ class ArchiveServicer:
         return {
             "SearchRecords": self.calls.guarded(
                 archive_pb2.SearchRecordsRequest,
-                lambda request: archive_message(archive_of(request, self.snapshot(), self.node)),
+                lambda request: archive_message(archive_of(request, self.snapshot(), self.node())),
             ),
             "FollowSearch": self.calls.guarded_stream(
                 archive_pb2.FollowSearchRequest,
-                lambda request: search_events(request, self.snapshot(), self.node),
+                lambda request: search_events(request, self.snapshot(), self.node()),
             ),
             "SearchRecordsInBulk": self.calls.guarded_stream(
                 archive_pb2.SearchRecordsInBulkRequest,
-                lambda request: bulk_messages(request, self.snapshot(), self.node),
+                lambda request: bulk_messages(request, self.snapshot(), self.node()),
             ),
             "CheckCertificate": self.calls.guarded(
                 archive_pb2.CheckCertificateRequest,
-                lambda request: certificate_message(request, self.snapshot(), self.node),
+                lambda request: certificate_message(request, self.snapshot(), self.node()),
             ),
             "LocateRecords": self.calls.guarded(
                 archive_pb2.ArchiveServiceLocateRecordsRequest,
-                lambda request: location_message(request, self.snapshot(), self.node),
+                lambda request: location_message(request, self.snapshot(), self.node()),
             ),
             "ListHeardChanges": self.calls.guarded(
                 archive_pb2.ListHeardChangesRequest,
-                lambda request: heard_changes_message(request, self.node),
+                lambda request: heard_changes_message(request, self.node()),
             ),
             "CheckPeer": self.calls.guarded(
                 archive_pb2.CheckPeerRequest,
-                lambda request: check_message(request.node_id, self.snapshot(), self.node),
+                lambda request: check_message(request.node_id, self.snapshot(), self.node()),
             ),
         }
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from creditexchange.v1 import audit_pb2, change_pb2, consent_pb2, exchange_pb2
+from creditexchange.v1 import audit_pb2, change_pb2, consent_pb2, exchange_pb2, node_pb2
 from gateway.exchange.messages import (
     ADD_CHECKPOINT,
     ECHO,
+    GET_CARD,
     GET_CHECKPOINT,
     GET_CONSISTENCY_PROOF,
     GET_WITNESSED_CHECKPOINT,
@@ -52,6 +53,7 @@ METHODS = (
     Method(NOTIFY_CHANGE, is_logged=True),
     Method(REVOKE_CONSENT, is_logged=True),
     Method(LIST_REVOCATIONS, is_logged=False),
+    Method(GET_CARD, is_logged=False),
 )
 """Every RPC of the peer port."""
 
@@ -63,6 +65,7 @@ def declared_methods() -> frozenset[str]:
         audit_pb2.DESCRIPTOR.services_by_name["AuditLogService"],
         change_pb2.DESCRIPTOR.services_by_name["ChangeNoticeService"],
         consent_pb2.DESCRIPTOR.services_by_name["ConsentService"],
+        node_pb2.DESCRIPTOR.services_by_name["NodeService"],
     )
     return frozenset(
         f"/{service.full_name}/{method.name}" for service in services for method in service.methods
