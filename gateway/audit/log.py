@@ -167,7 +167,9 @@ class AuditLog:
         ``skew_s`` are refused. The fence is kept across restarts.
 
         ``further_log_keys`` sign each checkpoint too, while the log's key is being replaced;
-        ``past_verifiers`` are keys that signed earlier ones. ``previous_evidence_key`` still decrypts, while the evidence key is being rotated.
+        ``past_verifiers`` are keys that signed earlier ones.
+
+        ``previous_evidence_key`` still decrypts, while the evidence key is being rotated.
         ``failed`` is told why the log could not be written or read, each time: for the operator,
         since callers and peers are told only that it could not.
 

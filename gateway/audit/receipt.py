@@ -13,8 +13,8 @@ def verify_receipt(answered: EntryDraft, receipt: Receipt, verifier_key: str | V
     """Return the checkpoint to which ``receipt`` leads, after everything about it was checked.
 
     ``answered`` names the exchange as the asker knows it; ``verifier_key`` is the log's vkey as the
-    answerer's card states it, or several keys while one replaces another, their name being the log's origin. The answerer's leaf is rebuilt, never
-    taken from the answerer.
+    answerer's card states it, or several keys while one replaces another; their name is the log's
+    origin. The answerer's leaf is rebuilt, never taken from the answerer.
 
     Raises:
         NoteError: the checkpoint is malformed or not signed by that key.

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 
@@ -22,7 +22,7 @@ from gateway.exchange.asking.question import OK
 from gateway.exchange.asking.retrying import AskingSettings
 from gateway.exchange.messages import ExchangeSettings, Snapshot
 from gateway.learners.subject_token import FederationSecret
-from gateway.node.card_file import present_card
+from gateway.node.card_file import RENEWAL_DAYS, present_card
 from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
 from gateway.node.sources import sources_of
@@ -204,6 +204,14 @@ class Node:
             self.witness.sign_with(_cosigners(self.config, keys))
         if (keys.evidence, keys.previous_evidence) != (self.keys.evidence, self.keys.previous_evidence):
             self.log.encrypt_with(keys.evidence, keys.previous_evidence)
+
+    def renew_leaf_if_due(self) -> bool:
+        """Swap in a new TLS leaf, and a new card, when the present one is about to expire."""
+        now = self.clock()
+        if not is_leaf_due(self.keys, now) and self.card.expires - now > timedelta(days=RENEWAL_DAYS):
+            return False
+        self.take_up(load_state(self.folder, self.config, now))
+        return True
 
     def hear_epochs(self) -> None:
         """Take note of which epochs of the federation secret the peers have."""

@@ -22,7 +22,7 @@ from gateway.signing.key_uri import is_key_uri
 from gateway.signing.suites import SigningKey
 from gateway.signing.suites import key_id as key_id_of
 
-CA_SLOT = "tls-ca"
+CA_SLOT = "tls-ca.pem"
 
 Load = Callable[[str], SigningKey]
 """Returns the key that a file's name or a URI stands for; raises ``KeyFileError``."""

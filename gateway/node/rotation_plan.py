@@ -42,7 +42,7 @@ class Step(_Table):
 
     role: Role
     slot: str
-    """What ``[keys]`` of node.toml names: a file or URI; ``tls-ca``; or the old epoch."""
+    """What ``[keys]`` of node.toml names: a file or URI; ``tls-ca.pem``; or the old epoch."""
     to: str
     """Where the new one is: a file in keys/, a PKCS#11 URI, or the new epoch."""
     old: str

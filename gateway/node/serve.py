@@ -21,6 +21,7 @@ from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
 from gateway.node.reload import Reloader
 from gateway.node.retranslate import Retranslator
+from gateway.node.rotator import Rotator
 from gateway.rpc.archive import ArchiveServicer
 from gateway.rpc.guard import Guard
 from gateway.rpc.local_calls import LocalCalls
@@ -154,21 +155,13 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     }
     operator, _ = operator_server(services, listen.operator, health)
     reloader = Reloader(node)
-    revocations = node.operating.revocations
-    rounds = PeerRounds(
-        (
-            node.witnessing.round,
-            node.record_changes.round,
-            lambda: node.operating.notices.deliver(node.snapshot),
-            lambda: revocations.round(node.snapshot),
-        ),
-        node.config.audit.cosign_s,
-    )
+    rounds = _peer_rounds(node)
     retranslator = Retranslator(node)
+    rotator = Rotator(node, reloader.reload_if_changed)
     keep_up(node)
     peers.start()
     operator.start()
-    for loop in (reloader, rounds, retranslator):
+    for loop in (reloader, rounds, retranslator, rotator):
         loop.start()
     if page is not None:
         page.start()
@@ -179,6 +172,7 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
         _log.info("draining", node=node.config.node.id)
         reloader.stop()
         retranslator.stop()
+        rotator.stop()
         health.set_serving(False)
         guard.drain(ANNOUNCE_S, node.config.limits.drain_s)
         drain(peers, health, GRACE_S).wait()
@@ -194,6 +188,20 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
         _log.info("stopped", node=node.config.node.id)
 
     return Serving(node, running, reloader, stop)
+
+
+def _peer_rounds(node: Node) -> PeerRounds:
+    """Return what is done with the peers again and again."""
+    revocations = node.operating.revocations
+    return PeerRounds(
+        (
+            node.witnessing.round,
+            node.record_changes.round,
+            lambda: node.operating.notices.deliver(node.snapshot),
+            lambda: revocations.round(node.snapshot),
+        ),
+        node.config.audit.cosign_s,
+    )
 
 
 def _require_not_rolled_back(node: Node) -> None:
@@ -225,11 +233,13 @@ def _log_server(node: Node) -> LogServer | None:
 
 
 def keep_up(node: Node) -> None:
-    """Refresh the gauges that follow from databases, forget expired message ids."""
+    """Refresh the gauges that follow from databases, forget expired message ids, renew the TLS leaf."""
     node.metrics.build.labels(__version__).set(1)
     node.metrics.log_entries.set_function(lambda: node.log.size)
     node.metrics.records_held.set(node.registry.count())
     node.log.purge_seen()
+    if node.renew_leaf_if_due():
+        _log.info("TLS leaf or card renewed", node=node.config.node.id)
 
 
 def _limits(node: Node) -> ServerLimits:

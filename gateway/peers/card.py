@@ -125,7 +125,7 @@ class Card:
         return (first, *(v for v in others if v.key_id != first.key_id))
 
     def live_log_verifiers(self, now: datetime) -> tuple[NoteVerifier, ...]:
-        """Those of ``log_verifiers`` whose key has not ended at ``now``: what vouches for a new checkpoint."""
+        """Those of ``log_verifiers`` whose key has not ended at ``now``: they vouch for new checkpoints."""
         ended = {i for i, k in self.keys.items() if k.end is not None and k.end <= now}
         return tuple(v for v in self.log_verifiers if v.key.key_id not in ended)
 

@@ -55,7 +55,7 @@ def ask_each(question: Question, snapshot: Snapshot, node: Asking) -> Iterator[P
     now = node.clock()
     willing: list[Peer] = []
     shown: dict[str, Shown] = {}
-    held = consents_to_show(question, token, node.log)
+    held = consents_to_show(question, token, node.log, snapshot)
     for peer in question.peers:
         try:
             shown[peer.node_id] = choose_consent(question, held, peer, token, snapshot, node.log, now)

@@ -358,7 +358,7 @@ def _consented(
             question.legal_basis,
             question.deadline_s,
         )
-        held = consents_to_show(single, token, log)
+        held = consents_to_show(single, token, log, snapshot)
         try:
             chosen = choose_consent(single, held, question.peer, token, snapshot, log, now)
         except PeerFaultError as fault:

@@ -17,6 +17,7 @@ from gateway.exchange.consents import held_consents, is_revoked
 from gateway.exchange.messages import Snapshot
 from gateway.peers.roster import Peer
 from gateway.policy.consent import ConsentUse, read_consent, verify_consent
+from gateway.signing.envelope import seal
 
 MISSING = "CONSENT_MISSING_HERE"
 
@@ -29,7 +30,9 @@ class Shown:
     consent: SignedMessage | None = field(repr=False, default=None)
 
 
-def consents_to_show(question: Question, token: bytes, log: AuditLog) -> Sequence[SignedMessage]:
+def consents_to_show(
+    question: Question, token: bytes, log: AuditLog, snapshot: Snapshot
+) -> Sequence[SignedMessage]:
     """Return the consents to choose from: the given one, or with the basis consent all that are held.
 
     Raises:
@@ -40,9 +43,20 @@ def consents_to_show(question: Question, token: bytes, log: AuditLog) -> Sequenc
     if question.legal_basis != LEGAL_BASIS_CONSENT:
         return []
     try:
-        return [held.message for held in held_consents(log, [token]) if not held.is_revoked]
+        held_here = held_consents(log, [token])
+        return [by_present_keys(held.message, snapshot) for held in held_here if not held.is_revoked]
     except (EvidenceError, RefusedError) as error:
         raise StorageError("consents that this node issued cannot be read.") from error
+
+
+def by_present_keys(issued: SignedMessage, snapshot: Snapshot) -> SignedMessage:
+    """Return a consent that this node issued, signed by the keys that it signs with now.
+
+    Its payload, which the learner agreed to, stays byte for byte; a consent outlives the key that signed it.
+    """
+    if {s.key_id for s in issued.signatures} == {key.key_id for key in snapshot.message_keys}:
+        return issued
+    return seal(issued.payload, issued.payload_type, snapshot.message_keys)
 
 
 def choose_consent(
