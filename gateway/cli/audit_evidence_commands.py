@@ -42,7 +42,7 @@ from gateway.exchange.collect_evidence import Collector
 from gateway.exchange.evidence_bundle import EvidenceBundle
 from gateway.learners.identifier import RESIDENT_ID
 from gateway.learners.subject_token import subject_token
-from gateway.node.assemble import load_secrets
+from gateway.node.assemble import load_secrets, past_secrets
 from gateway.node.folder import load_keys
 from gateway.peers.roster import Roster, load_roster
 from gateway.policy.purposes import kind_word
@@ -261,7 +261,7 @@ def _rows_about(
     """Return the entries about one learner, each with the learner's place in it."""
     refs = [
         ref
-        for secret in load_secrets(store.folder, store.config).values()
+        for secret in (*load_secrets(store.folder, store.config).values(), *past_secrets(store.folder))
         for ref in collector.vault.subject_refs(subject_token(secret, identifier_type, identifier))
     ]
     parts = evidence_rows.read_parts_of_subjects(collector.connection, refs) if refs else []

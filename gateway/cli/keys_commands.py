@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,7 +28,7 @@ from gateway.errors import CallerError
 from gateway.node.folder import NodeFolder
 from gateway.node.key_list import KeyLine, KeyList, list_keys
 from gateway.node.lock import find_running
-from gateway.node.rotating import begin, cancel, renew_leaf_soon
+from gateway.node.rotating import begin, begin_epoch, cancel, renew_leaf_soon
 from gateway.node.rotation import begin_evidence, rotate_evidence
 from gateway.node.rotation_plan import ANNOUNCED, Role
 
@@ -35,7 +36,10 @@ keys_app = typer.Typer(
     help="The keys of this node.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
 )
 
-Key = Literal["signing", "tls-leaf", "tls-ca", "log", "witness", "evidence"]
+Key = Literal["signing", "tls-leaf", "tls-ca", "log", "witness", "evidence", "federation"]
+
+NEW_SECRET = "new"  # noqa: S105 - the word that asks for one
+EPOCH_PATTERN = re.compile(r"[a-z0-9-]{1,16}", re.ASCII)
 
 PLANNED: dict[str, Role] = {"signing": "signing", "tls-ca": "tls-ca", "log": "log", "witness": "witness"}
 """Keys that stand in the card: they are announced there before they are used."""
@@ -47,7 +51,7 @@ def rotate(
         Key,
         typer.Argument(
             help="signing: messages and the card; tls-leaf, tls-ca: TLS; log: checkpoints of the audit log; "
-            "witness: cosignatures; evidence: what encrypts past openings."
+            "witness: cosignatures; evidence: what encrypts past openings; federation: what names learners."
         ),
     ],
     to: Annotated[
@@ -56,6 +60,10 @@ def rotate(
     force: Annotated[
         bool, typer.Option("--force", help="Do not wait for peers that lack the card: they are locked out.")
     ] = False,
+    secret: Annotated[
+        str, typer.Option(help="federation: file with the next secret, or `new` on the node that makes it.")
+    ] = "",
+    epoch: Annotated[str, typer.Option(help="federation: name of the next epoch, for example 2027.")] = "",
     give_up: Annotated[
         bool, typer.Option("--cancel", help="Give up a change whose next key is announced only.")
     ] = False,
@@ -70,10 +78,12 @@ def rotate(
     under way. The TLS leaf and the evidence key concern no peer and are replaced at once.
     """
     folder = folder_at(node)
-    if key not in PLANNED and (to or force or give_up):
+    if key not in (*PLANNED, "federation") and (to or force or give_up):
         raise CallerError(f"--to, --force and --cancel do not fit {key}.", remedy="Leave them out.")
     if key == "evidence":
         _rotate_evidence(folder)
+    elif key == "federation":
+        _rotate_federation(folder, secret, epoch, give_up=give_up, force=force)
     elif key == "tls-leaf":
         renew_leaf_soon(folder, system_clock())
         say("the TLS leaf is issued anew: by the running node within seconds, by a stopped one at its start.")
@@ -121,6 +131,25 @@ def _rotate_planned(folder: NodeFolder, role: Role, to: str, *, force: bool) -> 
             say(f"  The old one is deleted after {step.retire_at:%Y-%m-%d %H:%M:%S} UTC.")
     if find_running(folder) is None:
         say("The node does not run: start it, so that it announces the key and goes on.")
+
+
+def _rotate_federation(folder: NodeFolder, secret: str, epoch: str, *, give_up: bool, force: bool) -> None:
+    if give_up:
+        for step in cancel(folder, "federation"):
+            say(f"given up: epoch {step.slot} stays; the secret of {step.to} is deleted.")
+        return
+    if not secret or not EPOCH_PATTERN.fullmatch(epoch):
+        raise CallerError(
+            "--epoch and --secret are needed: a new name, up to 16 of a-z, 0-9 and hyphens, and its secret.",
+            remedy="One node says --secret new and hands keys/federation-EPOCH.secret to the others.",
+        )
+    source = None if secret == NEW_SECRET else Path(secret)
+    step = begin_epoch(folder, epoch, source, system_clock(), forced=force)
+    if step.phase == ANNOUNCED:
+        say(f"epoch {epoch} is on its way; {step.slot} stays in use until records are found under it.")
+        say("  Next: `credit-gateway records rekey LEARNERS`, and `records index` for SQL sources.")
+        return
+    say(f"epoch {epoch} is in use towards peers that have it; {step.slot} goes when all have it.")
 
 
 def _rotate_evidence(folder: NodeFolder) -> None:

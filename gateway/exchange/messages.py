@@ -103,6 +103,8 @@ class Snapshot:
     """This node's present card, for peers that fetch it."""
     peer_epochs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Epochs of the federation secret that each peer said are live there, by node id."""
+    past_secrets: tuple[FederationSecret, ...] = ()
+    """Secrets of epochs that are over: they only find what this node itself holds about a learner."""
 
     def secret_for(self, node_id: str) -> FederationSecret | None:
         """Return the newest federation secret that the peer knows too; ``None`` when there is none here.

@@ -25,6 +25,7 @@ from gateway.learners.subject_token import FederationSecret
 from gateway.node.card_file import RENEWAL_DAYS, present_card
 from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
+from gateway.node.rotation_plan import ANNOUNCED, live_epochs, read_plan
 from gateway.node.sources import sources_of
 from gateway.peers.card import Card
 from gateway.peers.reach import Reaches
@@ -334,10 +335,25 @@ def _note_source_failure(name: str, error: GatewayError, metrics: Metrics) -> No
 
 def load_secrets(folder: NodeFolder, config: NodeConfig) -> dict[str, FederationSecret]:
     """Return the live federation secrets by epoch, the newest first. Raises ``KeyFileError``."""
-    return {
-        epoch: FederationSecret(epoch, read_secret(folder.key(f"federation-{epoch}.secret")))
-        for epoch in config.federation.epochs
-    }
+    return {epoch: _secret(folder, epoch) for epoch in live_epochs(config, read_plan(folder.keys))}
+
+
+def next_secret(folder: NodeFolder) -> FederationSecret | None:
+    """Return the federation secret that is announced and not in use yet. Raises ``KeyFileError``."""
+    step = read_plan(folder.keys).step_of("federation")
+    return _secret(folder, step.to) if step is not None and step.phase == ANNOUNCED else None
+
+
+def past_secrets(folder: NodeFolder) -> tuple[FederationSecret, ...]:
+    """Return the secrets of epochs that are over and still kept. Raises ``KeyFileError``."""
+    epochs = read_plan(folder.keys).retired_epochs
+    return tuple(
+        _secret(folder, epoch) for epoch in epochs if folder.key(f"federation-{epoch}.secret").exists()
+    )
+
+
+def _secret(folder: NodeFolder, epoch: str) -> FederationSecret:
+    return FederationSecret(epoch, read_secret(folder.key(f"federation-{epoch}.secret")))
 
 
 @dataclass(frozen=True)
@@ -347,6 +363,7 @@ class NodeState:
     config: NodeConfig
     keys: NodeKeys
     secrets: Mapping[str, FederationSecret]
+    past_secrets: tuple[FederationSecret, ...]
     roster: Roster
     access: Access
     scheme: Scheme
@@ -371,6 +388,7 @@ class NodeState:
             card_serial=self.card.serial,
             card=self.card.message,
             peer_epochs=peer_epochs,
+            past_secrets=self.past_secrets,
         )
 
 
@@ -389,7 +407,7 @@ def load_state(folder: NodeFolder, config: NodeConfig, now: datetime) -> NodeSta
     secrets = load_secrets(folder, config)
     roster, access, scheme = load_policy(folder, config)
     card = present_card(folder, config, keys, scheme.reference, now)
-    return NodeState(config, keys, secrets, roster, access, scheme, card)
+    return NodeState(config, keys, secrets, past_secrets(folder), roster, access, scheme, card)
 
 
 def _asking_settings(config: NodeConfig) -> AskingSettings:

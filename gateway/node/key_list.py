@@ -13,12 +13,12 @@ from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import EVIDENCE_KEY, PREVIOUS_EVIDENCE_KEY, NodeFolder, NodeKeys, load_keys
 from gateway.node.key_slots import CA_SLOT, Slot, ca_key_id
 from gateway.node.rotating import TakenUp, waits_for
-from gateway.node.rotation_plan import ANNOUNCED, SWITCHED, Step
+from gateway.node.rotation_plan import ANNOUNCED, SWITCHED, Plan, Step, live_epochs
 from gateway.node.rotator import read_heard
 from gateway.peers.card import read_card_file
 from gateway.peers.roster import ACTIVE, load_roster
 
-ACTIVE_STATE, ANNOUNCED_STATE, OVERLAP_STATE = "active", "announced", "overlap"
+ACTIVE_STATE, ANNOUNCED_STATE, OVERLAP_STATE, RETIRED_STATE = "active", "announced", "overlap", "retired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def list_keys(folder: NodeFolder, clock: Clock) -> KeyList:
     for (role, source), slot in zip(sources, keys.slots, strict=True):
         lines += _slot_lines(role, source, slot, config, now, taken_up)
     lines += _tls_lines(keys, config, now, taken_up)
-    lines += _secret_lines(folder, config)
+    lines += _secret_lines(folder, config, keys.plan)
     return KeyList(tuple(lines), serial, accepted)
 
 
@@ -132,7 +132,7 @@ def _tls_lines(keys: NodeKeys, config: NodeConfig, now: datetime, taken_up: Take
     return lines
 
 
-def _secret_lines(folder: NodeFolder, config: NodeConfig) -> list[KeyLine]:
+def _secret_lines(folder: NodeFolder, config: NodeConfig, plan: Plan) -> list[KeyLine]:
     """Secrets have no public half, so nothing of them is shown but where they are."""
     text = ""
     lines = []
@@ -140,7 +140,21 @@ def _secret_lines(folder: NodeFolder, config: NodeConfig) -> list[KeyLine]:
         text = "delete the last key: what it encrypted is being wrapped anew"
         lines.append(KeyLine("evidence", "aes-256", "", PREVIOUS_EVIDENCE_KEY, OVERLAP_STATE, None, None, ""))
     lines.insert(0, KeyLine("evidence", "aes-256", "", EVIDENCE_KEY, ACTIVE_STATE, None, None, text))
-    for epoch in config.federation.epochs:
-        place = f"federation-{epoch}.secret"
-        lines.append(KeyLine("federation", "hmac-sha-256", "", place, ACTIVE_STATE, None, None, ""))
-    return lines
+    step = plan.step_of("federation")
+    for epoch in live_epochs(config, plan):
+        is_old = step is not None and step.phase == SWITCHED and epoch == step.slot
+        lines.append(_epoch(epoch, OVERLAP_STATE if is_old else ACTIVE_STATE, step, folder))
+    if step is not None and step.phase == ANNOUNCED:
+        lines.append(_epoch(step.to, ANNOUNCED_STATE, None, folder))
+    return lines + [_epoch(epoch, RETIRED_STATE, None, folder) for epoch in plan.retired_epochs]
+
+
+def _epoch(epoch: str, state: str, step: Step | None, folder: NodeFolder) -> KeyLine:
+    text = ""
+    if step is not None and state == ACTIVE_STATE and step.phase == ANNOUNCED:
+        text = "use the next epoch: when `records rekey` leaves no record under this one"
+    elif step is not None and state == OVERLAP_STATE:
+        lacking = [i for i, heard in read_heard(folder).items() if step.to not in heard.epochs]
+        who = f", and {', '.join(lacking)} use {step.to}" if lacking else ""
+        text = f"end this epoch: after {step.retire_at:%Y-%m-%d %H:%M:%S} UTC{who}"
+    return KeyLine("federation", "hmac-sha-256", "", f"federation-{epoch}.secret", state, None, None, text)

@@ -17,9 +17,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.errors import CallerError
 from gateway.node.config import NodeConfig, RotationTable, load_config
-from gateway.node.folder import NodeFolder, load_keys, load_signing_key, passphrase_of
+from gateway.node.folder import NodeFolder, add_federation_secret, load_keys, load_signing_key, passphrase_of
 from gateway.node.key_slots import CA_SLOT, ca_key_id, last_file, next_file
-from gateway.node.rotation_plan import ANNOUNCED, SWITCHED, Moved, PlanFile, Role, Step, changing_plan
+from gateway.node.rotation_plan import (
+    ANNOUNCED,
+    SWITCHED,
+    Moved,
+    PlanFile,
+    Role,
+    Step,
+    changing_plan,
+    live_epochs,
+)
 from gateway.peers.node_ca import generate_tls_key, make_ca
 from gateway.signing.key_files import write_private_key
 from gateway.signing.key_uri import is_key_uri, parse_key_uri
@@ -103,6 +112,35 @@ def begin(
         return [step for step in file.plan.step if step.role == role]
 
 
+def begin_epoch(folder: NodeFolder, epoch: str, source: Path | None, now: datetime, *, forced: bool) -> Step:
+    """Put the federation secret of a new epoch in place: a copy of ``source``, or a new one.
+
+    It is used once the records are found under it (`records rekey`), towards each peer that has it too.
+
+    Raises:
+        CallerError: another epoch is on its way, or this one is in use or over.
+        KeyFileError: another secret of this epoch is there, or ``source`` is refused.
+    """
+    config = load_config(folder.root)
+    with changing_plan(folder.keys) as file:
+        forget_moved(file, config)
+        live = live_epochs(config, file.plan)
+        step = file.plan.step_of("federation")
+        if step is None:
+            if len(live) != 1 or epoch in (*live, *file.plan.retired_epochs):
+                raise CallerError(
+                    f"epoch {epoch} cannot follow: live are {', '.join(live) or 'none'}.",
+                    remedy="One epoch must be live, and a new one has a new name.",
+                )
+            add_federation_secret(folder, epoch, source)
+            step = _announced("federation", live[0], epoch, "", "", now, config.rotation)
+        elif step.to != epoch:
+            raise CallerError(f"the change to epoch {step.to} is under way; see `keys list`.")
+        step = step.model_copy(update={"forced": step.forced or forced})
+        file.save(file.plan.with_step(step))
+        return step
+
+
 def cancel(folder: NodeFolder, role: Role) -> list[Step]:
     """Give up changes of ``role`` that are announced only; their next keys are deleted.
 
@@ -119,15 +157,17 @@ def cancel(folder: NodeFolder, role: Role) -> list[Step]:
             )
         for step in steps:
             file.save(file.plan.without(step))
-            _delete(folder, step.to)
+            _delete(folder, f"federation-{step.to}.secret" if role == "federation" else step.to)
     return steps
 
 
 def switch(folder: NodeFolder, file: PlanFile, step: Step, now: datetime) -> None:
     """Use the new key from now on. The plan first, then the files' names, which decide nothing."""
-    rotation = load_config(folder.root).rotation
+    rotation, plan = load_config(folder.root).rotation, file.plan
+    if step.role == "federation":
+        plan = plan.model_copy(update={"new_epochs": (*plan.new_epochs, step.to)})
     file.save(
-        file.plan.with_step(
+        plan.with_step(
             step.model_copy(
                 update={
                     "phase": SWITCHED,
@@ -178,8 +218,9 @@ def forget_moved(file: PlanFile, config: NodeConfig) -> None:
     """Forget keys whose new place node.toml names by now."""
     named = {*config.keys.message, config.keys.log, config.keys.witness}
     moved = tuple(entry for entry in file.plan.moved if entry.to not in named)
-    if moved != file.plan.moved:
-        file.save(file.plan.model_copy(update={"moved": moved}))
+    epochs = tuple(epoch for epoch in file.plan.new_epochs if epoch not in config.federation.epochs)
+    if (moved, epochs) != (file.plan.moved, file.plan.new_epochs):
+        file.save(file.plan.model_copy(update={"moved": moved, "new_epochs": epochs}))
 
 
 def _slots_of(role: Role, config: NodeConfig) -> Sequence[str]:

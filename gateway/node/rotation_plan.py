@@ -21,6 +21,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from gateway.errors import ConfigError, OperatorError
+from gateway.node.config import NodeConfig
 
 PLAN_FILE = "rotation.toml"
 
@@ -107,6 +108,12 @@ class Plan(_Table):
     def place_of(self, slot: str) -> str:
         """Return where the key that node.toml names ``slot`` is."""
         return next((moved.to for moved in self.moved if moved.slot == slot), slot)
+
+
+def live_epochs(config: NodeConfig, plan: Plan) -> list[str]:
+    """Return the epochs of the federation secret that are in use, the newest first."""
+    named = dict.fromkeys([*reversed(plan.new_epochs), *config.federation.epochs])
+    return [epoch for epoch in named if epoch not in plan.retired_epochs]
 
 
 @dataclass

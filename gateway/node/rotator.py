@@ -165,7 +165,7 @@ def lacking_peers(node: Node, serial: int) -> tuple[str, ...]:
 def may_change_epoch(node: Node, step: Step, now: datetime) -> bool:
     """Whether the epoch of the federation secret may be changed as far as records and peers go."""
     if step.phase == ANNOUNCED:
-        return True
+        return step.forced or node.registry.count_under_other_epochs(step.to) == (0, 0)
     active = [peer.node_id for peer in node.snapshot.roster.peers.values() if peer.state == "active"]
     epochs = node.cards.epochs()
     return all(step.to in epochs.get(i, ()) for i in active) or now >= step.wait_until

@@ -347,7 +347,9 @@ NODES = (
     ),
     Broken("header unchecked", setting(open_step, "_require_header", lambda _h: None), HEADER),
     Broken("unknown fields accepted", accepting_unknown_fields, UNKNOWN_FIELDS),
-    Broken("keys used before their time", setting(CardKey, "is_live", lambda *_: True), {"card-key-not-live-yet"}),
+    Broken(
+        "keys used before their time", setting(CardKey, "is_live", lambda *_: True), {"card-key-not-live-yet"}
+    ),
     Broken("a card to everybody", any_card, {"card-known", "card-unknown-field"}),
     Broken("root unchecked", setting(authorise, "require_root", lambda *_: None), ROOT),
     Broken("grants ignored", setting(Access, "require_grant", lambda *_, **__: None), GRANTS),

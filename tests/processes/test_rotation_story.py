@@ -1,27 +1,34 @@
 """Three provinces replace every key that they have while they ask one another without a pause."""
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
 
 import pytest
 
 from creditexchange.v1.archive_pb2 import SearchRecordsRequest
 from gateway.clock import monotonic_s, system_clock
+from gateway.node.assemble import load_secrets, next_secret, registry_of
 from gateway.node.key_list import list_keys
 from gateway.node.lock import find_running
-from gateway.node.rotating import begin, renew_leaf_soon
+from gateway.node.rotating import begin, begin_epoch, renew_leaf_soon
 from gateway.node.rotation import begin_evidence
 from gateway.policy.purposes import LEGAL_BASES, PURPOSES
+from gateway.records import import_file
 from gateway.rpc.archive import ArchiveClient
-from tests.processes.provinces import DEMO_LEARNER, ProcessNode, cli, introduce, make_node
+from gateway.schemes import load_scheme
+from gateway.signing.key_files import write_secret
+from tests.processes.provinces import DEMO_LEARNER, EXAMPLES, ProcessNode, cli, introduce, make_node
 
 IDS = ("shanghai", "jiangsu", "zhejiang")
 PLANNED = ("signing", "log", "witness", "tls-ca")
 SHORT = """
 [rotation]
 announce_s = 1
-overlap_s = 2
+overlap_s = 6
 settle_s = 6
 poll_s = 0.5
 """
@@ -96,6 +103,23 @@ def wait_until(what, seconds: float = 240) -> None:
         threading.Event().wait(0.5)
 
 
+def parent_of(nodes: dict[str, ProcessNode]) -> Path:
+    return next(iter(nodes.values())).folder.root.parent
+
+
+def records_under_the_next_epoch(node: ProcessNode) -> None:
+    """As an operator does who imports the files of records again."""
+    scheme, newest = load_scheme(node.folder.scheme), next_secret(node.folder)
+    with registry_of(node.folder, node.config) as registry:
+        for file in sorted((EXAMPLES / node.node_id / "records").iterdir()):
+            report = import_file(
+                file, registry, scheme, newest, node.node_id, clock=system_clock, older_secrets=[node.secret]
+            )
+            assert not report.refused
+            assert report.unchanged == report.rows
+        assert registry.count_under_other_epochs("2027") == (0, 0)
+
+
 def plan_text(node: ProcessNode) -> str:
     path = node.folder.key("rotation.toml")
     return path.read_text(encoding="utf-8") if path.exists() else ""
@@ -108,12 +132,17 @@ def test_every_key_of_every_node_is_replaced_and_no_exchange_is_lost(
     evidence = {
         node_id: node.folder.key("evidence.secret").read_bytes() for node_id, node in provinces.items()
     }
+    secret = parent_of(provinces) / "federation-2027.secret"
+    write_secret(secret, os.urandom(32))
     with Load(provinces) as load:
         for node in provinces.values():
             for role in PLANNED:
                 begin(node.folder, role, system_clock())
             renew_leaf_soon(node.folder, system_clock())
             begin_evidence(node.folder)
+            begin_epoch(node.folder, "2027", secret, system_clock(), forced=False)
+        for node in provinces.values():
+            records_under_the_next_epoch(node)
         wait_until(lambda: all("[[step]]" not in plan_text(node) for node in provinces.values()))
         wait_until(
             lambda: all(not n.folder.key("evidence-previous.secret").exists() for n in provinces.values())
@@ -127,6 +156,7 @@ def test_every_key_of_every_node_is_replaced_and_no_exchange_is_lost(
         for role in (*PLANNED, "tls-leaf"):
             assert len(after[role]) == 1
             assert not after[role] & before[node_id][role], (node_id, role)
+        assert list(load_secrets(node.folder, node.config)) == ["2027"]
         assert node.folder.key("evidence.secret").read_bytes() != evidence[node_id]
     shanghai = str(provinces["shanghai"].folder.root)
     cli("audit", "verify", "--every-signature", "--node", shanghai)
