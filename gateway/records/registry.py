@@ -281,7 +281,7 @@ class ImportSession:
         self._replace = replace
         self._started_at = started_at
         self.written = 0
-        """Records that were added, replaced or translated anew."""
+        """Records that were added, replaced, translated anew or moved to another epoch."""
         self.kept = False
 
     def put(self, records: Sequence[NewRecord]) -> PutResult:
@@ -292,7 +292,7 @@ class ImportSession:
         result = PutResult()
         earlier = {old: record.subject_token for record in records for old in record.earlier_tokens}
         if earlier:
-            _rekey(self._transaction, list(earlier.items()), self._epoch)
+            self.written += _rekey(self._transaction, list(earlier.items()), self._epoch)
         known = registry_rows.known_rows(self._transaction, [record.record_id for record in records])
         lines: dict[str, int] = {}
         inserts: list[tuple[object, ...]] = []
