@@ -122,9 +122,7 @@ def list_peers(node: NodeOption = Path(), output: OutputOption = Output.table) -
         )
     console.print(shown)
     for card in _pending(folder.peers, peers):
-        say(
-            f"A newer card of {card.node_id} (serial {card.serial}) waits: nothing that is trusted vouches for it."
-        )
+        say(f"A newer card of {card.node_id} (serial {card.serial}) waits: no trusted key vouches for it.")
         say("  Have its operator read the fingerprint to you by telephone, then run")
         say(f"  credit-gateway peers add {pending_card(card.node_id, folder.peers)}")
 
