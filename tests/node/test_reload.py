@@ -66,9 +66,7 @@ def test_what_the_card_says_changes_while_the_node_runs(node: Node, reloader: Re
     assert not reloader.reload_if_changed()
 
 
-def test_windows_and_attempts_change_and_ports_stay(
-    node: Node, reloader: Reloader, told: list[str]
-) -> None:
+def test_windows_and_attempts_change_and_ports_stay(node: Node, reloader: Reloader, told: list[str]) -> None:
     listen, snapshot = node.config.listen, node.snapshot
     edit(node, "[listen]", "[asking]\nattempts_max = 1\n[exchange]\nwindow_s = 20\n[listen]")
     edit(node, f'metrics = "{listen.metrics}"', 'metrics = "127.0.0.1:1"')
