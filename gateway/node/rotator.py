@@ -81,6 +81,8 @@ class Rotator(threading.Thread):
         node, now = self._node, self._node.clock()
         taken_up = self.taken_up(now)
         node.metrics.rotations.clear()
+        if not node.keys.plan.step:
+            return
         with changing_plan(node.folder.keys) as file:
             if file.plan != node.keys.plan:
                 return  # the node has not taken it up yet, so no peer can have either
