@@ -18,10 +18,13 @@ from gateway.storage.node_tables import Transaction
 PARTS_AT_ONCE = 500
 
 
-def rotate_evidence_key(log: AuditLog, progress: Callable[[int, int], None] = lambda *_: None) -> int:
+def rotate_evidence_key(
+    log: AuditLog, progress: Callable[[int, int], None] = lambda *_: None, *, is_noted: bool = True
+) -> int:
     """Wrap every data key by the log's evidence key; return how many another one had wrapped.
 
-    ``log`` was opened with the new key and the previous one. The entry about it comes last.
+    ``log`` was opened with the new key and the previous one. The entry about it comes last,
+    unless it stands there already (``is_noted``).
 
     Raises:
         EvidenceError: a data key is wrapped by neither key, or openings do not decrypt.
@@ -45,7 +48,8 @@ def rotate_evidence_key(log: AuditLog, progress: Callable[[int, int], None] = la
         log.transact(write)
         done += len(parts)
         progress(done, total)
-    log.append(management_entry("key-change", reason="evidence-key", count=done))
+    if is_noted:
+        log.append(management_entry("key-change", reason="evidence-key", count=done))
     log.scrub()
     return done
 

@@ -99,7 +99,8 @@ class AuditLog:
     def __init__(
         self,
         database: Database,
-        signer: NoteSigner,
+        signers: Sequence[NoteSigner],
+        past: Sequence[NoteVerifier],
         vault: EvidenceVault,
         clock: Clock,
         head: Head,
@@ -107,7 +108,8 @@ class AuditLog:
         failed: Callable[[GatewayError], None],
     ) -> None:
         self._database = database
-        self._signer = signer
+        self._signers = tuple(signers)
+        self._past = tuple(past)
         self._vault = vault
         self._clock = clock
         self._head = head
@@ -160,11 +162,16 @@ class AuditLog:
         previous_evidence_key: bytes | None = None,
         skew_s: float = SKEW_S,
         failed: Callable[[GatewayError], None] = _ignore,
+        further_log_keys: Sequence[PrivateKey] = (),
+        past_verifiers: Sequence[NoteVerifier] = (),
     ) -> AuditLog:
         """Return the log after recomputing its root and re-hashing its newest 1,000 leaves.
 
         A store without the mark of its replay guard gets a fence: messages issued before now plus
         ``skew_s`` are refused. The fence is kept across restarts.
+
+        ``further_log_keys`` sign each checkpoint too, while the log's key is being replaced;
+        ``past_verifiers`` are keys that signed earlier ones.
 
         ``previous_evidence_key`` still decrypts, while the evidence key is being rotated.
         ``failed`` is told why the log could not be written or read, each time: for the operator,
@@ -175,9 +182,10 @@ class AuditLog:
             AuditLogError: the log does not agree with itself.
         """
         require_current(engine, "node")
-        signer = NoteSigner(origin, log_key)
+        signers = [NoteSigner(origin, key) for key in (log_key, *further_log_keys)]
+        known = [*(signer.verifier for signer in signers), *past_verifiers]
         with reading(engine) as connection:
-            head = require_sound(connection, origin, signer.verifier)
+            head = require_sound(connection, origin, known)
             marked = message_ids.get_fact(connection, GUARD_SINCE) is not None
         if not marked:
             with writing(engine) as transaction:
@@ -187,7 +195,8 @@ class AuditLog:
         fence_until = from_unix_ms(int(fence)) if fence is not None else None
         return cls(
             engine,
-            signer,
+            signers,
+            past_verifiers,
             EvidenceVault(evidence_key, previous_evidence_key),
             clock,
             head,
@@ -208,12 +217,27 @@ class AuditLog:
     @property
     def origin(self) -> str:
         """Name of the log: the first line of its checkpoints."""
-        return self._signer.name
+        return self._signers[0].name
 
     @property
     def verifier(self) -> NoteVerifier:
         """The public key that verifies this log's checkpoints."""
-        return self._signer.verifier
+        return self._signers[0].verifier
+
+    @property
+    def verifiers(self) -> tuple[NoteVerifier, ...]:
+        """Every key that signs this log's checkpoints or has signed them."""
+        known = (*(signer.verifier for signer in self._signers), *self._past)
+        return tuple({verifier.key_id: verifier for verifier in known}.values())
+
+    def sign_with(self, log_keys: Sequence[PrivateKey], past_verifiers: Sequence[NoteVerifier]) -> None:
+        """Sign with ``log_keys`` from the next group on, the first being the one that stays."""
+        self._past = (*self._past, *past_verifiers)
+        self._signers = tuple(NoteSigner(self.origin, key) for key in log_keys)
+
+    def encrypt_with(self, evidence_key: bytes, previous: bytes | None) -> None:
+        """Encrypt by ``evidence_key`` from now on; what ``previous`` encrypted is still read."""
+        self._vault = EvidenceVault(evidence_key, previous)
 
     @property
     def size(self) -> int:
@@ -428,7 +452,7 @@ class AuditLog:
             return known
         if tree.size <= known.size:
             raise altered(f"it had {known.size} entries and has {tree.size} now: it was rolled back.")
-        return head_of(transaction, tree, self.origin, self.verifier)
+        return head_of(transaction, tree, self.origin, self.verifiers)
 
     def _append_group(
         self,
@@ -444,7 +468,7 @@ class AuditLog:
         insert_growth(transaction, growth, drafts)
         tree = TreeRow(growth.size, growth.root, growth.edge, growth.logged_at_ms)
         audit_rows.update_tree(transaction, self.origin, tree)
-        note = Checkpoint(self.origin, growth.size, growth.root).sign([self._signer])
+        note = Checkpoint(self.origin, growth.size, growth.root).sign(self._signers)
         audit_rows.insert_checkpoint(transaction, growth.size, note)
         insert_evidence(transaction, head.size, [item for _, item in appends])
         for position, (at, item) in enumerate(appends):

@@ -34,6 +34,7 @@ QUERY_IN_BULK = f"{EXCHANGE}/QueryRecordsInBulk"
 ECHO = f"{EXCHANGE}/Echo"
 AUDIT = "/creditexchange.v1.AuditLogService"
 NOTIFY_ERASURE = f"{AUDIT}/NotifyErasure"
+GET_CARD = "/creditexchange.v1.NodeService/GetCard"
 NOTIFY_CHANGE = "/creditexchange.v1.ChangeNoticeService/NotifyChange"
 REDEEM_CODE = "/creditexchange.v1.LearningCodeService/RedeemCode"
 

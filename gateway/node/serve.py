@@ -23,6 +23,7 @@ from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
 from gateway.node.reload import Reloader
 from gateway.node.retranslate import Retranslator
+from gateway.node.rotator import Rotator
 from gateway.policy.rates import CallRates
 from gateway.rpc.archive import ArchiveServicer
 from gateway.rpc.guard import Guard
@@ -38,7 +39,7 @@ from gateway.rpc.server import (
     operator_server,
     peer_server,
 )
-from gateway.signing.signed_note import NoteVerifier
+from gateway.signing.signed_note import NoteVerifier, Verifiers
 from gateway.telemetry.events import configure, logger
 from gateway.upkeep.own_log import ask_witnesses
 from gateway.upkeep.witnessing import PeerRounds
@@ -157,26 +158,18 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     token = announce(folder, running)
     calls = LocalCalls(token)
     services = {
-        ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, node.asking, calls).rpcs(),
+        ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, lambda: node.asking, calls).rpcs(),
         OPERATOR_SERVICE: OperatorServicer(lambda: node.snapshot, node.operating, calls).rpcs(),
     }
     operator, _ = operator_server(services, listen.operator, health)
     reloader = Reloader(node)
-    revocations = node.operating.revocations
-    rounds = PeerRounds(
-        (
-            node.witnessing.round,
-            node.record_changes.round,
-            lambda: node.operating.notices.deliver(node.snapshot),
-            lambda: revocations.round(node.snapshot),
-        ),
-        node.config.audit.cosign_s,
-    )
+    rounds = _peer_rounds(node)
     retranslator = Retranslator(node)
+    rotator = Rotator(node, reloader.reload_if_changed)
     keep_up(node)
     peers.start()
     operator.start()
-    for loop in (reloader, rounds, retranslator):
+    for loop in (reloader, rounds, retranslator, rotator):
         loop.start()
     if page is not None:
         page.start()
@@ -187,6 +180,7 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
         _log.info("draining", node=node.config.node.id)
         reloader.stop()
         retranslator.stop()
+        rotator.stop()
         health.set_serving(False)
         guard.drain(ANNOUNCE_S, node.config.limits.drain_s)
         drain(peers, health, GRACE_S).wait()
@@ -202,6 +196,20 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
         _log.info("stopped", node=node.config.node.id)
 
     return Serving(node, running, reloader, stop)
+
+
+def _peer_rounds(node: Node) -> PeerRounds:
+    """Return what is done with the peers again and again."""
+    revocations = node.operating.revocations
+    return PeerRounds(
+        (
+            node.witnessing.round,
+            node.record_changes.round,
+            lambda: node.operating.notices.deliver(node.snapshot),
+            lambda: revocations.round(node.snapshot),
+        ),
+        node.config.audit.cosign_s,
+    )
 
 
 def _require_not_rolled_back(node: Node) -> None:
@@ -225,9 +233,9 @@ def _log_server(node: Node) -> LogServer | None:
         return None
     foreign = [NoteVerifier.from_vkey(vkey) for vkey in node.config.audit.witnessed_logs]
 
-    def verifiers() -> dict[str, NoteVerifier]:
-        peers = [peer.card.log_verifier for peer in node.snapshot.roster.peers.values()]
-        return {verifier.name: verifier for verifier in (*foreign, *peers)}
+    def verifiers() -> dict[str, Verifiers]:
+        peers = [peer.card.live_log_verifiers(node.clock()) for peer in node.snapshot.roster.peers.values()]
+        return {known[0].name: known for known in (*((one,) for one in foreign), *filter(None, peers))}
 
     return LogServer(LogPage(node.log, node.witness, verifiers), address)
 
@@ -241,7 +249,7 @@ def keep_up(node: Node) -> None:
     forget_codes(node.log, node.clock())
     forget_use(node.log, node.clock())
     if node.renew_leaf_if_due():
-        _log.info("TLS leaf renewed", node=node.config.node.id)
+        _log.info("TLS leaf or card renewed", node=node.config.node.id)
 
 
 def _limits(node: Node) -> ServerLimits:

@@ -74,6 +74,7 @@ def _question(
     is_locating: bool = False,
 ) -> Question:
     require_purpose(request.purpose, request.legal_basis)
+    epoch, token = _learner_of_consent(request)
     return Question(
         identifier_type=request.identifier_type or RESIDENT_ID,
         learner_identifier=request.learner_identifier,
@@ -87,18 +88,20 @@ def _question(
         consent=request.consent if request.HasField("consent") else None,
         is_narrowed=not request.kinds,
         is_even_in_maintenance=request.even_in_maintenance,
-        subject_token=_token_in_consent(request),
+        subject_token=token,
+        federation_epoch=epoch,
     )
 
 
-def _token_in_consent(request: archive_pb2.SearchRecordsRequest) -> bytes:
+def _learner_of_consent(request: archive_pb2.SearchRecordsRequest) -> tuple[str, bytes]:
     """Return whom the consent names when the request names nobody: the learner of a redeemed code."""
     if request.learner_identifier or not request.HasField("consent"):
-        return b""
+        return "", b""
     try:
-        return read_consent(request.consent).subject_token
+        consent = read_consent(request.consent)
     except RefusedError as error:
         raise CallerError("consent: it is none.") from error
+    return consent.federation_epoch, consent.subject_token
 
 
 def archive_message(archive: Archive) -> archive_pb2.SearchRecordsResponse:
@@ -169,7 +172,7 @@ class ArchiveServicer:
     """The handlers of ArchiveService."""
 
     snapshot: Callable[[], Snapshot]
-    node: Asking
+    node: Callable[[], Asking]
     calls: LocalCalls
 
     def rpcs(self) -> LocalRpcs:
@@ -177,31 +180,31 @@ class ArchiveServicer:
         return {
             "SearchRecords": self.calls.guarded(
                 archive_pb2.SearchRecordsRequest,
-                lambda request: archive_message(archive_of(request, self.snapshot(), self.node)),
+                lambda request: archive_message(archive_of(request, self.snapshot(), self.node())),
             ),
             "FollowSearch": self.calls.guarded_stream(
                 archive_pb2.FollowSearchRequest,
-                lambda request: search_events(request, self.snapshot(), self.node),
+                lambda request: search_events(request, self.snapshot(), self.node()),
             ),
             "SearchRecordsInBulk": self.calls.guarded_stream(
                 archive_pb2.SearchRecordsInBulkRequest,
-                lambda request: bulk_messages(request, self.snapshot(), self.node),
+                lambda request: bulk_messages(request, self.snapshot(), self.node()),
             ),
             "CheckCertificate": self.calls.guarded(
                 archive_pb2.CheckCertificateRequest,
-                lambda request: certificate_message(request, self.snapshot(), self.node),
+                lambda request: certificate_message(request, self.snapshot(), self.node()),
             ),
             "LocateRecords": self.calls.guarded(
                 archive_pb2.ArchiveServiceLocateRecordsRequest,
-                lambda request: location_message(request, self.snapshot(), self.node),
+                lambda request: location_message(request, self.snapshot(), self.node()),
             ),
             "ListHeardChanges": self.calls.guarded(
                 archive_pb2.ListHeardChangesRequest,
-                lambda request: heard_changes_message(request, self.node),
+                lambda request: heard_changes_message(request, self.node()),
             ),
             "CheckPeer": self.calls.guarded(
                 archive_pb2.CheckPeerRequest,
-                lambda request: check_message(request.node_id, self.snapshot(), self.node),
+                lambda request: check_message(request.node_id, self.snapshot(), self.node()),
             ),
         }
 

@@ -69,7 +69,13 @@ def test_a_code_becomes_exactly_the_consent_that_was_chosen(
     assert (consent.asking_node_id, consent.asking_organisation) == ("shanghai", "Example Employer")
     length = consent.end_time.ToDatetime(UTC) - consent.start_time.ToDatetime(UTC)
     assert length == timedelta(minutes=60)
-    found = shanghai.ask("zhejiang", consent=message, learner_identifier="", subject_token=TOKEN)
+    found = shanghai.ask(
+        "zhejiang",
+        consent=message,
+        learner_identifier="",
+        subject_token=TOKEN,
+        federation_epoch=consent.federation_epoch,
+    )
     assert [result.outcome for result in found.peers] == ["OK"]
     assert len(found.records) == 1
     # Nobody else can use it, and nobody beyond its scope.

@@ -21,7 +21,9 @@ from gateway.exchange.answering import (
     authorise,
     bulk,
     bulk_authorise,
+    card,
     echo,
+    handlers,
     log,
     notices,
     redemptions,
@@ -31,6 +33,7 @@ from gateway.exchange.answering import (
 from gateway.exchange.answering import open as open_step
 from gateway.exchange.messages import ExchangeSettings, Opened
 from gateway.peers import tls_identity
+from gateway.peers.card import CardKey
 from gateway.peers.roster import Peer
 from gateway.policy import rates
 from gateway.policy.grants import Access
@@ -276,17 +279,23 @@ UNKNOWN_FIELDS = {
     "code-field-in-body",
     "erasure-field-in-body",
     "log-field-in-request",
+    "card-unknown-field",
 }
 
 
 def accepting_unknown_fields(patch: pytest.MonkeyPatch) -> None:
-    for module in (authorise, audit_log, notices, redemptions):
+    for module in (authorise, audit_log, card, notices, redemptions):
         patch.setattr(module, "parse_strictly", parse)
 
 
 def good_for_ever(patch: pytest.MonkeyPatch) -> None:
     real = learning_codes._judge
     patch.setattr(learning_codes, "_judge", lambda *args: "" if (rule := real(*args)) == "used" else rule)
+
+
+def any_card(patch: pytest.MonkeyPatch) -> None:
+    real = card.answer_card
+    patch.setattr(handlers, "answer_card", lambda _request, snapshot: real(b"", snapshot))
 
 
 def not_found(patch: pytest.MonkeyPatch) -> None:
@@ -341,7 +350,7 @@ NODES = (
     Broken(
         "key role unchecked",
         setting(Peer, "message_key", any_role),
-        {"envelope-key-of-log", "envelope-key-of-witness"},
+        {"envelope-key-of-log", "envelope-key-of-witness", "card-key-not-live-yet"},
     ),
     Broken(
         "TLS identity and sender unchecked",
@@ -350,6 +359,10 @@ NODES = (
     ),
     Broken("header unchecked", setting(open_step, "_require_header", lambda _h: None), HEADER),
     Broken("unknown fields accepted", accepting_unknown_fields, UNKNOWN_FIELDS),
+    Broken(
+        "keys used before their time", setting(CardKey, "is_live", lambda *_: True), {"card-key-not-live-yet"}
+    ),
+    Broken("a card to everybody", any_card, {"card-known", "card-unknown-field"}),
     Broken("root unchecked", setting(authorise, "require_root", lambda *_: None), ROOT),
     Broken("grants ignored", setting(Access, "require_grant", lambda *_, **__: None), GRANTS),
     Broken(

@@ -85,7 +85,7 @@ class ProcessNode:
         with (self.folder.root / "serve.log").open("ab") as log:
             command = [sys.executable, "-m", "gateway.cli.main", "serve", "--node", str(self.folder.root)]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        end_s = monotonic_s() + 40
+        end_s = monotonic_s() + 120
         while monotonic_s() < end_s and self.process.poll() is None:
             if is_serving(self.config.listen.operator, timeout_s=2):
                 return

@@ -8,6 +8,7 @@ from gateway.audit import Witness
 from gateway.exchange.answering.answer import Answering, answer_query
 from gateway.exchange.answering.audit_log import AuditAnswering
 from gateway.exchange.answering.bulk import answer_in_bulk
+from gateway.exchange.answering.card import answer_card
 from gateway.exchange.answering.echo import answer_echo
 from gateway.exchange.answering.notices import answer_notice
 from gateway.exchange.answering.redemptions import answer_redemption
@@ -16,6 +17,7 @@ from gateway.exchange.forms import LONE_FORMS
 from gateway.exchange.messages import (
     ADD_CHECKPOINT,
     ECHO,
+    GET_CARD,
     GET_CHECKPOINT,
     GET_CONSISTENCY_PROOF,
     GET_WITNESSED_CHECKPOINT,
@@ -52,7 +54,9 @@ def peer_handlers(answering: Answering, witness: Witness) -> dict[str, Handler]:
         ECHO: lambda request, call, snapshot: answer_echo(request, call, snapshot, answering),
         GET_CHECKPOINT: lambda request, _call, _snapshot: audit.get_checkpoint(request),
         GET_CONSISTENCY_PROOF: lambda request, _call, _snapshot: audit.get_consistency_proof(request),
-        ADD_CHECKPOINT: lambda request, call, _snapshot: audit.add_checkpoint(request, call.peer),
+        ADD_CHECKPOINT: lambda request, call, _snapshot: audit.add_checkpoint(
+            request, call.peer, call.received_at
+        ),
         GET_WITNESSED_CHECKPOINT: lambda request, _call, _snapshot: audit.get_witnessed_checkpoint(request),
         LIST_SHARED_ENTRIES: lambda request, call, _snapshot: audit.list_shared_entries(request, call.peer),
         NOTIFY_ERASURE: lambda request, call, snapshot: answer_notice(request, call, snapshot, answering),
@@ -62,4 +66,5 @@ def peer_handlers(answering: Answering, witness: Witness) -> dict[str, Handler]:
             request, call, snapshot, answering
         ),
         REDEEM_CODE: lambda request, call, snapshot: answer_redemption(request, call, snapshot, answering),
+        GET_CARD: lambda request, _call, snapshot: answer_card(request, snapshot),
     }
