@@ -250,10 +250,6 @@ class ArchiveClient(LocalClient):
         """See ``ArchiveService.CheckPeer``; raises as :meth:`LocalClient.call`."""
         return self.call("CheckPeer", request, archive_pb2.CheckPeerResponse)
 
-    def check(self, request: archive_pb2.CheckPeerRequest) -> archive_pb2.CheckPeerResponse:
-        """See ``ArchiveService.CheckPeer``; raises as :meth:`LocalClient.call`."""
-        return self.call("CheckPeer", request, archive_pb2.CheckPeerResponse)
-
 
 def _progress_message(progress: Progress) -> archive_pb2.PeerProgress:
     state = archive_pb2.PeerState.Value(f"PEER_STATE_{progress.state.upper().replace(' ', '_')}")
