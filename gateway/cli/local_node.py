@@ -15,6 +15,7 @@ from gateway.rpc.archive import (
     archive_message,
     archive_of,
     certificate_message,
+    check_message,
     location_message,
     search_events,
 )
@@ -68,6 +69,10 @@ class LocalNode(Protocol):
         self, request: archive_pb2.SearchRecordsInBulkRequest
     ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
         """Ask one peer about many learners."""
+        ...
+
+    def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
+        """Ask one peer for a signed echo."""
         ...
 
     def diagnose(
@@ -164,6 +169,9 @@ class _Running:
     ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
         return self._client.search_in_bulk(request)
 
+    def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
+        return self._client.check(archive_pb2.CheckPeerRequest(node_id=node_id))
+
     def diagnose(
         self, request: operator_pb2.DiagnosePeerRequest
     ) -> Iterator[operator_pb2.DiagnosePeerResponse]:
@@ -244,6 +252,9 @@ class _InProcess:
         self, request: archive_pb2.SearchRecordsInBulkRequest
     ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
         return bulk_messages(request, self._node.snapshot, self._node.asking)
+
+    def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
+        return check_message(node_id, self._node.snapshot, self._node.asking)
 
     def diagnose(
         self, request: operator_pb2.DiagnosePeerRequest

@@ -155,6 +155,20 @@ def test_codes_that_are_not_good_are_refused_in_words(provinces: dict[str, Proce
     assert "the learner has taken the learning code back" in done.stderr
     assert "Ask the learner for a new code" in done.stderr
     wrong = issued.code[:-3] + ("0" if issued.code[-3] != "0" else "1") + issued.code[-2:]
+    asked = (
+        "access",
+        "explain",
+        "--ours",
+        "--peer",
+        "zhejiang",
+        "--purpose",
+        "employment",
+        "--kind",
+        "training",
+    )
+    done = cli(*asked, "--node", str(shanghai.folder.root), "--output", "json", check=1)
+    facts = json.loads(done.stdout)
+    assert facts["kinds"] == [{"kind": "training", "granted": True, "consent_needed": True}]
     assert "check characters" in code(shanghai, "redeem", "-", check=2, input=f"{wrong}\n").stderr
 
 
