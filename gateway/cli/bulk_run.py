@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Self
 
 from creditexchange.v1 import archive_pb2
-from gateway.cli.archive_view import record_json
+from gateway.exchange.record_json import record_json
 from gateway.cli.bulk_input import Applicant
 from gateway.cli.bulk_job import ANSWERED, FAILED, Job, JobRow, packed
 from gateway.cli.local_node import LocalNode, announced_node, local_node

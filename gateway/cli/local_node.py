@@ -10,6 +10,7 @@ from creditexchange.v1 import archive_pb2, operator_pb2
 from gateway.node.assemble import Node, assemble
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, find_announced, find_running, node_lock
+from gateway.rpc.accesses import accesses_message
 from gateway.rpc.archive import (
     ArchiveClient,
     archive_message,
@@ -73,6 +74,10 @@ class LocalNode(Protocol):
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         """Ask one peer for a signed echo."""
+        ...
+
+    def accesses(self, request: archive_pb2.ListAccessesRequest) -> archive_pb2.ListAccessesResponse:
+        """List every exchange about a learner."""
         ...
 
     def diagnose(
@@ -172,6 +177,9 @@ class _Running:
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return self._client.check(archive_pb2.CheckPeerRequest(node_id=node_id))
 
+    def accesses(self, request: archive_pb2.ListAccessesRequest) -> archive_pb2.ListAccessesResponse:
+        return self._client.accesses(request)
+
     def diagnose(
         self, request: operator_pb2.DiagnosePeerRequest
     ) -> Iterator[operator_pb2.DiagnosePeerResponse]:
@@ -255,6 +263,9 @@ class _InProcess:
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return check_message(node_id, self._node.snapshot, self._node.asking)
+
+    def accesses(self, request: archive_pb2.ListAccessesRequest) -> archive_pb2.ListAccessesResponse:
+        return accesses_message(request, self._node.snapshot, self._node.asking)
 
     def diagnose(
         self, request: operator_pb2.DiagnosePeerRequest

@@ -17,6 +17,7 @@ from gateway.exchange.asking.question import Archive, PeerResult, Progress, Ques
 from gateway.exchange.messages import Snapshot
 from gateway.learners.identifier import RESIDENT_ID
 from gateway.policy.consent import read_consent
+from gateway.rpc.accesses import accesses_message
 from gateway.rpc.archive_messages import (
     kinds_of,
     peer_message,
@@ -206,6 +207,10 @@ class ArchiveServicer:
                 archive_pb2.CheckPeerRequest,
                 lambda request: check_message(request.node_id, self.snapshot(), self.node()),
             ),
+            "ListAccesses": self.calls.guarded(
+                archive_pb2.ListAccessesRequest,
+                lambda request: accesses_message(request, self.snapshot(), self.node()),
+            ),
         }
 
 
@@ -252,6 +257,10 @@ class ArchiveClient(LocalClient):
     def check(self, request: archive_pb2.CheckPeerRequest) -> archive_pb2.CheckPeerResponse:
         """See ``ArchiveService.CheckPeer``; raises as :meth:`LocalClient.call`."""
         return self.call("CheckPeer", request, archive_pb2.CheckPeerResponse)
+
+    def accesses(self, request: archive_pb2.ListAccessesRequest) -> archive_pb2.ListAccessesResponse:
+        """See ``ArchiveService.ListAccesses``; raises as :meth:`LocalClient.call`."""
+        return self.call("ListAccesses", request, archive_pb2.ListAccessesResponse)
 
 
 def _progress_message(progress: Progress) -> archive_pb2.PeerProgress:

@@ -350,3 +350,14 @@ RATE_WINDOW = Table(
     sqlite_with_rowid=False,
 )
 """How much of a rate was taken in each window of time, by all processes of the node."""
+
+IDEMPOTENT_CALL = Table(
+    "idempotent_call",
+    NODE_METADATA,
+    Column("tag", LargeBinary, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("begun_at", BigInteger, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Index("idempotent_call_begun_at", "begun_at"),
+)
+"""Calls of the local API that must not be done twice, for a day; answers are encrypted under the callers' keys."""
