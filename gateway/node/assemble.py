@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from cryptography import x509
@@ -24,6 +24,7 @@ from gateway.learners.subject_token import FederationSecret
 from gateway.node.card_file import present_card
 from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder, NodeKeys, load_keys, renew_leaf
+from gateway.node.lock import file_lock
 from gateway.node.sources import sources_of
 from gateway.peers.card import Card
 from gateway.peers.node_ca import LEAF_RENEWAL_DAYS
@@ -114,6 +115,8 @@ class Node:
             AskingSettings(asking.attempts_max, asking.hedge, dict(asking.deadlines_s)),
             self.reaches,
         )
+        self.upkeep = self.log.leadership("upkeep")
+        """Of the workers of this node, on all its hosts, one does what is to be done once."""
         self.witnessing = Witnessing(
             log=self.log,
             witness=self.witness,
@@ -187,11 +190,9 @@ class Node:
 
         Connections that are open live on; new ones, in both directions, show the new leaf.
         """
-        leaf = x509.load_pem_x509_certificate(self._tls[0].certificate)
-        if leaf.not_valid_after_utc - self.clock() >= timedelta(days=LEAF_RENEWAL_DAYS):
+        if not _is_due(self._tls[0].certificate, self.clock()):
             return False
-        renew_leaf(self.folder, self.config, self.clock())
-        keys = load_keys(self.folder, self.config)
+        keys = _keys_with_fresh_leaf(self.folder, self.config, self.clock())
         with self._lock:
             self.keys = keys
             self._tls = (TlsLeaf(keys.tls_leaf_pem, keys.tls_leaf_key_pem), self._tls[1])
@@ -202,6 +203,7 @@ class Node:
     def close(self) -> None:
         """Close channels and databases, after the last message that is under way was logged."""
         self.asking.stragglers.wait()
+        self.upkeep.release()
         self.channels.close()
         self._closing.close()
 
@@ -332,6 +334,21 @@ def load_policy(folder: NodeFolder, config: NodeConfig) -> tuple[Roster, Access,
     return roster, access, load_scheme(folder.scheme)
 
 
+def _is_due(leaf_pem: bytes, now: datetime) -> bool:
+    leaf = x509.load_pem_x509_certificate(leaf_pem)
+    return leaf.not_valid_after_utc - now < timedelta(days=LEAF_RENEWAL_DAYS)
+
+
+def _keys_with_fresh_leaf(folder: NodeFolder, config: NodeConfig, now: datetime) -> NodeKeys:
+    """Read the keys; renew the TLS leaf first if no other worker has done that already."""
+    with file_lock(folder):
+        keys = load_keys(folder, config)
+        if _is_due(keys.tls_leaf_pem, now):
+            renew_leaf(folder, config, now)
+            keys = load_keys(folder, config)
+    return keys
+
+
 def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
     """Put together the node of ``folder``. Renews the TLS leaf when it is about to expire.
 
@@ -339,15 +356,12 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         OperatorError: something in the folder is wrong; the text names it and says what to do.
     """
     config = load_config(folder.root)
-    keys = load_keys(folder, config)
     now = clock()
-    leaf = x509.load_pem_x509_certificate(keys.tls_leaf_pem)
-    if leaf.not_valid_after_utc - now < timedelta(days=LEAF_RENEWAL_DAYS):
-        renew_leaf(folder, config, now)
-        keys = load_keys(folder, config)
+    keys = _keys_with_fresh_leaf(folder, config, now)
     secrets = load_secrets(folder, config)
     roster, access, scheme = load_policy(folder, config)
-    card = present_card(folder, config, keys, scheme.reference, now)
+    with file_lock(folder):
+        card = present_card(folder, config, keys, scheme.reference, now)
     settings = ExchangeSettings(
         window_s=config.exchange.window_s,
         skew_s=config.exchange.skew_s,

@@ -19,6 +19,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from gateway.storage.engine import reading
 from gateway.storage.node_tables import Database, Transaction
 
+LIMITS = (
+    "SET idle_in_transaction_session_timeout = 3000; SET lock_timeout = 10000; SET statement_timeout = 15000"
+)
+"""PostgreSQL, milliseconds. A host that is cut off in the middle of a group must not hold the log's lock:
+the server ends its transaction when nothing comes any more."""
+
 Row = Sequence[Any]
 Values = tuple[Any, ...]
 
@@ -31,9 +37,13 @@ def execute_many(transaction: Transaction, statement: str, rows: Sequence[Values
 
 
 def execute(transaction: Transaction, statement: str, values: Values = ()) -> int:
-    """Run a statement and return how many rows it touched."""
+    """Run a statement and return how many rows it touched. Where nobody asks, :func:`execute_many` of
+    one row does not wait for the answer.
+    """
     with _Cursor(transaction) as cursor:
         cursor.execute(_for_driver(transaction, statement), values)
+        if cursor.rowcount < 0 and not is_sqlite(transaction):
+            _await_answers(transaction)
         return int(cursor.rowcount)
 
 
@@ -85,11 +95,32 @@ def _as_sqlalchemy(error: Exception) -> DBAPIError:
     return DBAPIError(None, None, error)
 
 
-def _commit(transaction: Transaction) -> None:
+def _await_answers(transaction: Transaction) -> None:
+    connection: Any = transaction.connection.dbapi_connection
+    with connection.pipeline():  # ends in a sync; inside another one it does nothing else
+        pass
+
+
+@contextmanager
+def _committed(transaction: Transaction) -> Iterator[None]:
+    """Commit what the block has written.
+
+    On PostgreSQL statements are sent ahead (pipeline mode): only one whose rows are wanted waits for
+    its answer, and the rest of the transaction goes over the wire at once, with its COMMIT.
+    """
+    if is_sqlite(transaction):
+        yield
+        execute(transaction, "COMMIT")
+        return
+    connection: Any = transaction.connection.dbapi_connection
     try:
-        transaction.dialect.do_commit(transaction.connection)
+        with connection.pipeline():
+            yield
+            committing = connection.execute("COMMIT")
     except transaction.dialect.loaded_dbapi.Error as error:
         raise _as_sqlalchemy(error) from error
+    if committing.statusmessage != "COMMIT":  # PostgreSQL ends a failed transaction without an error
+        raise _as_sqlalchemy(RuntimeError("the transaction was rolled back"))
 
 
 def _for_driver(transaction: Transaction, statement: str) -> str:
@@ -139,8 +170,8 @@ class HeldConnection:
         with self._lock:
             manager, connection = self._begin()
             try:
-                yield connection
-                _commit(connection)
+                with _committed(connection):
+                    yield connection
             except SQLAlchemyError as error:
                 self._drop(manager, connection, error)
                 raise
@@ -158,7 +189,10 @@ class HeldConnection:
     def _open(self) -> tuple[AbstractContextManager[Transaction], Transaction]:
         if self._opened is None:
             opening = reading(self._database)
-            self._opened = opening, opening.__enter__()
+            connection = opening.__enter__()
+            self._opened = opening, connection
+            if not is_sqlite(connection):
+                execute(connection, LIMITS)
         return self._opened
 
     def _begin(self) -> tuple[AbstractContextManager[Transaction], Transaction]:

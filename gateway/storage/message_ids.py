@@ -59,6 +59,11 @@ def get_fact(transaction: Transaction, name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
+def delete_fact(transaction: Transaction, name: str) -> None:
+    """Forget a fact about the store."""
+    execute(transaction, "DELETE FROM node_fact WHERE name = ?", (name,))
+
+
 def put_fact(transaction: Transaction, name: str, value: str) -> None:
     """Set a fact about the store."""
     execute(
