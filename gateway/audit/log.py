@@ -12,7 +12,7 @@ have one over the same tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,9 +48,10 @@ from gateway.storage.driver_sql import HeldConnection
 from gateway.storage.engine import is_sqlite_database, reading, scrub, snapshot, writing
 from gateway.storage.evidence_rows import SealedPart
 from gateway.storage.group_commit import GroupCommitter
-from gateway.storage.migrate import require_current, upgrade
 from gateway.storage.leadership import Leadership
+from gateway.storage.migrate import require_current, upgrade
 from gateway.storage.node_tables import Database, Transaction
+from gateway.storage.partitions import tables_of
 
 T = TypeVar("T")
 
@@ -263,9 +264,9 @@ class AuditLog:
 
     def resume(self) -> None:
         """Append again after peers were asked and none holds a head that the store cannot continue."""
-        self._halted = None
         if self._is_shared:
             self.transact(lambda transaction: message_ids.delete_fact(transaction, self._halt_fact))
+        self._halted = None
 
     @property
     def _halt_fact(self) -> str:
@@ -290,9 +291,14 @@ class AuditLog:
         """Return this process's candidacy for a ``duty`` that one process of the node does at a time."""
         return Leadership(self._database, duty)
 
-    def scrub(self) -> bool:
-        """Remove erased bytes from the database's files; see :func:`gateway.storage.engine.scrub`."""
-        return scrub(self._database)
+    def scrub(self, expires_at: Collection[int]) -> bool:
+        """Remove erased bytes from the database's files; see :func:`gateway.storage.engine.scrub`.
+
+        ``expires_at`` is when the time of what was erased would have been over: it says where that lay.
+        """
+        with reading(self._database) as connection:
+            tables = tables_of(connection, expires_at)
+        return scrub(self._database, tables)
 
     def transact(self, run: Callable[[Transaction], T]) -> T:
         """Return what ``run`` returns, after it was committed together with a group of entries.

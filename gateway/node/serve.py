@@ -14,6 +14,7 @@ from wsgiref.simple_server import WSGIServer
 from prometheus_client import start_http_server
 
 from gateway import __version__
+from gateway.audit.retention import prepare_months
 from gateway.clock import Clock, monotonic_s, system_clock
 from gateway.errors import AlreadyRunningError, GatewayError
 from gateway.exchange.answering.handlers import peer_handlers, stream_handlers
@@ -256,6 +257,7 @@ def keep_up(node: Node) -> None:
     if node.upkeep.is_held():
         node.metrics.records_held.set(node.registry.count())
         node.log.purge_seen()
+        prepare_months(node.log, node.clock)
     if node.renew_leaf_if_due():
         _log.info("TLS leaf renewed", node=node.config.node.id)
 

@@ -63,7 +63,7 @@ def read_tree(transaction: Transaction, origin: str, *, for_update: bool = False
 HALTED = "log_halted"
 """Fact: why nothing is appended to a log; its name is followed by a blank and the log's origin."""
 _SHARED_TREE = (
-    "SELECT size, root, edge, logged_at, "
+    "SELECT size, root, edge, logged_at, "  # noqa: S608
     f"(SELECT value FROM node_fact WHERE name = '{HALTED} ' || origin) FROM audit_tree WHERE origin = ?"
 )
 _SHARED_TREE_LOCKED = f"{_SHARED_TREE} FOR UPDATE"

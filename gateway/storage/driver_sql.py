@@ -20,10 +20,15 @@ from gateway.storage.engine import reading
 from gateway.storage.node_tables import Database, Transaction
 
 LIMITS = (
-    "SET idle_in_transaction_session_timeout = 3000; SET lock_timeout = 10000; SET statement_timeout = 15000"
+    "SET idle_in_transaction_session_timeout = 3000; SET lock_timeout = 10000; "
+    "SET statement_timeout = 15000; "
+    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3"
 )
-"""PostgreSQL, milliseconds. A host that is cut off in the middle of a group must not hold the log's lock:
-the server ends its transaction when nothing comes any more."""
+"""PostgreSQL, milliseconds and seconds. A host that is cut off in the middle of a group must not hold the
+log's lock: the server ends its transaction when nothing comes any more."""
+
+_PIPELINE = "credit-gateway pipeline"
+"""Where a connection keeps its pipeline while statements are sent ahead."""
 
 Row = Sequence[Any]
 Values = tuple[Any, ...]
@@ -42,22 +47,25 @@ def execute(transaction: Transaction, statement: str, values: Values = ()) -> in
     """
     with _Cursor(transaction) as cursor:
         cursor.execute(_for_driver(transaction, statement), values)
-        if cursor.rowcount < 0 and not is_sqlite(transaction):
-            _await_answers(transaction)
+        _await_answers(transaction)
         return int(cursor.rowcount)
 
 
 def fetch_all(transaction: Transaction, statement: str, values: Values = ()) -> list[Row]:
     """Return all rows of a query."""
     with _Cursor(transaction) as cursor:
-        rows: list[Row] = cursor.execute(_for_driver(transaction, statement), values).fetchall()
+        cursor.execute(_for_driver(transaction, statement), values)
+        _await_answers(transaction)
+        rows: list[Row] = cursor.fetchall()
         return rows
 
 
 def fetch_one(transaction: Transaction, statement: str, values: Values = ()) -> Row | None:
     """Return the first row of a query, if any."""
     with _Cursor(transaction) as cursor:
-        row: Row | None = cursor.execute(_for_driver(transaction, statement), values).fetchone()
+        cursor.execute(_for_driver(transaction, statement), values)
+        _await_answers(transaction)
+        row: Row | None = cursor.fetchone()
         return row
 
 
@@ -96,9 +104,15 @@ def _as_sqlalchemy(error: Exception) -> DBAPIError:
 
 
 def _await_answers(transaction: Transaction) -> None:
-    connection: Any = transaction.connection.dbapi_connection
-    with connection.pipeline():  # ends in a sync; inside another one it does nothing else
-        pass
+    """Wait for the answers to what was sent ahead, if anything was.
+
+    With a sync, not only a flush: PostgreSQL counts a session as idle, and ends it when nothing more
+    comes (:data:`LIMITS`), only after a sync.
+    """
+    if not is_sqlite(transaction):
+        pipeline = transaction.info.get(_PIPELINE)
+        if pipeline is not None:
+            pipeline.sync()
 
 
 @contextmanager
@@ -114,11 +128,14 @@ def _committed(transaction: Transaction) -> Iterator[None]:
         return
     connection: Any = transaction.connection.dbapi_connection
     try:
-        with connection.pipeline():
+        with connection.pipeline() as pipeline:
+            transaction.info[_PIPELINE] = pipeline
             yield
             committing = connection.execute("COMMIT")
     except transaction.dialect.loaded_dbapi.Error as error:
         raise _as_sqlalchemy(error) from error
+    finally:
+        transaction.info.pop(_PIPELINE, None)
     if committing.statusmessage != "COMMIT":  # PostgreSQL ends a failed transaction without an error
         raise _as_sqlalchemy(RuntimeError("the transaction was rolled back"))
 

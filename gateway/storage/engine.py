@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -138,12 +138,12 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         raise StorageError(*_explained(error, engine)) from error
 
 
-def scrub(engine: Engine) -> bool:
+def scrub(engine: Engine, tables: Sequence[str]) -> bool:
     """Remove what was deleted from the database's files; return whether nothing of it is left there.
 
     SQLite overwrites deleted rows (``secure_delete``) and empties its write-ahead log, unless somebody
-    is reading from it just now. PostgreSQL writes the tables of keys and learners anew; its own
-    write-ahead log holds the old bytes until it is recycled.
+    is reading from it just now. PostgreSQL writes ``tables`` anew; its own write-ahead log holds the old
+    bytes until it is recycled.
 
     Raises:
         StorageError: the database cannot be written.
@@ -152,7 +152,7 @@ def scrub(engine: Engine) -> bool:
         if engine.url.get_backend_name() == "sqlite":
             busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
             return not busy
-        for table in ("evidence_key", "evidence", "subject_index"):
+        for table in tables:
             connection.exec_driver_sql(f"VACUUM (FULL) {table}")
     return True
 

@@ -57,7 +57,7 @@ def page_of(node: ProcessNode) -> str:
 
 
 def workers_of(node: ProcessNode) -> int:
-    return int(float(re.search(r"^credit_gateway_workers (\S+)", page_of(node), re.M)[1]))
+    return int(float(re.search(r"^credit_gateway_workers (\S+)", page_of(node), re.MULTILINE)[1]))
 
 
 def wait_for(holds, node: ProcessNode, seconds: float = 40) -> None:
