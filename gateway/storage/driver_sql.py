@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from gateway.clock import monotonic_s
 from gateway.storage.engine import reading
 from gateway.storage.node_tables import Database, Transaction
 
@@ -26,6 +27,9 @@ LIMITS = (
 )
 """PostgreSQL, milliseconds and seconds. A host that is cut off in the middle of a group must not hold the
 log's lock: the server ends its transaction when nothing comes any more."""
+
+IDLE_S = 2.0
+"""After how long without use a connection may be one that the server has ended, seconds."""
 
 _PIPELINE = "credit-gateway pipeline"
 """Where a connection keeps its pipeline while statements are sent ahead."""
@@ -161,6 +165,7 @@ class HeldConnection:
         self._database = database
         self._lock = Lock()
         self._opened: tuple[AbstractContextManager[Transaction], Transaction] | None = None
+        self._used_s = 0.0
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -170,7 +175,7 @@ class HeldConnection:
             StorageError: the database cannot be read.
         """
         with self._lock:
-            manager, connection = self._open()
+            manager, connection = self._open_alive()
             try:
                 yield connection
             except SQLAlchemyError as error:
@@ -211,6 +216,20 @@ class HeldConnection:
             if not is_sqlite(connection):
                 execute(connection, LIMITS)
         return self._opened
+
+    def _open_alive(self) -> tuple[AbstractContextManager[Transaction], Transaction]:
+        """The connection; one that was idle for a while is asked first whether the server still has it."""
+        manager, connection = self._open()
+        now_s = monotonic_s()
+        is_doubtful = now_s - self._used_s > IDLE_S and not is_sqlite(connection)
+        self._used_s = now_s
+        if is_doubtful:
+            try:
+                execute(connection, "SELECT 1")
+            except SQLAlchemyError:
+                self._forget(connection)
+                return self._open()
+        return manager, connection
 
     def _begin(self) -> tuple[AbstractContextManager[Transaction], Transaction]:
         """Begin; a connection that the server has closed meanwhile is opened anew once."""
