@@ -182,9 +182,14 @@ def read_leaves_of_exchanges(transaction: Transaction, exchange_ids: Sequence[by
     """Return the leaves of all entries with one of these exchange ids, the oldest first."""
     if not exchange_ids:
         return []
-    marks = ", ".join("?" * len(exchange_ids))
-    statement = f"SELECT leaf FROM audit_entry WHERE exchange_id IN ({marks}) ORDER BY idx"  # noqa: S608
-    return [_bytes(row[0]) for row in fetch_all(transaction, statement, tuple(exchange_ids))]
+    if is_sqlite(transaction):
+        marks = ", ".join("?" * len(exchange_ids))
+        statement = f"SELECT leaf FROM audit_entry WHERE exchange_id IN ({marks}) ORDER BY idx"  # noqa: S608
+        rows = fetch_all(transaction, statement, tuple(exchange_ids))
+    else:
+        statement = "SELECT leaf FROM audit_entry WHERE exchange_id = ANY(%b) ORDER BY idx"
+        rows = fetch_all(transaction, statement, (list(exchange_ids),))
+    return [_bytes(row[0]) for row in rows]
 
 
 def read_entries_before(transaction: Transaction, idx: int, count: int) -> list[EntryRow]:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway.clock import monotonic_s
 from gateway.storage.engine import reading
+from gateway.storage.joined_sql import Values, as_one, can_wait
 from gateway.storage.node_tables import Database, Transaction
 
 LIMITS = (
@@ -31,45 +32,46 @@ log's lock: the server ends its transaction when nothing comes any more."""
 IDLE_S = 2.0
 """After how long without use a connection may be one that the server has ended, seconds."""
 
-_PIPELINE = "credit-gateway pipeline"
-"""Where a connection keeps its pipeline while statements are sent ahead."""
+_LATER = "credit-gateway later"
+"""Where a connection keeps the statements that are put off."""
 
 Row = Sequence[Any]
-Values = tuple[Any, ...]
 
 
 def execute_many(transaction: Transaction, statement: str, rows: Sequence[Values]) -> None:
-    """Run ``statement`` once for each of ``rows``; nothing is sent when there are none."""
-    if rows:
-        with _Cursor(transaction) as cursor:
-            cursor.executemany(_for_driver(transaction, statement), rows)
+    """Run ``statement`` once for each of ``rows``; nothing is sent when there are none.
+
+    In a write transaction of a :class:`HeldConnection` on PostgreSQL it may be sent later, together with
+    others, but before any other statement and before the commit.
+    """
+    if not rows:
+        return
+    later = None if is_sqlite(transaction) else transaction.info.get(_LATER)
+    if later is not None and can_wait(statement, rows, later):
+        later.append((statement, rows))
+        return
+    with _Cursor(transaction) as cursor:
+        cursor.executemany(_for_driver(transaction, statement), rows)
 
 
 def execute(transaction: Transaction, statement: str, values: Values = ()) -> int:
-    """Run a statement and return how many rows it touched. Where nobody asks, :func:`execute_many` of
-    one row does not wait for the answer.
-    """
+    """Run a statement and return how many rows it touched."""
     with _Cursor(transaction) as cursor:
         cursor.execute(_for_driver(transaction, statement), values)
-        _await_answers(transaction)
         return int(cursor.rowcount)
 
 
 def fetch_all(transaction: Transaction, statement: str, values: Values = ()) -> list[Row]:
     """Return all rows of a query."""
     with _Cursor(transaction) as cursor:
-        cursor.execute(_for_driver(transaction, statement), values)
-        _await_answers(transaction)
-        rows: list[Row] = cursor.fetchall()
+        rows: list[Row] = cursor.execute(_for_driver(transaction, statement), values).fetchall()
         return rows
 
 
 def fetch_one(transaction: Transaction, statement: str, values: Values = ()) -> Row | None:
     """Return the first row of a query, if any."""
     with _Cursor(transaction) as cursor:
-        cursor.execute(_for_driver(transaction, statement), values)
-        _await_answers(transaction)
-        row: Row | None = cursor.fetchone()
+        row: Row | None = cursor.execute(_for_driver(transaction, statement), values).fetchone()
         return row
 
 
@@ -88,6 +90,8 @@ class _Cursor:
 
     def __init__(self, transaction: Transaction) -> None:
         self._error = transaction.dialect.loaded_dbapi.Error
+        if not is_sqlite(transaction):
+            _send_later_ones(transaction)
         connection: Any = transaction.connection.dbapi_connection
         try:
             self._cursor = connection.cursor()
@@ -107,39 +111,38 @@ def _as_sqlalchemy(error: Exception) -> DBAPIError:
     return DBAPIError(None, None, error)
 
 
-def _await_answers(transaction: Transaction) -> None:
-    """Wait for the answers to what was sent ahead, if anything was.
-
-    With a sync, not only a flush: PostgreSQL counts a session as idle, and ends it when nothing more
-    comes (:data:`LIMITS`), only after a sync.
-    """
-    if not is_sqlite(transaction):
-        pipeline = transaction.info.get(_PIPELINE)
-        if pipeline is not None:
-            pipeline.sync()
+def _send_later_ones(transaction: Transaction) -> None:
+    """Send what :func:`execute_many` has put off, as one statement."""
+    later = transaction.info.get(_LATER)
+    if later:
+        statement, values = as_one(later)
+        later.clear()
+        with _Cursor(transaction) as cursor:
+            cursor.execute(statement, values, prepare=True)
 
 
 @contextmanager
 def _committed(transaction: Transaction) -> Iterator[None]:
     """Commit what the block has written.
 
-    On PostgreSQL statements are sent ahead (pipeline mode): only one whose rows are wanted waits for
-    its answer, and the rest of the transaction goes over the wire at once, with its COMMIT.
+    On PostgreSQL rows that are only to be written are put off and sent as one statement: a statement
+    costs a round trip and much of the driver's time, whatever is in it.
     """
     if is_sqlite(transaction):
         yield
         execute(transaction, "COMMIT")
         return
+    transaction.info[_LATER] = []
+    try:
+        yield
+        _send_later_ones(transaction)
+    finally:
+        del transaction.info[_LATER]
     connection: Any = transaction.connection.dbapi_connection
     try:
-        with connection.pipeline() as pipeline:
-            transaction.info[_PIPELINE] = pipeline
-            yield
-            committing = connection.execute("COMMIT")
+        committing = connection.execute("COMMIT")
     except transaction.dialect.loaded_dbapi.Error as error:
         raise _as_sqlalchemy(error) from error
-    finally:
-        transaction.info.pop(_PIPELINE, None)
     if committing.statusmessage != "COMMIT":  # PostgreSQL ends a failed transaction without an error
         raise _as_sqlalchemy(RuntimeError("the transaction was rolled back"))
 

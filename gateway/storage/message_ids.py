@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from gateway.storage.driver_sql import execute, fetch_all, fetch_one
+from gateway.storage.driver_sql import execute, fetch_all, fetch_one, is_sqlite
 from gateway.storage.node_tables import Transaction
 
 
@@ -16,8 +16,17 @@ def insert_new_ids(transaction: Transaction, ids: Sequence[tuple[bytes, int]]) -
     """
     if not ids:
         return set()
-    values = tuple(value for pair in ids for value in pair)
-    return {bytes(row[0]) for row in fetch_all(transaction, _insert_of(len(ids)), values)}
+    if is_sqlite(transaction):
+        statement, values = _insert_of(len(ids)), tuple(value for pair in ids for value in pair)
+    else:
+        statement, values = _INSERT_ARRAYS, ([pair[0] for pair in ids], [pair[1] for pair in ids])
+    return {bytes(row[0]) for row in fetch_all(transaction, statement, values)}
+
+
+_INSERT_ARRAYS = (
+    "INSERT INTO seen_message (message_id, expires_at) SELECT * FROM unnest(%b::bytea[], %b::bigint[]) "
+    "ON CONFLICT DO NOTHING RETURNING message_id"
+)
 
 
 @cache

@@ -76,7 +76,7 @@ class Cluster:
         )
 
     def _start_database(self) -> str:
-        binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
+        binaries = max(Path("/usr/lib/postgresql").glob("*/bin"))
         data = self.folder / "postgresql"
         data.mkdir()
         shutil.chown(data, "postgres", "postgres")

@@ -17,7 +17,7 @@ from gateway.clock import unix_ms
 from gateway.errors import AuditLogError, RefusedError, StorageError
 from gateway.storage import audit_rows, evidence_rows, partitions
 from gateway.storage.engine import open_engine, reading
-from gateway.storage.node_tables import Database
+from gateway.storage.node_tables import Database, Transaction
 from gateway.storage.partitions import Month
 from tests.audit.drafts import EVIDENCE_KEY, LOG_KEY, NOW, ORIGIN, answered, evidence, new_log, open_log, seen
 from tests.postgres import fresh_database
@@ -115,6 +115,50 @@ def test_a_host_that_is_cut_off_in_the_middle_of_a_group_stops_nobody(
     assert lost.size == 2
     for log in (lost, alive):
         log.close()
+
+
+def test_what_is_put_off_is_written_before_anybody_looks(opening: Callable[[], Database]) -> None:
+    log = new_log(opening())
+
+    def write(transaction: Transaction) -> int:
+        nodes = [bytes([at]) * 32 for at in range(40)]
+        audit_rows.insert_nodes(transaction, 100, nodes)
+        audit_rows.insert_checkpoint(transaction, 7, "seven")
+        audit_rows.insert_checkpoint(transaction, 9, "nine \u4e5d")
+        seen_now = len(list(audit_rows.stream_nodes(transaction, 100, 140)))
+        audit_rows.insert_nodes(transaction, 140, nodes[:2])
+        return seen_now
+
+    assert log.transact(write) == 40
+    with reading(opening()) as connection:
+        assert [node[1] for node in audit_rows.stream_nodes(connection, 138, 142)] == [
+            bytes([38]) * 32,
+            bytes([39]) * 32,
+            bytes([0]) * 32,
+            bytes([1]) * 32,
+        ]
+        assert audit_rows.read_checkpoint(connection) == (9, "nine \u4e5d")
+    log.close()
+
+
+def test_a_group_that_fails_leaves_nothing(opening: Callable[[], Database]) -> None:
+    log = new_log(opening())
+    held = log._writes
+
+    def twice() -> None:
+        with held.writing() as transaction:
+            audit_rows.insert_nodes(transaction, 1, [bytes(32)])
+            audit_rows.insert_checkpoint(transaction, 5, "five")
+            audit_rows.insert_nodes(transaction, 1, [bytes(32)])
+
+    with pytest.raises(StorageError):
+        twice()
+    with reading(opening()) as connection:
+        assert audit_rows.read_checkpoint(connection) is None
+        assert list(audit_rows.stream_nodes(connection, 0, 10)) == []
+    log.append(answered())
+    assert log.size == 1
+    log.close()
 
 
 def test_one_leads_and_another_takes_over(opening: Callable[[], Database]) -> None:
