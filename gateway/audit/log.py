@@ -287,9 +287,9 @@ class AuditLog:
         """A connection of its own for longer reads. Raises ``StorageError``."""
         return reading(self._database)
 
-    def leadership(self, duty: str) -> Leadership:
-        """Return this process's candidacy for a ``duty`` that one process of the node does at a time."""
-        return Leadership(self._database, duty)
+    def leadership(self, duty: str, *, shared: bool = False) -> Leadership:
+        """Return this process's candidacy for a ``duty``; see :class:`Leadership`."""
+        return Leadership(self._database, duty, shared=shared)
 
     def scrub(self, expires_at: Collection[int]) -> bool:
         """Remove erased bytes from the database's files; see :func:`gateway.storage.engine.scrub`.

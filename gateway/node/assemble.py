@@ -40,6 +40,7 @@ from gateway.signing import dsse
 from gateway.signing.cosignature import CosignatureSigner, CosignatureVerifier
 from gateway.signing.key_files import read_secret
 from gateway.storage.engine import open_engine
+from gateway.storage.leadership import SERVING
 from gateway.storage.migrate import require_current
 from gateway.storage.node_tables import Database, Transaction
 from gateway.storage.witness_rows import put_card
@@ -117,6 +118,8 @@ class Node:
         )
         self.upkeep = self.log.leadership("upkeep")
         """Of the workers of this node, on all its hosts, one does what is to be done once."""
+        self.presence = self.log.leadership(SERVING, shared=True)
+        """Held while this process serves: keys are not rotated meanwhile, wherever that is tried."""
         self.witnessing = Witnessing(
             log=self.log,
             witness=self.witness,
@@ -204,6 +207,7 @@ class Node:
         """Close channels and databases, after the last message that is under way was logged."""
         self.asking.stragglers.wait()
         self.upkeep.release()
+        self.presence.release()
         self.channels.close()
         self._closing.close()
 

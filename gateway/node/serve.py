@@ -142,6 +142,7 @@ def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None
     """Start listening and return; the caller holds the node's lock. Raises as :func:`serve`."""
     node = assemble(folder, clock)
     configure(node.config.log.level)
+    _require_presence(node)
     _require_not_rolled_back(node)
     limits, health = _limits(node, shares_port=worker is not None), Health()
     guard = Guard(
@@ -219,6 +220,20 @@ def _rounds(node: Node) -> tuple[Callable[[], object], ...]:
     )
 
 
+def _require_presence(node: Node) -> None:
+    """Refuse to serve while somebody works on the node's database alone.
+
+    Raises:
+        AlreadyRunningError: somebody does.
+    """
+    if not node.presence.is_held():
+        node.close()
+        raise AlreadyRunningError(
+            "somebody works on this node's database alone, for example to rotate a key.",
+            remedy="Start again when that has ended.",
+        )
+
+
 def _require_not_rolled_back(node: Node) -> None:
     """Ask the peers whether they hold a head of this log that the store does not continue.
 
@@ -254,6 +269,7 @@ def keep_up(node: Node) -> None:
     node.metrics.build.labels(__version__).set(1)
     node.metrics.log_entries.set_function(lambda: node.log.size)
     node.log.refresh()
+    node.presence.is_held()  # taken again after the database was away
     if node.upkeep.is_held():
         node.metrics.records_held.set(node.registry.count())
         node.log.purge_seen()

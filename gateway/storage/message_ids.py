@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from gateway.storage.driver_sql import execute, fetch_all, fetch_one, is_sqlite
+from gateway.storage.driver_sql import Values, execute, fetch_all, fetch_one, is_sqlite
 from gateway.storage.node_tables import Transaction
 
 
@@ -16,6 +16,7 @@ def insert_new_ids(transaction: Transaction, ids: Sequence[tuple[bytes, int]]) -
     """
     if not ids:
         return set()
+    values: Values
     if is_sqlite(transaction):
         statement, values = _insert_of(len(ids)), tuple(value for pair in ids for value in pair)
     else:

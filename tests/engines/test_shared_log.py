@@ -14,9 +14,10 @@ from gateway.audit.erasure import Erased, erase_expired, erase_learner
 from gateway.audit.evidence import RETENTION_MS
 from gateway.audit.retention import prepare_months
 from gateway.clock import unix_ms
-from gateway.errors import AuditLogError, RefusedError, StorageError
+from gateway.errors import AlreadyRunningError, AuditLogError, RefusedError, StorageError
 from gateway.storage import audit_rows, evidence_rows, partitions
 from gateway.storage.engine import open_engine, reading
+from gateway.storage.leadership import SERVING, served_by_nobody
 from gateway.storage.node_tables import Database, Transaction
 from gateway.storage.partitions import Month
 from tests.audit.drafts import EVIDENCE_KEY, LOG_KEY, NOW, ORIGIN, answered, evidence, new_log, open_log, seen
@@ -177,6 +178,23 @@ def test_one_leads_and_another_takes_over(opening: Callable[[], Database]) -> No
     second.release()
     assert first.is_held()
     first.release()
+
+
+def test_nothing_is_rotated_while_another_host_serves(opening: Callable[[], Database]) -> None:
+    engine = opening()
+    hosts = [
+        new_log(engine).leadership(SERVING, shared=True),
+        open_log(opening()).leadership(SERVING, shared=True),
+    ]
+    assert [host.is_held() for host in hosts] == [True, True]
+    hosts[0].release()
+    with pytest.raises(AlreadyRunningError, match="another host serves"), served_by_nobody(engine):
+        pass
+    hosts[1].release()
+    with served_by_nobody(engine):
+        assert not hosts[0].is_held()
+    assert hosts[0].is_held()
+    hosts[0].release()
 
 
 def log_at(engine: Database, now: list[datetime]) -> AuditLog:

@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from gateway.node.folder import NodeFolder
+from gateway.audit import management_entry
+from gateway.clock import system_clock
+from gateway.errors import GatewayError, StorageError
+from gateway.node.assemble import audit_log_of
+from gateway.node.folder import NodeFolder, load_keys
 from gateway.node.move_storage import Urls, move_storage
 from gateway.storage import moving
 from gateway.storage.engine import open_engine, reading
@@ -66,32 +70,46 @@ def test_a_node_moves_and_its_log_goes_on(
         shanghai.folder.config.write_text(
             f'{config}\n[database]\nurl = "{url}"\nrecords_url = "{url}"\n', encoding="utf-8"
         )
-        cli("audit", "verify", *node_of(shanghai))
         shanghai.start("--workers", "2")
         assert zhejiang.query()["records"]
         compared = cli("audit", "reconcile", *node_of(zhejiang), "--peer", "shanghai", "--settle", "0")
         assert compared.stdout.startswith("no differences with shanghai")
         cli("audit", "verify", *node_of(shanghai))
-        imported = cli("records", "list", *node_of(shanghai), "--output", "json")
-        assert len(json.loads(imported.stdout)) > 0
         shanghai.stop()
 
 
 def test_what_is_refused(pair: tuple[ProcessNode, ProcessNode]) -> None:
     _, shanghai = pair
+
+    def refusal(to: str, from_: str = "") -> str:
+        with pytest.raises(GatewayError) as refused:
+            move_storage(shanghai.folder, Urls(from_, ""), Urls(to, to), lambda *_: None)
+        return str(refused.value)
+
     with fresh_database() as url:
         engine = open_engine(url)
         upgrade(engine, "records")
-        foreign = cli("storage", "migrate", *node_of(shanghai), "--to", url, check=2)
-        assert "is not empty" in foreign.stderr
+        assert "is not empty" in refusal(url)
         with reading(engine) as connection:
             assert connection.execute(text("SELECT count(*) FROM learner_record")).scalar() == 0
         engine.dispose()
-    backwards = cli("storage", "migrate", *node_of(shanghai), "--to", "sqlite:///other.db", check=2)
-    assert "from SQLite to PostgreSQL" in backwards.stderr
-    other = cli("storage", "migrate", *node_of(shanghai), "--to", url, "--from", "sqlite:///x.db", check=2)
-    assert "--from is not the database" in other.stderr
-    secret = cli(
-        "storage", "migrate", *node_of(shanghai), "--to", "postgresql://u:hush@127.0.0.1:9/x", check=2
-    )
-    assert "hush" not in secret.stderr
+    assert "from SQLite to PostgreSQL" in refusal("sqlite:///other.db")
+    assert "--from is not the database" in refusal(url, "sqlite:///x.db")
+    assert "hush" not in refusal("postgresql://u:hush@127.0.0.1:9/x")
+
+
+def test_a_node_that_ran_since_begins_anew(pair: tuple[ProcessNode, ProcessNode]) -> None:
+    _, shanghai = pair
+    with fresh_database() as url:
+
+        def stop(table: str, *_: int) -> None:
+            if table == "audit_tree":
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            move_storage(shanghai.folder, Urls("", ""), Urls(url, url), stop)
+        keys = load_keys(shanghai.folder, shanghai.config)
+        with audit_log_of(shanghai.folder, shanghai.config, keys, system_clock) as log:
+            log.append(management_entry("erasure", reason="retention", count=0))
+        with pytest.raises(StorageError, match="the node has run since"):
+            move_storage(shanghai.folder, Urls("", ""), Urls(url, url), lambda *_: None)
