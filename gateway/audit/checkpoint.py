@@ -11,7 +11,8 @@ from gateway.audit.merkle import EMPTY_ROOT, HASH_BYTES, SIZE_MAX, ProofError
 from gateway.signing.signed_note import (
     NoteError,
     NoteSigner,
-    NoteVerifier,
+    Verifiers,
+    all_verifiers,
     decode_base64,
     open_note,
     require_name,
@@ -58,14 +59,16 @@ def parse_checkpoint(body: str) -> Checkpoint:
     return Checkpoint(origin, int(size), root)
 
 
-def open_checkpoint(note: str | bytes, origin: str, verifier: NoteVerifier) -> Checkpoint:
+def open_checkpoint(note: str | bytes, origin: str, verifiers: Verifiers) -> Checkpoint:
     """Return the checkpoint of log ``origin`` that ``note`` holds, signed by its own key.
 
+    Of several keys of the log one must have signed, and each that did must verify.
+
     Raises:
-        NoteError: malformed, or not signed by ``verifier``.
+        NoteError: malformed, or not signed by ``verifiers``.
         ProofError: it is of another log, or claims a root for no entries.
     """
-    text, _ = open_note(note, [verifier])
+    text, _ = open_note(note, all_verifiers(verifiers))
     checkpoint = parse_checkpoint(text)
     if checkpoint.origin != origin:
         raise ProofError("the checkpoint is of another log.")

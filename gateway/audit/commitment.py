@@ -22,6 +22,7 @@ SUBJECT_TOKEN = "subject-token"  # noqa: S105 - a type of item, not a secret
 RECORD = "record"
 CONSENT = "consent"
 CERTIFICATE = "certificate"
+LEARNING_CODE = "learning-code"
 
 
 def _prefix(item_type: str) -> bytes:

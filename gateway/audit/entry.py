@@ -50,6 +50,10 @@ Action = Literal[
     "subject-access",
     "consent-grant",
     "consent-revocation",
+    "code-issue",
+    "code-redemption",
+    "code-refusal",
+    "code-revocation",
 ]
 
 _NODE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")

@@ -18,10 +18,13 @@ from gateway.storage.node_tables import Transaction
 PARTS_AT_ONCE = 500
 
 
-def rotate_evidence_key(log: AuditLog, progress: Callable[[int, int], None] = lambda *_: None) -> int:
+def rotate_evidence_key(
+    log: AuditLog, progress: Callable[[int, int], None] = lambda *_: None, *, is_noted: bool = True
+) -> int:
     """Wrap every data key by the log's evidence key; return how many another one had wrapped.
 
-    ``log`` was opened with the new key and the previous one. The entry about it comes last.
+    ``log`` was opened with the new key and the previous one. The entry about it comes last,
+    unless it stands there already (``is_noted``).
 
     Raises:
         EvidenceError: a data key is wrapped by neither key, or openings do not decrypt.
@@ -47,7 +50,8 @@ def rotate_evidence_key(log: AuditLog, progress: Callable[[int, int], None] = la
         done += len(parts)
         touched.update(sealed.expires_at for _, _, sealed in parts)
         progress(done, total)
-    log.append(management_entry("key-change", reason="evidence-key", count=done))
+    if is_noted:
+        log.append(management_entry("key-change", reason="evidence-key", count=done))
     log.scrub(touched)
     return done
 

@@ -19,6 +19,7 @@ from gateway.errors import RefusedError
 from gateway.storage import audit_rows, evidence_rows, message_ids
 from gateway.storage.evidence_rows import SealedPart
 from gateway.storage.node_tables import Transaction
+from gateway.storage.quota_rows import Charge
 
 SECOND_ANSWER_RETRY_S = 0.5
 """When a retry that was too early to find the first answer may come again, seconds."""
@@ -43,6 +44,8 @@ class PendingEntry:
     """Encrypted openings, each with the references of whom it is about."""
     beside: Callable[[Transaction], None] | None = None
     """Something else that is written in the same transaction, if the entry is."""
+    charge: Charge | None = None
+    """What the entry takes off a peer's quota; beyond that it is refused."""
 
 
 @dataclass(frozen=True, slots=True)

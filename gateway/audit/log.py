@@ -37,6 +37,7 @@ from gateway.audit.heard import HeardHeads
 from gateway.audit.merkle import EMPTY_ROOT
 from gateway.audit.one_answer import is_answer
 from gateway.audit.proofs import altered
+from gateway.audit.quota import KnownUse, without_overdrawn
 from gateway.audit.start_check import head_of, require_sound
 from gateway.clock import Clock, from_unix_ms, unix_ms
 from gateway.errors import AuditLogError, GatewayError, RefusedError, StorageError
@@ -52,6 +53,7 @@ from gateway.storage.leadership import Leadership
 from gateway.storage.migrate import require_current, upgrade
 from gateway.storage.node_tables import Database, Transaction
 from gateway.storage.partitions import tables_of
+from gateway.storage.quota_rows import Charge
 
 T = TypeVar("T")
 
@@ -99,7 +101,8 @@ class AuditLog:
     def __init__(
         self,
         database: Database,
-        signer: NoteSigner,
+        signers: Sequence[NoteSigner],
+        past: Sequence[NoteVerifier],
         vault: EvidenceVault,
         clock: Clock,
         head: Head,
@@ -107,7 +110,8 @@ class AuditLog:
         failed: Callable[[GatewayError], None],
     ) -> None:
         self._database = database
-        self._signer = signer
+        self._signers = tuple(signers)
+        self._past = tuple(past)
         self._vault = vault
         self._clock = clock
         self._head = head
@@ -115,6 +119,8 @@ class AuditLog:
         self._failed = failed
         self.heard = HeardHeads()
         """Heads that peers showed in their messages, for the witness to look at."""
+        self.quota_use = KnownUse()
+        """What this process knows of peers' quotas; the transaction decides."""
         self._halted: GatewayError | None = None
         self._is_failing = False
         self._is_shared = not is_sqlite_database(database)
@@ -159,11 +165,16 @@ class AuditLog:
         previous_evidence_key: bytes | None = None,
         skew_s: float = SKEW_S,
         failed: Callable[[GatewayError], None] = _ignore,
+        further_log_keys: Sequence[PrivateKey] = (),
+        past_verifiers: Sequence[NoteVerifier] = (),
     ) -> AuditLog:
         """Return the log after recomputing its root and re-hashing its newest 1,000 leaves.
 
         A store without the mark of its replay guard gets a fence: messages issued before now plus
         ``skew_s`` are refused. The fence is kept across restarts.
+
+        ``further_log_keys`` sign each checkpoint too, while the log's key is being replaced;
+        ``past_verifiers`` are keys that signed earlier ones.
 
         ``previous_evidence_key`` still decrypts, while the evidence key is being rotated.
         ``failed`` is told why the log could not be written or read, each time: for the operator,
@@ -174,9 +185,10 @@ class AuditLog:
             AuditLogError: the log does not agree with itself.
         """
         require_current(engine, "node")
-        signer = NoteSigner(origin, log_key)
+        signers = [NoteSigner(origin, key) for key in (log_key, *further_log_keys)]
+        known = [*(signer.verifier for signer in signers), *past_verifiers]
         with snapshot(engine) as connection:
-            head = require_sound(connection, origin, signer.verifier)
+            head = require_sound(connection, origin, known)
             marked = message_ids.get_fact(connection, GUARD_SINCE) is not None
         if not marked:
             with writing(engine) as transaction:
@@ -186,7 +198,8 @@ class AuditLog:
         fence_until = from_unix_ms(int(fence)) if fence is not None else None
         return cls(
             engine,
-            signer,
+            signers,
+            past_verifiers,
             EvidenceVault(evidence_key, previous_evidence_key),
             clock,
             head,
@@ -207,12 +220,27 @@ class AuditLog:
     @property
     def origin(self) -> str:
         """Name of the log: the first line of its checkpoints."""
-        return self._signer.name
+        return self._signers[0].name
 
     @property
     def verifier(self) -> NoteVerifier:
         """The public key that verifies this log's checkpoints."""
-        return self._signer.verifier
+        return self._signers[0].verifier
+
+    @property
+    def verifiers(self) -> tuple[NoteVerifier, ...]:
+        """Every key that signs this log's checkpoints or has signed them."""
+        known = (*(signer.verifier for signer in self._signers), *self._past)
+        return tuple({verifier.key_id: verifier for verifier in known}.values())
+
+    def sign_with(self, log_keys: Sequence[PrivateKey], past_verifiers: Sequence[NoteVerifier]) -> None:
+        """Sign with ``log_keys`` from the next group on, the first being the one that stays."""
+        self._past = (*self._past, *past_verifiers)
+        self._signers = tuple(NoteSigner(self.origin, key) for key in log_keys)
+
+    def encrypt_with(self, evidence_key: bytes, previous: bytes | None) -> None:
+        """Encrypt by ``evidence_key`` from now on; what ``previous`` encrypted is still read."""
+        self._vault = EvidenceVault(evidence_key, previous)
 
     @property
     def size(self) -> int:
@@ -233,7 +261,7 @@ class AuditLog:
             if tree is None:
                 raise altered("the tree row is gone.")
             if tree.size > self._head.size:
-                newer = head_of(connection, tree, self.origin, self.verifier)
+                newer = head_of(connection, tree, self.origin, self.verifiers)
                 if newer.size > self._head.size:
                     self._head = newer
             self._take_up_halt(tree)
@@ -325,16 +353,18 @@ class AuditLog:
         evidence: Evidence | None = None,
         *,
         beside: Callable[[Transaction], None] | None = None,
+        charge: Charge | None = None,
     ) -> Appended:
         """Append one entry and return its receipt once it is durable.
 
         ``seen`` goes into the replay guard and ``evidence`` beside the entry, in the same
-        transaction, in which ``beside`` writes as well. Callers of many threads share transactions.
+        transaction, in which ``beside`` writes as well. ``charge`` is taken off the peer's quota there.
+        Callers of many threads share transactions.
 
         Raises:
             RefusedError: ``REPLAYED_MESSAGE`` when the message id was there already;
                 ``AUDIT_UNAVAILABLE`` when nothing could be made durable, or when the exchange was
-                answered otherwise meanwhile.
+                answered otherwise meanwhile; ``QUOTA_EXCEEDED`` when ``charge`` goes beyond a quota.
         """
         if self._halted is not None:
             raise _unavailable(self._halted)
@@ -343,7 +373,7 @@ class AuditLog:
         if evidence is not None:
             parts = self._vault.seal_parts(draft, evidence, unix_ms(self._clock()))
             size_bytes += evidence.signed_row.size_bytes + sum(len(part.ciphertext) for part, _ in parts)
-        pending = PendingEntry(draft, seen, evidence, parts, beside)
+        pending = PendingEntry(draft, seen, evidence, parts, beside, charge)
         placed: Placed = self._groups.submit(pending, size_bytes)
         index = placed.growth.before.size + placed.position
         receipt = Receipt(
@@ -447,6 +477,8 @@ class AuditLog:
                     items = _without_entries(items, outcomes, self._halted)
                 appends = without_replays(transaction, items, outcomes)
                 appends = without_second_answers(transaction, appends, outcomes)
+                now = self._clock()
+                appends = without_overdrawn(transaction, appends, outcomes, self.quota_use, now)
                 if appends:
                     head = self._append_group(transaction, head, appends, outcomes)
                 for at, item in enumerate(items):
@@ -474,7 +506,7 @@ class AuditLog:
             return known
         if tree.size <= known.size:
             raise altered(f"it had {known.size} entries and has {tree.size} now: it was rolled back.")
-        return head_of(transaction, tree, self.origin, self.verifier)
+        return head_of(transaction, tree, self.origin, self.verifiers)
 
     def _append_group(
         self,
@@ -490,7 +522,7 @@ class AuditLog:
         insert_growth(transaction, growth, drafts)
         tree = TreeRow(growth.size, growth.root, growth.edge, growth.logged_at_ms)
         audit_rows.update_tree(transaction, self.origin, tree)
-        note = Checkpoint(self.origin, growth.size, growth.root).sign([self._signer])
+        note = Checkpoint(self.origin, growth.size, growth.root).sign(self._signers)
         audit_rows.insert_checkpoint(transaction, growth.size, note)
         insert_evidence(transaction, head.size, [item for _, item in appends])
         for position, (at, item) in enumerate(appends):

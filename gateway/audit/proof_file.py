@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gateway.audit.checkpoint import Checkpoint, open_checkpoint
 from gateway.audit.merkle import HASH_BYTES, ProofError, leaf_hash, verify_inclusion
 from gateway.errors import GatewayError
-from gateway.signing.signed_note import NoteVerifier, decode_base64
+from gateway.signing.signed_note import Verifiers, all_verifiers, decode_base64
 
 HEADER = "c2sp.org/tlog-proof@v1"
 HASHES_MAX = 63
@@ -61,7 +61,7 @@ def parse_proof_file(text: str) -> ProofFile:
     return ProofFile(int(found.group(1)), proof, note, extra)
 
 
-def verify_proof_file(text: str, leaf: bytes, verifier: NoteVerifier) -> Checkpoint:
+def verify_proof_file(text: str, leaf: bytes, verifier: Verifiers) -> Checkpoint:
     """Return the checkpoint under which ``leaf`` stands in the log whose key is ``verifier``.
 
     Raises:
@@ -69,6 +69,6 @@ def verify_proof_file(text: str, leaf: bytes, verifier: NoteVerifier) -> Checkpo
         NoteError: the checkpoint is not signed by that key.
     """
     file = parse_proof_file(text)
-    checkpoint = open_checkpoint(file.note, verifier.name, verifier)
+    checkpoint = open_checkpoint(file.note, all_verifiers(verifier)[0].name, verifier)
     verify_inclusion(leaf_hash(leaf), file.index, checkpoint.size, file.proof, checkpoint.root)
     return checkpoint

@@ -22,11 +22,12 @@ def verify_log(
     start: int = 0,
     every_signature: bool = False,
     progress: Progress | None = None,
+    other_keys: Sequence[tuple[int, NoteVerifier]] = (),
 ) -> VerifyReport:
     """Verify every byte of the log whose origin is the name of ``verifier_key`` (a vkey).
 
     The store may be appended to meanwhile. ``held`` are checkpoints that others kept; ``start``,
-    ``every_signature`` and ``progress`` as in :func:`gateway.audit.verify.verify_stored_log`.
+    ``every_signature``, ``progress`` and ``other_keys`` as in :func:`gateway.audit.verify.verify_stored_log`.
 
     Raises:
         NoteError: the verifier key is malformed.
@@ -37,7 +38,13 @@ def verify_log(
     with reading(engine) as connection:
         source = _StoredLog(connection, verifier.name)
         return verify_stored_log(
-            source, verifier, held=held, start=start, every_signature=every_signature, progress=progress
+            source,
+            verifier,
+            held=held,
+            start=start,
+            every_signature=every_signature,
+            progress=progress,
+            other_keys=other_keys,
         )
 
 

@@ -9,7 +9,7 @@ from gateway.audit.growth import Head
 from gateway.audit.merkle import ProofError, append, leaf_hash, require_edge, root_from_edge
 from gateway.audit.proofs import altered, stored_edge
 from gateway.errors import AuditLogError, GatewayError
-from gateway.signing.signed_note import NoteVerifier
+from gateway.signing.signed_note import Verifiers
 from gateway.storage import audit_rows
 from gateway.storage.audit_rows import TreeRow
 from gateway.storage.node_tables import Transaction
@@ -18,7 +18,7 @@ TAIL_ENTRIES = 1_000
 """How many of the newest leaves are hashed again at every start."""
 
 
-def require_sound(transaction: Transaction, origin: str, verifier: NoteVerifier) -> Head:
+def require_sound(transaction: Transaction, origin: str, verifier: Verifiers) -> Head:
     """Return the log's head after its tail was recomputed from the stored leaves.
 
     Raises:
@@ -44,7 +44,7 @@ def require_sound(transaction: Transaction, origin: str, verifier: NoteVerifier)
 
 
 def read_head(
-    transaction: Transaction, origin: str, verifier: NoteVerifier, *, for_update: bool = False
+    transaction: Transaction, origin: str, verifier: Verifiers, *, for_update: bool = False
 ) -> Head:
     """Return the head: tree row and newest checkpoint, checked against each other.
 
@@ -60,7 +60,7 @@ def read_head(
     return head_of(transaction, tree, origin, verifier)
 
 
-def head_of(transaction: Transaction, tree: TreeRow, origin: str, verifier: NoteVerifier) -> Head:
+def head_of(transaction: Transaction, tree: TreeRow, origin: str, verifier: Verifiers) -> Head:
     """Return the head that ``tree`` and the newest checkpoint make together; same errors."""
     try:
         require_edge(tree.edge, tree.size)

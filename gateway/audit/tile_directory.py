@@ -26,7 +26,14 @@ from gateway.audit.tiles import (
 )
 from gateway.errors import CallerError
 from gateway.signing.cosignature import CosignatureVerifier, cosignatures_of
-from gateway.signing.signed_note import NOTE_BYTES_MAX, NoteVerifier, parse_note
+from gateway.signing.signed_note import (
+    NOTE_BYTES_MAX,
+    NoteVerifier,
+    Verifiers,
+    all_verifiers,
+    open_note,
+    parse_note,
+)
 
 CHECKPOINT = "checkpoint"
 POLICY = "policy"
@@ -86,7 +93,7 @@ def export_tiles(
 
 def verify_tiles(
     directory: Path,
-    log: NoteVerifier,
+    log: Verifiers,
     witnesses: Sequence[CosignatureVerifier] = (),
     progress: Progress = lambda *_: None,
 ) -> TileReport:
@@ -100,12 +107,13 @@ def verify_tiles(
         NoteError, ProofError: the checkpoint is not acceptable.
     """
     note = _read(directory, CHECKPOINT, NOTE_BYTES_MAX).decode("utf-8", "replace")
-    checkpoint = open_checkpoint(note, log.name, log)
+    logs = all_verifiers(log)
+    checkpoint = open_checkpoint(note, logs[0].name, logs)
     cosigned = cosignatures_of(note, witnesses)
-    if len(parse_note(note).signatures) != len(cosigned) + 1:
+    if len(parse_note(note).signatures) != len(cosigned) + len(open_note(note, logs)[1]):
         raise TileError("checkpoint: a signature line is by a key that was not named.")
     signed = [witness for witness in witnesses if witness.name in {c.name for c in cosigned}]
-    policies = [policy_text(log, signed, quorum) for quorum in range(len(signed) + 1)]
+    policies = [policy_text(key, signed, quorum) for key in logs for quorum in range(len(signed) + 1)]
     if _read(directory, POLICY, NOTE_BYTES_MAX).decode("utf-8", "replace") not in policies:
         raise TileError("policy: it is not about the keys that were named.")
     narrower = _require_files(directory, {tile.path: tile for tile in tiles_of(checkpoint.size)})

@@ -102,11 +102,13 @@ def verify_stored_log(
     start: int = 0,
     every_signature: bool = False,
     progress: Progress | None = None,
+    other_keys: Sequence[tuple[int, NoteVerifier]] = (),
 ) -> VerifyReport:
     """Verify everything in ``source``; ``progress`` is told how far it is.
 
     ``start`` is where an earlier verification was interrupted: a size that it told ``progress`` as
-    verified. The stored tree of that size must lead to the signed checkpoint of that size; else, and
+    verified. ``other_keys`` are keys that the log had before, each with the largest size that it may
+    have signed. The stored tree of that size must lead to the signed checkpoint of that size; else, and
     if there is none, everything is read.
 
     ``held`` are checkpoints of this log that others kept: without any, a log that was cut back or
@@ -120,9 +122,9 @@ def verify_stored_log(
     told = progress or (lambda *_: None)
     count = 0 if every_signature else source.checkpoint_count()
     share = 1.0 if count <= SIGNATURES_MAX else SIGNATURES_MAX / count
-    report = _Verification(source, verifier, held, told, share).run(start)
+    report = _Verification(source, verifier, held, told, share, other_keys).run(start)
     if not report.ok and share < 1:
-        report = _Verification(source, verifier, held, told, 1.0).run(start)
+        report = _Verification(source, verifier, held, told, 1.0, other_keys).run(start)
     return report
 
 
@@ -140,8 +142,10 @@ class _Verification:
         held: Sequence[str],
         progress: Progress,
         share: float,
+        other_keys: Sequence[tuple[int, NoteVerifier]],
     ) -> None:
         self._source = source
+        self._other_keys = other_keys
         self._verifiers = [
             *((size, NoteVerifier(origin, verifier.public)) for size, origin in source.closed_origins()),
             (INDEX_BOUND, verifier),
@@ -297,27 +301,33 @@ class _Verification:
         A note in the very form that the gateway writes is taken apart by its known lengths, which
         costs a third of parsing it; the signature is verified over the same text.
         """
-        verifier = self._verifier_of(size)
-        start = f"{verifier.name}\n{size}\n"
-        middle = f"\n\n— {verifier.name} "
+        verifiers = self._verifiers_of(size)
+        name = verifiers[0].name
+        start = f"{name}\n{size}\n"
+        middle = f"\n\n— {name} "
         at = len(start) + ROOT_CHARACTERS
         content = note[at + len(middle) : -1]
         if content.isascii() and note == start + note[len(start) : at] + middle + content + "\n":
             root, signed = decode_base64(note[len(start) : at], "root"), decode_base64(content, "signature")
-            if signed[:KEY_ID_BYTES] == verifier.key_id and len(root) == HASH_BYTES:
+            known = next((v for v in verifiers if signed[:KEY_ID_BYTES] == v.key_id), None)
+            if known is not None and len(root) == HASH_BYTES:
                 if verify:
-                    verifier.verify(signed[KEY_ID_BYTES:], note[: at + 1])
+                    known.verify(signed[KEY_ID_BYTES:], note[: at + 1])
                     self._verified_signatures += 1
                 return root
-        checkpoint = open_checkpoint(note, verifier.name, verifier)
+        checkpoint = open_checkpoint(note, name, verifiers)
         if checkpoint.size != size:
             raise NoteError("it is of another size.")
         self._verified_signatures += 1
         return checkpoint.root
 
-    def _verifier_of(self, size: int) -> NoteVerifier:
-        """Return the key under the name that the log bore when it had ``size`` entries."""
-        return next(verifier for since_size, verifier in self._verifiers if size <= since_size)
+    def _verifiers_of(self, size: int) -> list[NoteVerifier]:
+        """Return the keys that may have signed ``size`` entries, under the name that the log bore then."""
+        verifier = next(verifier for since_size, verifier in self._verifiers if size <= since_size)
+        return [verifier, *self._renamed(verifier.name, size)]
+
+    def _renamed(self, name: str, size: int) -> list[NoteVerifier]:
+        return [NoteVerifier(name, v.public) for size_max, v in self._other_keys if size <= size_max]
 
     def _compare(self, size: int, root: bytes, *, held: bool) -> None:
         """Hold the tree as it has grown against one checkpoint of its size.
@@ -387,9 +397,12 @@ class _Verification:
         """Return the checkpoint of ``note``, signed under the name that the log bears or has borne."""
         for _, verifier in self._verifiers[:-1]:
             if note.startswith(f"{verifier.name}\n"):
-                return open_checkpoint(note, verifier.name, verifier)
-        verifier = self._verifiers[-1][1]
-        return open_checkpoint(note, verifier.name, verifier)
+                break
+        else:
+            verifier = self._verifiers[-1][1]
+        return open_checkpoint(
+            note, verifier.name, [verifier, *self._renamed(verifier.name, _stated_size(note))]
+        )
 
     def _report(self, index: int | None, text: str) -> None:
         if index is not None and (self._first_bad is None or index < self._first_bad):
@@ -420,3 +433,9 @@ def _is_with(leaf: bytes, peer: bytes) -> bool:
     if b'"role":"answerer"' in leaf:
         return b'"asker":"%b"' % peer in leaf
     return b'"peer":"%b"' % peer in leaf if peer else b'"peer":"' not in leaf
+
+
+def _stated_size(note: str) -> int:
+    """Return the size that a note claims, verified or not; 0 when it claims none."""
+    lines = note.split("\n", 2)
+    return int(lines[1]) if len(lines) == 3 and lines[1].isdecimal() and len(lines[1]) < 20 else 0

@@ -15,7 +15,7 @@ from gateway.audit.proofs import verify_growth
 from gateway.clock import Clock, unix_ms
 from gateway.errors import RefusedError
 from gateway.signing.cosignature import CosignatureSigner, CosignatureVerifier
-from gateway.signing.signed_note import NoteError, NoteVerifier, parse_note
+from gateway.signing.signed_note import NoteError, Verifiers, all_verifiers, parse_note
 from gateway.storage import witness_rows
 from gateway.storage.node_tables import Transaction
 from gateway.storage.witness_rows import ConflictRow, WitnessedRow
@@ -42,20 +42,28 @@ class Conflict:
 class Witness:
     """Cosigns the logs of others. State lies in the node's database, durable before a line leaves."""
 
-    def __init__(self, log: AuditLog, signer: CosignatureSigner, clock: Clock) -> None:
+    def __init__(
+        self, log: AuditLog, signer: CosignatureSigner | Sequence[CosignatureSigner], clock: Clock
+    ) -> None:
         self._log = log
-        self._signer = signer
+        self._signers = (signer,) if isinstance(signer, CosignatureSigner) else tuple(signer)
         self._clock = clock
+
+    def sign_with(self, signers: Sequence[CosignatureSigner]) -> None:
+        """Cosign with these keys from now on, the first being the one that stays."""
+        self._signers = tuple(signers)
 
     @property
     def verifier(self) -> CosignatureVerifier:
         """What verifies this witness's lines."""
-        return self._signer.verifier
+        return self._signers[0].verifier
 
     def add_checkpoint(
-        self, verifier: NoteVerifier, old_size: int, proof: Sequence[bytes], note: str, *, source: str
+        self, verifier: Verifiers, old_size: int, proof: Sequence[bytes], note: str, *, source: str
     ) -> str:
         """Return this witness's signature line for a checkpoint of the log whose key is ``verifier``.
+
+        While this witness replaces its key there are two lines, the new key's first.
 
         ``old_size`` must be the size of the checkpoint that was cosigned last (0 for none) and ``proof``
         lead from it to ``note``. Comparing and storing is one step: of two heads that arrive at once,
@@ -150,7 +158,8 @@ class Witness:
             refused = RefusedError("CHECKPOINT_INCONSISTENT", error.message, details=details)
             return _Declined(refused)
         now = self._clock()
-        line = self._signer.signature_line(checkpoint.body, int(now.timestamp()))
+        time_s = int(now.timestamp())
+        line = "".join(signer.signature_line(checkpoint.body, time_s) for signer in self._signers)
         witness_rows.put_witnessed(
             transaction,
             WitnessedRow(checkpoint.origin, checkpoint.size, checkpoint.root, note, line, unix_ms(now)),
@@ -166,8 +175,8 @@ class _Declined:
     conflict: str | None = None
 
 
-def read_head(note: str, verifier: NoteVerifier) -> tuple[Checkpoint, str]:
-    """Return the checkpoint of ``note`` and the note with the log's own signature alone.
+def read_head(note: str, verifier: Verifiers) -> tuple[Checkpoint, str]:
+    """Return the checkpoint of ``note`` and the note with the log's own signatures alone.
 
     Raises:
         RefusedError: ``MALFORMED_MESSAGE`` or ``CHECKPOINT_UNSIGNED``.
@@ -178,10 +187,12 @@ def read_head(note: str, verifier: NoteVerifier) -> tuple[Checkpoint, str]:
     except NoteError as error:
         raise RefusedError("MALFORMED_MESSAGE", error.message, details={"field": "checkpoint"}) from error
     try:
-        checkpoint = open_checkpoint(note, verifier.name, verifier)
+        verifiers = all_verifiers(verifier)
+        checkpoint = open_checkpoint(note, verifiers[0].name, verifiers)
     except NoteError as error:
         raise RefusedError("CHECKPOINT_UNSIGNED", error.message) from error
     except ProofError as error:
         raise RefusedError("CHECKPOINT_INCONSISTENT", error.message, details={"size": "0"}) from error
-    own = next(s for s in parsed.signatures if (s.name, s.key_id) == (verifier.name, verifier.key_id))
-    return checkpoint, f"{parsed.text}\n{own.line}"
+    known = {(verifier.name, verifier.key_id) for verifier in verifiers}
+    own = [s.line for s in parsed.signatures if (s.name, s.key_id) in known]
+    return checkpoint, f"{parsed.text}\n{''.join(own)}"

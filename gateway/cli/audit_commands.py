@@ -185,6 +185,7 @@ def run_verify(
                 start=_read_mark(mark) if resume else 0,
                 every_signature=every_signature,
                 progress=note_progress,
+                other_keys=store.other_keys,
             )
         except KeyboardInterrupt:
             _write_mark(mark, reached)

@@ -14,7 +14,7 @@ from creditexchange.v1.envelope_pb2 import Opening
 from creditexchange.v1.operator_pb2 import EraseRequest, NoteAccessRequest
 from creditexchange.v1.record_pb2 import LearningRecord
 from gateway.audit.checkpoint import size_of
-from gateway.audit.cosigned import best_cosigned_checkpoint
+from gateway.audit.cosigned import best_cosigned_checkpoint, is_cosigned_by, is_signed_by
 from gateway.audit.entry import parse_leaf
 from gateway.audit.evidence import EvidenceVault
 from gateway.audit.proof_file import parse_proof_file
@@ -42,7 +42,7 @@ from gateway.exchange.collect_evidence import Collector
 from gateway.exchange.evidence_bundle import EvidenceBundle
 from gateway.learners.identifier import RESIDENT_ID
 from gateway.learners.subject_token import subject_token
-from gateway.node.assemble import load_secrets
+from gateway.node.assemble import load_secrets, past_secrets
 from gateway.node.folder import load_keys
 from gateway.peers.roster import Roster, load_roster
 from gateway.policy.purposes import kind_word
@@ -261,7 +261,7 @@ def _rows_about(
     """Return the entries about one learner, each with the learner's place in it."""
     refs = [
         ref
-        for secret in load_secrets(store.folder, store.config).values()
+        for secret in (*load_secrets(store.folder, store.config).values(), *past_secrets(store.folder))
         for ref in collector.vault.subject_refs(subject_token(secret, identifier_type, identifier))
     ]
     parts = evidence_rows.read_parts_of_subjects(collector.connection, refs) if refs else []
@@ -297,7 +297,7 @@ def _export_tiles(node: Path, directory: Path) -> None:
     with audit_store(node) as store, reading(store.engine) as connection:
         size = store.log_size(connection)
         published = published_size(directory, store.config.audit.origin, size)
-        note = best_cosigned_checkpoint(connection, max(1, published))
+        note = best_cosigned_checkpoint(connection, max(1, published), store.verifiers)
         with progress_bar(*columns) as bar:
             task = bar.add_task("tiles", total=None)
             written = export_tiles(
@@ -312,11 +312,11 @@ def _export_tiles(node: Path, directory: Path) -> None:
 
 def _policy(store: AuditStore, note: str) -> str:
     roster = load_roster(store.folder.peers, store.config.node.id)
-    known = [v for peer in roster.peers.values() if (v := peer.card.witness_verifier) is not None]
+    known = [verifier for peer in roster.peers.values() for verifier in peer.card.witness_verifiers]
     known += [CosignatureVerifier.from_vkey(w.verifier_key) for w in store.config.audit.witnesses]
-    present = {signature.name for signature in parse_note(note).signatures}
-    signed = [verifier for verifier in known if verifier.name in present]
-    return policy_text(store.verifier, signed, min(2, len(signed)))
+    signed = [verifier for verifier in known if is_cosigned_by(note, [verifier])]
+    log = next((verifier for verifier in store.verifiers if is_signed_by(note, [verifier])), store.verifier)
+    return policy_text(log, signed, min(2, len(signed)))
 
 
 def _deliver(bundle: EvidenceBundle, out: Path | None) -> None:

@@ -84,13 +84,13 @@ def _verify_directory(
             f"the folder holds the log {origin[:128]!r}; the card of its node is needed.",
             remedy="Give it with --card, and the cards of its witnesses as well.",
         )
-    known = [v for card in cards if card not in own and (v := card.witness_verifier) is not None]
+    known = [verifier for card in cards if card not in own for verifier in card.witness_verifiers]
     columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn())
     with progress_bar(*columns) as bar:
         task = bar.add_task("verify", total=None)
         report: TileReport = verify_tiles(
             directory,
-            own[0].log_verifier,
+            own[0].log_verifiers,
             [*known, *witnesses],
             lambda done, total: bar.update(task, completed=done, total=total),
         )

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.audit.merkle import SIZE_MAX
 from gateway.cli.output import folder_at
 from gateway.errors import AuditLogError
 from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder, load_signing_key, passphrase_of
-from gateway.signing.signed_note import NoteSigner, NoteVerifier
+from gateway.node.key_slots import load_slot
+from gateway.node.rotation_plan import read_plan
+from gateway.signing.signed_note import NoteVerifier
 from gateway.storage import audit_rows
 from gateway.storage.engine import open_engine
 from gateway.storage.migrate import require_current
@@ -26,6 +29,20 @@ class AuditStore:
     config: NodeConfig
     engine: Database
     verifier: NoteVerifier
+    further: tuple[NoteVerifier, ...] = ()
+    """Keys that sign beside it while the log's key is being replaced."""
+    past: tuple[tuple[int, NoteVerifier], ...] = ()
+    """Keys that are retired, each with the largest size of the log that it may have signed."""
+
+    @property
+    def verifiers(self) -> tuple[NoteVerifier, ...]:
+        """Every key that signs the log's checkpoints now."""
+        return (self.verifier, *self.further)
+
+    @property
+    def other_keys(self) -> tuple[tuple[int, NoteVerifier], ...]:
+        """The keys beside ``verifier``, each with the largest size that it may have signed."""
+        return (*((SIZE_MAX, verifier) for verifier in self.further), *self.past)
 
     def log_size(self, connection: Transaction) -> int:
         """Return the number of entries.
@@ -51,10 +68,16 @@ def audit_store(node: Path) -> Iterator[AuditStore]:
     """
     folder = folder_at(node)
     config = load_config(folder.root)
-    key = load_signing_key(folder, config.keys.log, passphrase_of(folder, config))
+    passphrase, plan, origin = passphrase_of(folder, config), read_plan(folder.keys), config.audit.origin
+    slot = load_slot(
+        "log", config.keys.log, plan, folder.keys, lambda place: load_signing_key(folder, place, passphrase)
+    )
+    further = [NoteVerifier(origin, slot.other.verifying.public)] if slot.other is not None else []
+    past = [(key.size_max, NoteVerifier.from_vkey(key.verifier_key)) for key in plan.past_log_key]
     engine = open_engine(folder.database_url(config.database.url))
     try:
         require_current(engine, "node")
-        yield AuditStore(folder, config, engine, NoteSigner(config.audit.origin, key.private).verifier)
+        verifier = NoteVerifier(origin, slot.active.verifying.public)
+        yield AuditStore(folder, config, engine, verifier, tuple(further), tuple(past))
     finally:
         engine.dispose()

@@ -42,6 +42,24 @@ PURPOSES: dict[str, dict[str, str]] = {
 """What each purpose is called; the words of the closed list."""
 
 
+_CODE_STORIES: dict[str, dict[Language, str]] = {
+    "code-issue": {
+        Language.en: "{time} UTC: a learning code was made here for this person, for {purpose}.",
+        Language.zh: "{time}（UTC）：本节点为此人生成了学习码，用途：{purpose}。",
+    },
+    "code-redemption": {
+        Language.en: "{time} UTC: this person's learning code, made by {peer}, was redeemed here, for "
+        "{purpose}.",
+        Language.zh: "{time}（UTC）：此人由{peer}签发的学习码在本节点兑换，用途：{purpose}。",
+    },
+    "code-refusal": {
+        Language.en: "{time} UTC: {peer} presented this person's learning code and was refused ({purpose}).",
+        Language.zh: "{time}（UTC）：{peer}出示了此人的学习码，被拒绝（{purpose}）。",
+    },
+}
+"""What happened to a learning code, by action."""
+
+
 def sentence(row: EntryRow, draft: EntryDraft, names: Names, language: Language) -> str:
     """Return who asked whom, when, for what, and what was given.
 
@@ -52,9 +70,18 @@ def sentence(row: EntryRow, draft: EntryDraft, names: Names, language: Language)
     asker, answerer = _name(draft.asker, names, language), _name(draft.answerer, names, language)
     if draft.action == "consent-grant":
         purpose = PURPOSES[language.value].get(draft.reason, draft.reason)
+        if draft.peer:  # a learning code that the peer redeemed
+            peer = _name(draft.peer, names, language)
+            if language is Language.zh:
+                return f"{time}（UTC）：{peer}兑换了此人的学习码，此人由此同意查询，用途：{purpose}。"
+            return f"{time} UTC: {peer} redeemed this person's learning code and may ask, for {purpose}."
         if language is Language.zh:
             return f"{time}（UTC）：此人在本节点同意查询，用途：{purpose}。"
         return f"{time} UTC: this person gave consent here, for {purpose}."
+    if draft.action in _CODE_STORIES:
+        purpose = PURPOSES[language.value].get(draft.reason, draft.reason)
+        peer = _name(draft.peer, names, language)
+        return _CODE_STORIES[draft.action][language].format(time=time, purpose=purpose, peer=peer)
     purpose = PURPOSES[language.value].get(draft.purpose, draft.purpose)
     what = _what(draft, language)
     if language is Language.zh:

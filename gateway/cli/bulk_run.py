@@ -36,6 +36,7 @@ PASSING = frozenset(
         "ISSUED_BEFORE_START",
         "NO_ANSWER",
         "OVERLOADED",
+        "QUOTA_EXCEEDED",
         "RATE_EXCEEDED",
         "SHUTTING_DOWN",
         "SOURCE_UNAVAILABLE",
@@ -145,6 +146,8 @@ class BulkRun:
             if fault[0] not in PASSING:
                 rows = [_row(a, peer, FAILED, *fault) for same in left.values() for a in same]
                 self.job.keep(rows)
+                return fault
+            if fault[0] == "QUOTA_EXCEEDED":  # until the peer's next day: the same command goes on then
                 return fault
             if len(left) < before:
                 pause_s, since_s = PAUSE_S_MIN, monotonic_s()

@@ -21,6 +21,7 @@ from gateway.conformance.report import as_json, as_junit, counts, has_passed
 from gateway.conformance.run import CaseResult, run_cases
 from gateway.conformance.session import Session
 from gateway.peers.card import Card, fingerprint_for_people, read_card_file
+from gateway.policy.purposes import parse_purpose
 from gateway.signing.suites import ED25519
 
 NEW_IDENTITY = Path("conformance-peer")
@@ -54,6 +55,14 @@ def conformance(
             "ed25519+ml-dsa-65 also tries what becomes of a stripped signature."
         ),
     ] = ED25519.name,
+    code: Annotated[
+        list[str] | None,
+        typer.Option(help="Good learning code of the node under test; three are used up by a run."),
+    ] = None,
+    expired_code: Annotated[str, typer.Option(help="A learning code of it that has expired.")] = "",
+    used_up_purpose: Annotated[
+        str, typer.Option(help="A purpose granted to the identity with a quota of 0 learners a day.")
+    ] = "",
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
     output: OutputOption = Output.table,
 ) -> None:
@@ -74,7 +83,14 @@ def conformance(
         _introduce(make_identity(NEW_IDENTITY.resolve(), suites=suites_named(suite)), card)
         raise typer.Exit(EXIT_NO)
     played = load_identity(identity.resolve())
-    session = Session(played, card, endpoint or card.endpoints[0])
+    session = Session(
+        played,
+        card,
+        endpoint or card.endpoints[0],
+        codes=list(code or ()),
+        expired_code=expired_code,
+        used_up_purpose=parse_purpose(used_up_purpose) if used_up_purpose else 0,
+    )
     wanted = tuple(only or ("",))
     try:
         session.learn()

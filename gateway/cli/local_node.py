@@ -15,12 +15,14 @@ from gateway.rpc.archive import (
     archive_message,
     archive_of,
     certificate_message,
+    check_message,
     location_message,
     search_events,
 )
 from gateway.rpc.bulk_archive import bulk_messages
 from gateway.rpc.heard_changes import heard_changes_message
 from gateway.rpc.issued_consents import consents_message, grant_message, withdraw_message
+from gateway.rpc.learning_codes import codes_message, issue_message, redeem_message, revoke_message
 from gateway.rpc.operator import (
     OperatorClient,
     diagnose_peer,
@@ -69,6 +71,10 @@ class LocalNode(Protocol):
         """Ask one peer about many learners."""
         ...
 
+    def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
+        """Ask one peer for a signed echo."""
+        ...
+
     def diagnose(
         self, request: operator_pb2.DiagnosePeerRequest
     ) -> Iterator[operator_pb2.DiagnosePeerResponse]:
@@ -111,6 +117,24 @@ class LocalNode(Protocol):
         """List the consents that this node issued."""
         ...
 
+    def issue_code(self, request: operator_pb2.IssueCodeRequest) -> operator_pb2.IssueCodeResponse:
+        """Make a learning code."""
+        ...
+
+    def redeem_code(
+        self, request: operator_pb2.OperatorServiceRedeemCodeRequest
+    ) -> operator_pb2.OperatorServiceRedeemCodeResponse:
+        """Turn a learner's code into a consent."""
+        ...
+
+    def issued_codes(self, request: operator_pb2.ListCodesRequest) -> operator_pb2.ListCodesResponse:
+        """List the learning codes that this node issued."""
+        ...
+
+    def revoke_code(self, request: operator_pb2.RevokeCodeRequest) -> operator_pb2.RevokeCodeResponse:
+        """Take back a learning code."""
+        ...
+
 
 class _Running:
     def __init__(self, client: ArchiveClient, operator: OperatorClient) -> None:
@@ -145,6 +169,9 @@ class _Running:
     ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
         return self._client.search_in_bulk(request)
 
+    def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
+        return self._client.check(archive_pb2.CheckPeerRequest(node_id=node_id))
+
     def diagnose(
         self, request: operator_pb2.DiagnosePeerRequest
     ) -> Iterator[operator_pb2.DiagnosePeerResponse]:
@@ -177,6 +204,20 @@ class _Running:
         self, request: operator_pb2.ListIssuedConsentsRequest
     ) -> operator_pb2.ListIssuedConsentsResponse:
         return self._operator.issued_consents(request)
+
+    def issue_code(self, request: operator_pb2.IssueCodeRequest) -> operator_pb2.IssueCodeResponse:
+        return self._operator.issue_code(request)
+
+    def redeem_code(
+        self, request: operator_pb2.OperatorServiceRedeemCodeRequest
+    ) -> operator_pb2.OperatorServiceRedeemCodeResponse:
+        return self._operator.redeem_code(request)
+
+    def issued_codes(self, request: operator_pb2.ListCodesRequest) -> operator_pb2.ListCodesResponse:
+        return self._operator.issued_codes(request)
+
+    def revoke_code(self, request: operator_pb2.RevokeCodeRequest) -> operator_pb2.RevokeCodeResponse:
+        return self._operator.revoke_code(request)
 
 
 class _InProcess:
@@ -212,6 +253,9 @@ class _InProcess:
     ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
         return bulk_messages(request, self._node.snapshot, self._node.asking)
 
+    def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
+        return check_message(node_id, self._node.snapshot, self._node.asking)
+
     def diagnose(
         self, request: operator_pb2.DiagnosePeerRequest
     ) -> Iterator[operator_pb2.DiagnosePeerResponse]:
@@ -244,6 +288,20 @@ class _InProcess:
         self, request: operator_pb2.ListIssuedConsentsRequest
     ) -> operator_pb2.ListIssuedConsentsResponse:
         return consents_message(request, self._node.snapshot, self._node.operating)
+
+    def issue_code(self, request: operator_pb2.IssueCodeRequest) -> operator_pb2.IssueCodeResponse:
+        return issue_message(request, self._node.snapshot, self._node.operating)
+
+    def redeem_code(
+        self, request: operator_pb2.OperatorServiceRedeemCodeRequest
+    ) -> operator_pb2.OperatorServiceRedeemCodeResponse:
+        return redeem_message(request, self._node.snapshot, self._node.operating)
+
+    def issued_codes(self, request: operator_pb2.ListCodesRequest) -> operator_pb2.ListCodesResponse:
+        return codes_message(request, self._node.snapshot, self._node.operating)
+
+    def revoke_code(self, request: operator_pb2.RevokeCodeRequest) -> operator_pb2.RevokeCodeResponse:
+        return revoke_message(request, self._node.operating)
 
 
 @contextmanager

@@ -20,7 +20,9 @@ from gateway.cli import (
     peers_commands,
     query_commands,
 )
+from gateway.cli.access_commands import access_app
 from gateway.cli.audit_commands import audit_app
+from gateway.cli.code_commands import code_app
 from gateway.cli.consent_commands import consent_app
 from gateway.cli.demo_commands import demo
 from gateway.cli.keys_commands import keys_app
@@ -62,6 +64,8 @@ app.add_typer(records_app, name="records")
 app.add_typer(scheme_app, name="scheme")
 app.add_typer(audit_app, name="audit")
 app.add_typer(consent_app, name="consent")
+app.add_typer(code_app, name="code")
+app.add_typer(access_app, name="access")
 app.add_typer(keys_app, name="keys")
 app.add_typer(storage_app, name="storage")
 app.add_typer(config_commands.config_app, name="config")

@@ -36,7 +36,7 @@ from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder
 from gateway.peers.card import Card, read_card_file
 from gateway.peers.fingerprint import require_fingerprint
-from gateway.peers.onboarding import accept, remove, require_acceptable
+from gateway.peers.onboarding import accept, pending_card, remove, require_acceptable
 from gateway.peers.roster import Peer, load_peer, load_roster
 from gateway.policy.grant_proposal import propose_grant
 from gateway.policy.purposes import parse_kind, parse_purpose
@@ -99,7 +99,14 @@ def list_peers(node: NodeOption = Path(), output: OutputOption = Output.table) -
     peers = list(roster.peers.values())
     asked = reach_words(folder, peers, now)
     if output is Output.json:
-        print_json([_peer_json(peer, (peer.card.expires - now).days, asked[peer.node_id]) for peer in peers])
+        waiting = {card.node_id: card.serial for card in _pending(folder.peers, peers)}
+        print_json(
+            [
+                _peer_json(peer, (peer.card.expires - now).days, asked[peer.node_id])
+                | {"pending_serial": waiting.get(peer.node_id)}
+                for peer in peers
+            ]
+        )
         return
     shown = table("peer", "name", "state", "asked", "endpoints", "serial", "days left", "fingerprint")
     for peer in peers:
@@ -114,6 +121,16 @@ def list_peers(node: NodeOption = Path(), output: OutputOption = Output.table) -
             f"{peer.card.fingerprint[:16]}…",
         )
     console.print(shown)
+    for card in _pending(folder.peers, peers):
+        say(f"A newer card of {card.node_id} (serial {card.serial}) waits: no trusted key vouches for it.")
+        say("  Have its operator read the fingerprint to you by telephone, then run")
+        say(f"  credit-gateway peers add {pending_card(card.node_id, folder.peers)}")
+
+
+def _pending(folder: Path, peers: list[Peer]) -> list[Card]:
+    """Return the newer cards that wait for a person."""
+    paths = {peer.node_id: pending_card(peer.node_id, folder) for peer in peers}
+    return [read_card_file(path) for path in paths.values() if path.exists()]
 
 
 @peers_app.command("remove")

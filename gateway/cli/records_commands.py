@@ -23,6 +23,7 @@ from gateway.cli.output import (
 )
 from gateway.cli.records_import import import_records
 from gateway.cli.records_index import index
+from gateway.cli.records_rekey import rekey
 from gateway.cli.records_retranslate import retranslate_records
 from gateway.cli.records_ruling import restore, revoke
 from gateway.errors import CallerError, OperatorError
@@ -42,6 +43,7 @@ records_app = typer.Typer(
 
 records_app.command("import")(import_records)
 records_app.command()(index)
+records_app.command()(rekey)
 records_app.command("retranslate")(retranslate_records)
 records_app.command()(revoke)
 records_app.command()(restore)

@@ -174,6 +174,7 @@ def _import_one(
                 replace=replace,
                 facts=facts,
                 elements=lambda place: places(file.name, place) if places is not None else None,
+                older_secrets=opened.secrets[1:],
             )
     except IntakeError as error:
         result.problem = str(error)

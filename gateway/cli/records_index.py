@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from gateway.cli.output import NodeOption, complain, folder_at, progress_bar, say
 from gateway.errors import CallerError, OperatorError
 from gateway.learners.subject_token import FederationSecret
-from gateway.node.assemble import load_secrets, registry_of
+from gateway.node.assemble import load_secrets, next_secret, registry_of
 from gateway.node.config import SqlSourceTable, load_config
 from gateway.node.folder import NodeFolder
 from gateway.node.sources import foreign_database_of, mapping_of
@@ -44,7 +44,8 @@ def index(
     if not tables:
         known = ", ".join(table.name for table in config.records.sql) or "none"
         raise CallerError(f"no such SQL source; node.toml declares: {known}.", remedy="See docs/records.md.")
-    secrets = list(load_secrets(folder, config).values())
+    coming = next_secret(folder)
+    secrets = [*([coming] if coming is not None else []), *load_secrets(folder, config).values()]
     if not secrets:
         raise OperatorError(
             "this node has no federation secret, so learners cannot be given subject tokens.",

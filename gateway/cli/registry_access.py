@@ -21,7 +21,7 @@ class OpenRegistry:
     registry: Registry
     scheme: Scheme
     secrets: Sequence[FederationSecret]
-    """The live ones, the newest first."""
+    """The live ones, the newest first; before them one that is announced, so that records are found by it."""
     node_id: str
     records_key_file: Path
     """Made when a command first needs it."""
@@ -36,17 +36,16 @@ def open_registry(node: Path) -> Iterator[OpenRegistry]:
     Raises:
         OperatorError: something in the folder is missing or wrong.
     """
-    from gateway.node.assemble import load_secrets, registry_of
+    from gateway.node.assemble import load_secrets, next_secret, registry_of
     from gateway.node.config import load_config
 
     folder = folder_at(node)
     config = load_config(folder.root)
-    scheme, secrets = load_scheme(folder.scheme), load_secrets(folder, config)
+    scheme, coming = load_scheme(folder.scheme), next_secret(folder)
+    secrets = [*([coming] if coming is not None else []), *load_secrets(folder, config).values()]
     with registry_of(folder, config) as registry:
         try:
             key_file = folder.key(KEY_FILE)
-            yield OpenRegistry(
-                registry, scheme, list(secrets.values()), config.node.id, key_file, folder.root / "contexts"
-            )
+            yield OpenRegistry(registry, scheme, secrets, config.node.id, key_file, folder.root / "contexts")
         finally:
             registry.close()

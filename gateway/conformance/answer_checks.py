@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 
 from creditexchange.v1.audit_pb2 import ErasureConfirmation, NotifyErasureResponse
 from creditexchange.v1.change_pb2 import ChangeConfirmation, NotifyChangeResponse
+from creditexchange.v1.code_pb2 import RedeemCodeResponse
 from creditexchange.v1.envelope_pb2 import Receipt, Refusal, RefusalBody, SignedMessage
 from creditexchange.v1.exchange_pb2 import (
     CertificateAnswer,
@@ -42,6 +43,7 @@ from gateway.conformance.draft import (
     NOTIFY_CHANGE,
     NOTIFY_ERASURE,
     QUERY_IN_BULK,
+    REDEEM_CODE,
     VERIFY_CERTIFICATE,
     Sent,
     answer_type_of,
@@ -237,6 +239,7 @@ def _response(reply: Reply) -> Any:
         ECHO: EchoResponse,
         NOTIFY_ERASURE: NotifyErasureResponse,
         NOTIFY_CHANGE: NotifyChangeResponse,
+        REDEEM_CODE: RedeemCodeResponse,
         VERIFY_CERTIFICATE: VerifyCertificateResponse,
         LOCATE_RECORDS: LocateRecordsResponse,
         QUERY_IN_BULK: QueryRecordsInBulkResponse,

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from creditexchange.v1.audit_pb2 import ErasureNotice, ErasureNoticeBody, NotifyErasureRequest
 from creditexchange.v1.change_pb2 import ChangeNotice, ChangeNoticeBody, NotifyChangeRequest
+from creditexchange.v1.code_pb2 import CodeRedemption, CodeRedemptionBody, RedeemCodeRequest
 from creditexchange.v1.envelope_pb2 import Header, Opening, SignedMessage
 from creditexchange.v1.exchange_pb2 import (
     EchoQuery,
@@ -33,7 +34,9 @@ QUERY_IN_BULK = f"{EXCHANGE}/QueryRecordsInBulk"
 ECHO = f"{EXCHANGE}/Echo"
 AUDIT = "/creditexchange.v1.AuditLogService"
 NOTIFY_ERASURE = f"{AUDIT}/NotifyErasure"
+GET_CARD = "/creditexchange.v1.NodeService/GetCard"
 NOTIFY_CHANGE = "/creditexchange.v1.ChangeNoticeService/NotifyChange"
+REDEEM_CODE = "/creditexchange.v1.LearningCodeService/RedeemCode"
 
 QUERIES: dict[
     str,
@@ -76,7 +79,7 @@ class Draft:
     type_: str
     keys: tuple[SigningKey, ...]
     """Every message bears a signature of each."""
-    body: RecordQueryBody | ErasureNoticeBody | ChangeNoticeBody | None = None
+    body: RecordQueryBody | ErasureNoticeBody | ChangeNoticeBody | CodeRedemptionBody | None = None
     openings: list[Opening] = field(default_factory=list)
     content: bytes = b""
     after_body: bytes = b""
@@ -123,6 +126,8 @@ class Draft:
             return ErasureNotice(header=self.header, body=body)
         if isinstance(self.body, ChangeNoticeBody):
             return ChangeNotice(header=self.header, body=body)
+        if isinstance(self.body, CodeRedemptionBody):
+            return CodeRedemption(header=self.header, body=body)
         if isinstance(self.body, RecordQueryBody) or self.called in QUERIES:
             return RecordQuery(header=self.header, body=body)
         return EchoQuery(header=self.header, content=self.content)
@@ -134,12 +139,19 @@ class Draft:
             return NotifyErasureRequest(message=message)
         if self.called == NOTIFY_CHANGE:
             return NotifyChangeRequest(message=message)
+        if self.called == REDEEM_CODE:
+            return RedeemCodeRequest(message=message, openings=self.openings)
         return QUERIES.get(self.called, QueryRecordsRequest)(message=message, openings=self.openings)
 
 
 def type_of(method: str) -> str:
     """Return the payload type of a request to ``method`` (section 2)."""
-    names = {ECHO: "echo-query", NOTIFY_ERASURE: "erasure-notice", NOTIFY_CHANGE: "change-notice"}
+    names = {
+        ECHO: "echo-query",
+        NOTIFY_ERASURE: "erasure-notice",
+        NOTIFY_CHANGE: "change-notice",
+        REDEEM_CODE: "code-redemption",
+    }
     return payload_type(names.get(method, "record-query"))
 
 
@@ -149,6 +161,7 @@ def answer_type_of(method: str) -> str:
         ECHO: "echo-answer",
         NOTIFY_ERASURE: "erasure-confirmation",
         NOTIFY_CHANGE: "change-confirmation",
+        REDEEM_CODE: "code-redemption-answer",
         VERIFY_CERTIFICATE: "certificate-answer",
         LOCATE_RECORDS: "location-answer",
         QUERY_IN_BULK: "record-answer-chunk",

@@ -43,6 +43,8 @@ STATUSES = {
     "CHECKPOINT_OUTDATED": "ABORTED",
     "CHECKPOINT_INCONSISTENT": "FAILED_PRECONDITION",
     "SIZE_OUT_OF_RANGE": "OUT_OF_RANGE",
+    "QUOTA_EXCEEDED": "RESOURCE_EXHAUSTED",
+    "CODE_INVALID": "PERMISSION_DENIED",
 }
 """Section 6: the status of every reason that a case can provoke."""
 

@@ -19,6 +19,8 @@ from gateway.node.card_file import present_card
 from gateway.node.config import load_config
 from gateway.node.folder import NodeFolder, init_node, load_keys
 from gateway.node.lock import node_lock
+from gateway.node.rotating import begin
+from gateway.node.rotation_plan import ANNOUNCED
 from gateway.peers.card import Card
 from gateway.peers.node_ca import generate_tls_key, issue_leaf, make_ca
 from gateway.rpc.channels import TlsLeaf
@@ -28,6 +30,8 @@ from gateway.signing.suites import ED25519, SigningKey, Suite
 
 NODE_ID = "conformance"
 ENDPOINT = "127.0.0.1:17943"
+NEXT_KEY_S = 300 * 24 * 3600
+"""When the next keys that the card announces would begin to be used, seconds: longer than it is played."""
 SEQUENCE_FILE = "conformance-sequence"
 
 
@@ -45,6 +49,8 @@ class Identity:
     ca_key: Any
     further_message: tuple[SigningKey, ...] = ()
     """Keys of the further signatures on every message."""
+    next_message: tuple[SigningKey, ...] = ()
+    """Keys that the card announces for later; none when it announces nothing."""
 
     @property
     def node_id(self) -> str:
@@ -106,6 +112,13 @@ def load_identity(root: Path) -> Identity:
         ca=keys.tls_ca,
         ca_key=keys.tls_ca_key,
         further_message=keys.further_message,
+        next_message=tuple(
+            slot.other
+            for slot in keys.slots
+            if slot.other is not None
+            and slot.step is not None
+            and (slot.step.role, slot.step.phase) == ("signing", ANNOUNCED)
+        ),
     )
 
 
@@ -124,6 +137,7 @@ def make_identity(root: Path, listen: str = ENDPOINT, suites: Sequence[Suite] = 
         "epochs": "",
     }
     init_node(root, NODE_ID, example=None, settings=settings, now=now, suites=suites)
+    begin(NodeFolder(root), "signing", now, announce_s=NEXT_KEY_S)
     return load_identity(root)
 
 

@@ -7,11 +7,13 @@ from gateway.conformance.cases import (
     audit_log,
     bulk,
     certificates,
+    codes,
     commitments,
     echoes,
     envelope,
     header,
     locations,
+    node_cards,
     notices,
     queries,
     refusals,
@@ -33,10 +35,12 @@ CASES: tuple[Case, ...] = (
     *bulk.CASES,
     *locations.CASES,
     *refusals.CASES,
+    *node_cards.CASES,
     *echoes.CASES,
     *audit_log.CASES,
     *witness.CASES,
     *notices.CASES,
+    *codes.CASES,
 )
 """Ids are unique: they name the cases in reports for good."""
 

@@ -81,6 +81,12 @@ class Session:
     clock: Clock = system_clock
     grants: Sequence[GrantSummary] = ()
     epochs: Sequence[str] = ()
+    codes: list[str] = field(default_factory=list)
+    """Good learning codes of the node under test; each case that redeems one takes it."""
+    expired_code: str = ""
+    """One that has expired."""
+    used_up_purpose: int = 0
+    """A granted purpose of which the identity's quota is used up; 0 = none."""
     connection: RawPeer = field(init=False)
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from gateway.exchange.messages import Snapshot
 from gateway.learners.epoch_check import epoch_check
 from gateway.peers.roster import Peer
 from gateway.policy.grants import Access
-from gateway.policy.purposes import kind_word, purpose_word
+from gateway.policy.purposes import KINDS, kind_word, purpose_word
 
 OUR_CARD, THEIR_CARD, SECRET, LOG = "our card", "their card", "federation secret", "log"
 GRANTS_TO_US, GRANTS_TO_THEM = "grants to us", "grants to them"
@@ -244,7 +244,11 @@ def _granted(grants: Sequence[GrantSummary]) -> str:
 
 
 def _kinds(kinds: Sequence[int]) -> str:
-    return ", ".join(kind_word(kind) for kind in kinds)
+    """Return kinds in words, by those that are missing where that is shorter."""
+    missing = [kind for kind in KINDS.values() if kind not in kinds]
+    if len(missing) >= len(kinds):
+        return ", ".join(kind_word(kind) for kind in kinds)
+    return f"all kinds but {', '.join(map(kind_word, missing))}" if missing else "all kinds"
 
 
 def _printable(text: str) -> str:

@@ -13,15 +13,15 @@ CLOCK = "clock"
 _TRIED = "compare the two clocks by a signed echo"
 
 
-def clock_offset_of(fault: PeerFaultError) -> timedelta | None:
+def clock_offset_of(fault: PeerFaultError, window_s: int) -> timedelta | None:
     """Return what a failed echo says of the clocks; ``None`` when they are not what failed."""
-    return fault.clock_offset if isinstance(fault, StaleEchoError) else stated_offset(fault)
+    return fault.clock_offset if isinstance(fault, StaleEchoError) else stated_offset(fault, window_s)
 
 
 def judge_clock(offset: timedelta, skew_s: int, opinions: Opinions, *, is_refused: bool = False) -> Step:
     """Return the step for a peer whose clock is ``offset`` ahead of ours.
 
-    ``is_refused``: messages were refused for it already, and ``offset`` is only the least it can be.
+    ``is_refused``: messages were refused for it already.
     """
     off_s = offset.total_seconds()
     step = Step(CLOCK, _TRIED, f"the peer's is {_words(off_s)}", f"less than {skew_s} s of difference")

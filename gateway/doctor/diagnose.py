@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+from cryptography import x509
+
 from gateway.doctor import agreement, standing
 from gateway.doctor.agreement import ANYTHING, Wish
 from gateway.doctor.certificate import judge_certificate
@@ -90,7 +92,7 @@ class _Diagnosis:
         if steps[-1].state is State.FAULT:
             return steps
         shown = shake_hands(endpoint, self.peer, self.doctor.leaf())
-        steps.append(shown.step)
+        steps.append(self._own_certificate(shown.step))
         if shown.certificate is not None:
             judged = self._timely(
                 judge_certificate(
@@ -102,6 +104,18 @@ class _Diagnosis:
             else:
                 steps.append(judged)
         return steps
+
+    def _own_certificate(self, step: Step) -> Step:
+        """Our certificate may be refused because its time is over, and not because nobody knows it."""
+        certificate = x509.load_pem_x509_certificate(self.doctor.leaf()[0])
+        now = self.doctor.node.clock()
+        is_timely = certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
+        if step.finding != "OUR_CERTIFICATE_REFUSED" or is_timely:
+            return step
+        remedy = (
+            "Restart this node: it renews its certificate when it starts. If it does not, look at its clock."
+        )
+        return step.found("OUR_CERTIFICATE_EXPIRED", Side.OURS, remedy)
 
     def _timely(self, step: Step) -> Step:
         """A certificate that is out of its time may be right, and our clock wrong."""
@@ -136,7 +150,7 @@ class _Diagnosis:
 
     def _failed(self, step: Step, fault: PeerFaultError) -> Step:
         snapshot = self.doctor.snapshot
-        offset = clock_offset_of(fault)
+        offset = clock_offset_of(fault, snapshot.settings.window_s)
         if offset is not None:
             return judge_clock(offset, snapshot.settings.skew_s, self.opinions, is_refused=True)
         return read_fault(step, fault, self.peer.node_id, snapshot.card_serial)

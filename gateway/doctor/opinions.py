@@ -83,18 +83,18 @@ class Opinions:
         except StaleEchoError as stale:
             self._offsets.append(stale.clock_offset)
         except PeerFaultError as fault:
-            if (offset := stated_offset(fault)) is not None:
+            if (offset := stated_offset(fault, self.snapshot.settings.window_s)) is not None:
                 self._offsets.append(offset)
         else:
             self._offsets.append(echo.clock_offset)
             self._echoes.append((peer.node_id, echo))
 
 
-def stated_offset(fault: PeerFaultError) -> timedelta | None:
+def stated_offset(fault: PeerFaultError, window_s: int) -> timedelta | None:
     """Return by how much the peer's clock is ahead, as its refusal of our message's time says it.
 
-    ``skewSeconds`` counts from the end of what is tolerated at all: from issue_time on the one side, from
-    expire_time on the other, so the true difference is larger by up to a window.
+    ``skewSeconds`` counts from issue_time on the one side, and on the other from expire_time, which lies our
+    window of ``window_s`` seconds after it.
     """
     if not isinstance(fault, RefusedByPeerError) or fault.outcome not in ("CLOCK_SKEW", "MESSAGE_EXPIRED"):
         return None
@@ -102,4 +102,4 @@ def stated_offset(fault: PeerFaultError) -> timedelta | None:
         off_s = float(dict(fault.details.metadata).get("skewSeconds", ""))
     except ValueError:
         off_s = 0.0
-    return timedelta(seconds=-off_s if fault.outcome == "CLOCK_SKEW" else off_s)
+    return timedelta(seconds=-off_s if fault.outcome == "CLOCK_SKEW" else off_s + window_s)

@@ -6,18 +6,25 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from creditexchange.v1.envelope_pb2 import Opening, SignedMessage
-from creditexchange.v1.exchange_pb2 import RecordAnswerChunkBody
+from creditexchange.v1.exchange_pb2 import RecordAnswer, RecordAnswerChunkBody
 from creditexchange.v1.reason_pb2 import Reason
 from gateway.audit import EntryDraft, EvidenceError, parse_leaf, prove_inclusion
 from gateway.audit.checkpoint import size_of
 from gateway.audit.commitment import commitment_path
-from gateway.audit.cosigned import best_cosigned_checkpoint
+from gateway.audit.cosigned import (
+    best_cosigned_checkpoint,
+    cosigned_checkpoint,
+    is_cosigned_by,
+    is_signed_by,
+)
 from gateway.audit.evidence import WHOLE_ENTRY, EvidenceVault
 from gateway.audit.proof_file import ProofFile
 from gateway.errors import CallerError
 from gateway.exchange.evidence_bundle import Disclosure, EvidenceBundle, cards_of
+from gateway.exchange.messages import RECORD_QUERY_TYPE
 from gateway.peers.card import Card, verify_card
 from gateway.signing import dsse
+from gateway.signing.envelope import parse
 from gateway.signing.signed_note import parse_note
 from gateway.storage import audit_rows, evidence_rows, witness_rows
 from gateway.storage.audit_rows import EntryRow
@@ -68,12 +75,12 @@ class Collector:
         signed = evidence_rows.read_signed(self.connection, row.idx)
         if signed is None or not signed.request_message:
             raise CallerError(f"entry {row.idx} is about no exchange, or left no signed bytes.")
-        proof = self.proof(row.idx)
         answer = SignedMessage.FromString(signed.answer_message) if signed.answer_message else None
         request = SignedMessage.FromString(signed.request_message)
+        own, proof = self._provable(row.idx, draft, request if draft.role == "asker" else None)
         names = {signature.name for signature in parse_note(proof.note).signatures}
         return EvidenceBundle(
-            cards=self._cards(draft, request, answer, names),
+            cards=self._cards(draft, own, request, answer, proof.note),
             witnesses=tuple(vkey for vkey in self.witnesses if vkey.split("+", 1)[0] in names),
             request=request,
             answer=answer,
@@ -155,31 +162,71 @@ class Collector:
             raise CallerError("the chunk has no such record, or it was erased.")
         return Disclosure(record_index, draft.count, chosen.key, chosen.item, ())
 
+    def _provable(
+        self, index: int, draft: EntryDraft, signed: SignedMessage | None
+    ) -> tuple[Card, ProofFile]:
+        """Return this node's card at that time and the proof of an entry under a checkpoint that it verifies.
+
+        The best cosigned checkpoint, unless the log's key was replaced since: then the entry's own.
+        """
+        node_id = draft.asker if draft.role == "asker" else draft.answerer
+        keys = {s.key_id for s in signed.signatures} if signed is not None else set()
+        cards = [card for card in self._stored_cards(node_id) if keys <= set(card.keys)]
+        first = next(audit_rows.stream_checkpoints(self.connection, index), None)
+        notes = [best_cosigned_checkpoint(self.connection, index + 1)]
+        notes += [cosigned_checkpoint(self.connection, first[1])] if first is not None else []
+        for note in notes:
+            for card in cards:
+                if is_signed_by(note, card.log_verifiers):
+                    proof = prove_inclusion(self.connection, index, size_of(note))
+                    return card, ProofFile(index, tuple(proof), note)
+        raise _no_card(node_id)
+
     def _cards(
-        self, draft: EntryDraft, request: SignedMessage, answer: SignedMessage | None, witnesses: set[str]
+        self,
+        draft: EntryDraft,
+        own: Card,
+        request: SignedMessage,
+        answer: SignedMessage | None,
+        note: str,
     ) -> tuple[SignedMessage, ...]:
         """Return the cards of both nodes as they were, and of the witnesses."""
-        needed = {draft.asker: [request], draft.answerer: [answer] if answer is not None else []}
-        chosen = []
+        other = draft.other_node
+        signed = answer if draft.role == "asker" else request
+        chosen = [own.message]
         for node_id in self.nodes:
-            cards = [verify_card(dsse.from_json(text)) for text in self._stored_cards(node_id)]
-            if node_id in needed:
-                keys = {s.key_id for message in needed[node_id] for s in message.signatures}
-                chosen.append(_card_with(cards, keys, node_id).message)
-            elif cards and (verifier := cards[0].witness_verifier) and verifier.name in witnesses:
-                chosen.append(cards[0].message)
+            cards = self._stored_cards(node_id)
+            if node_id == other:
+                chosen.append(_card_with(cards, signed, node_id).message)
+            elif node_id != own.node_id:
+                chosen += [card.message for card in cards if is_cosigned_by(note, card.witness_verifiers)][:1]
         return cards_of(chosen)
 
-    def _stored_cards(self, node_id: str) -> list[str]:
-        return witness_rows.read_cards(self.connection, node_id)
+    def _stored_cards(self, node_id: str) -> list[Card]:
+        return [
+            verify_card(dsse.from_json(text)) for text in witness_rows.read_cards(self.connection, node_id)
+        ]
 
 
-def _card_with(cards: list[Card], keys: set[str], node_id: str) -> Card:
-    """Return the newest card that lists ``keys``."""
+def _card_with(cards: list[Card], signed: SignedMessage | None, node_id: str) -> Card:
+    """Return the newest card that lists the keys of what was ``signed``, and that of the receipt in it."""
+    keys = {s.key_id for s in signed.signatures} if signed is not None else set()
+    note = _receipt_note(signed)
     for card in cards:
-        if keys <= set(card.keys):
+        if keys <= set(card.keys) and (not note or is_signed_by(note, card.log_verifiers)):
             return card
-    raise CallerError(
+    raise _no_card(node_id)
+
+
+def _receipt_note(signed: SignedMessage | None) -> str:
+    """Return the checkpoint in the receipt of a signed answer or refusal; both have it in one place."""
+    if signed is None or signed.payload_type == RECORD_QUERY_TYPE:
+        return ""
+    return parse(RecordAnswer, signed.payload, "the answer").receipt.checkpoint
+
+
+def _no_card(node_id: str) -> CallerError:
+    return CallerError(
         f"no card of {node_id} is kept that lists the keys of this exchange.",
         remedy="Was the database restored? Start the node once: it keeps the cards that it uses.",
     )

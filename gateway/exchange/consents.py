@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from creditexchange.v1.consent_pb2 import Consent
-from creditexchange.v1.envelope_pb2 import SignedMessage
+from creditexchange.v1.envelope_pb2 import Opening, SignedMessage
 from gateway.audit import AuditLog, Evidence, management_entry, parse_leaf
 from gateway.audit.commitment import CONSENT, SUBJECT_TOKEN, open_items
 from gateway.clock import new_id, unix_ms
@@ -81,8 +81,21 @@ def grant_consent(terms: ConsentTerms, snapshot: Snapshot, log: AuditLog, now: d
         RefusedError: ``AUDIT_UNAVAILABLE``; nothing was issued.
     """
     _require_terms(terms, snapshot, now)
+    message, consent = sign_consent(terms, new_id(), snapshot, now)
+    keep_consent(message, consent, log)
+    return message
+
+
+def sign_consent(
+    terms: ConsentTerms, consent_id: bytes, snapshot: Snapshot, now: datetime
+) -> tuple[SignedMessage, Consent]:
+    """Return the consent of that id, signed, and what it says; it is not kept yet.
+
+    Raises:
+        CallerError: it would be malformed.
+    """
     consent = Consent(
-        consent_id=new_id(),
+        consent_id=consent_id,
         issuing_node_id=snapshot.node_id,
         subject_token=terms.subject_token,
         federation_epoch=terms.federation_epoch,
@@ -108,9 +121,7 @@ def grant_consent(terms: ConsentTerms, snapshot: Snapshot, log: AuditLog, now: d
             remedy="Name an organisation, a listed purpose and listed kinds, each once, and how the learner "
             "was authenticated.",
         ) from error
-    message = seal(consent.SerializeToString(), CONSENT_TYPE, snapshot.message_keys)
-    _keep(message, consent, log)
-    return message
+    return seal(consent.SerializeToString(), CONSENT_TYPE, snapshot.message_keys), consent
 
 
 def held_consents(log: AuditLog, subject_tokens: Iterable[bytes]) -> list[HeldConsent]:
@@ -137,6 +148,19 @@ def find_issued(log: AuditLog, consent_id: bytes) -> HeldConsent | None:
             held = _read(log, connection, row.idx)
             if held is not None:
                 return held
+    return None
+
+
+def find_consent_opening(log: AuditLog, consent_id: bytes) -> Opening | None:
+    """Return the opening as which a consent of this node is kept: the first one of that id.
+
+    Raises as :func:`held_consents`.
+    """
+    with log.reading() as connection:
+        for row in audit_rows.read_entries_of_exchange(connection, consent_id):
+            opening = _opening_of(log, connection, row.idx)
+            if opening is not None:
+                return opening
     return None
 
 
@@ -184,8 +208,15 @@ def _concerned(consent: Consent | None, snapshot: Snapshot) -> tuple[Sequence[st
     return [node_id for node_id in named if node_id != snapshot.node_id], ""
 
 
-def _keep(message: SignedMessage, consent: Consent, log: AuditLog) -> None:
-    """Log the grant with the consent as its opening, in one transaction."""
+def keep_consent(message: SignedMessage, consent: Consent, log: AuditLog, *, peer: str = "") -> None:
+    """Log the grant with the consent as its opening, in one transaction.
+
+    ``peer`` is who redeemed the learning code that it was before. Of a consent that is kept twice,
+    by two processes at once, the first one counts.
+
+    Raises:
+        RefusedError: ``AUDIT_UNAVAILABLE``.
+    """
     row = IssuedRow(
         consent.consent_id,
         unix_ms(consent.issue_time.ToDatetime(UTC)),
@@ -200,6 +231,7 @@ def _keep(message: SignedMessage, consent: Consent, log: AuditLog) -> None:
             "consent-grant",
             reason=purpose_word(consent.purpose),
             count=len(consent.kinds),
+            peer=peer,
             exchange_id=consent.consent_id,
         ),
         evidence=Evidence(
@@ -210,19 +242,28 @@ def _keep(message: SignedMessage, consent: Consent, log: AuditLog) -> None:
 
 
 def _read(log: AuditLog, connection: Transaction, index: int) -> HeldConsent | None:
+    opening = _opening_of(log, connection, index)
+    if opening is None:
+        return None
+    message = parse_consent(opening.item)
+    consent = read_consent(message)
+    revoked = consent_rows.is_revoked(connection, consent.issuing_node_id, consent.consent_id)
+    return HeldConsent(message, consent, revoked)
+
+
+def _opening_of(log: AuditLog, connection: Transaction, index: int) -> Opening | None:
     row = audit_rows.read_entry(connection, index)
     if row is None or b'"action":"consent-grant"' not in row.leaf:
         return None
     draft = parse_leaf(row.leaf).draft
     for part in evidence_rows.read_parts(connection, index):
         for opening in log.vault.open(draft, part).request:
-            if opening.item_type == CONSENT:
-                message = parse_consent(opening.item)
-                consent = read_consent(message)
-                # The encryption is bound to management entries, not to one of them: the id tells.
-                if consent.consent_id == draft.exchange_id:
-                    revoked = consent_rows.is_revoked(connection, consent.issuing_node_id, consent.consent_id)
-                    return HeldConsent(message, consent, revoked)
+            # The encryption is bound to management entries, not to one of them: the id tells.
+            if (
+                opening.item_type == CONSENT
+                and read_consent(parse_consent(opening.item)).consent_id == draft.exchange_id
+            ):
+                return opening
     return None
 
 

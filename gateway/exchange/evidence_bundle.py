@@ -45,7 +45,7 @@ from gateway.peers.roster import Peer
 from gateway.signing import dsse
 from gateway.signing.cosignature import CosignatureVerifier, cosignatures_of
 from gateway.signing.envelope import OpenedEnvelope, open_envelope, parse, parse_strictly
-from gateway.signing.signed_note import parse_note
+from gateway.signing.signed_note import open_note, parse_note
 
 FORMAT = "credit-exchange/evidence/v1"
 BUNDLE_BYTES_MAX = 4 * 1024 * 1024
@@ -187,7 +187,7 @@ def _verify(bundle: EvidenceBundle) -> BundleReport:
     asker = own if draft.role == "asker" else other
     header = _verify_request(bundle.request, draft, asker)
     answered = _verify_answer(bundle, draft, header, cards[draft.answerer])
-    checkpoint = verify_proof_file(bundle.proof, bundle.leaf, own.log_verifier)
+    checkpoint = verify_proof_file(bundle.proof, bundle.leaf, own.log_verifiers)
     proof = parse_proof_file(bundle.proof)
     if proof.extra is not None:
         raise BundleError("the proof holds an extra line, which nothing proves.")
@@ -198,7 +198,7 @@ def _verify(bundle: EvidenceBundle) -> BundleReport:
         log_origin=checkpoint.origin,
         index=proof.index,
         size=checkpoint.size,
-        cosigned_by=_cosigned(proof.note, bundle, cards),
+        cosigned_by=_cosigned(proof.note, bundle, cards, own),
         peer_log=draft.peer_receipt,
         record=_verify_disclosure(bundle.disclosed, answered),
     )
@@ -284,7 +284,7 @@ def _verify_signed_answer(message: SignedMessage, draft: EntryDraft, asked: Head
 def _verify_receipt(receipt: Receipt, draft: EntryDraft, answerer: Card) -> None:
     """Hold the answerer's own receipt against its log's key and against what the asker logged of it."""
     answered = replace(draft, role="answerer", peer_receipt=None, peer_checkpoint=None)
-    checkpoint = verify_receipt(answered, receipt, answerer.log_verifier_key)
+    checkpoint = verify_receipt(answered, receipt, answerer.log_verifiers)
     if draft.peer_receipt != PeerReceipt(receipt.log_origin, receipt.leaf_index) or (
         draft.peer_checkpoint != checkpoint
     ):
@@ -301,12 +301,13 @@ def _open(message: SignedMessage, type_: str, card: Card) -> OpenedEnvelope:
     return open_envelope(message, type_, lambda key_id: peer.message_key(key_id, issued))
 
 
-def _cosigned(note: str, bundle: EvidenceBundle, cards: Mapping[str, Card]) -> dict[str, datetime]:
-    verifiers = [v for card in cards.values() if (v := card.witness_verifier) is not None]
+def _cosigned(note: str, bundle: EvidenceBundle, cards: Mapping[str, Card], own: Card) -> dict[str, datetime]:
+    verifiers = [verifier for card in cards.values() for verifier in card.witness_verifiers]
     foreign = [CosignatureVerifier.from_vkey(vkey) for vkey in bundle.witnesses]
     found = cosignatures_of(note, [*verifiers, *foreign])
     names = {cosignature.name for cosignature in found}
-    if len(parse_note(note).signatures) != len(found) + 1 or not {v.name for v in foreign} <= names:
+    _, signed = open_note(note, own.log_verifiers)
+    if len(parse_note(note).signatures) != len(found) + len(signed) or not {v.name for v in foreign} <= names:
         raise BundleError("the checkpoint and the witnesses in the bundle do not fit each other.")
     return {c.name: datetime.fromtimestamp(c.time_s, UTC) for c in found}
 

@@ -41,6 +41,9 @@ NOTIFY_CHANGE = "/creditexchange.v1.ChangeNoticeService/NotifyChange"
 CONSENT_SERVICE = "/creditexchange.v1.ConsentService"
 REVOKE_CONSENT = f"{CONSENT_SERVICE}/RevokeConsent"
 LIST_REVOCATIONS = f"{CONSENT_SERVICE}/ListRevocations"
+REDEEM_CODE = "/creditexchange.v1.LearningCodeService/RedeemCode"
+
+GET_CARD = "/creditexchange.v1.NodeService/GetCard"
 
 RECORD_QUERY_TYPE = payload_type("record-query")
 RECORD_ANSWER_TYPE = payload_type("record-answer")
@@ -56,6 +59,8 @@ CHANGE_NOTICE_TYPE = payload_type("change-notice")
 CHANGE_CONFIRMATION_TYPE = payload_type("change-confirmation")
 CONSENT_REVOCATION_TYPE = payload_type("consent-revocation")
 CONSENT_REVOCATION_RECEIPT_TYPE = payload_type("consent-revocation-receipt")
+CODE_REDEMPTION_TYPE = payload_type("code-redemption")
+CODE_REDEMPTION_ANSWER_TYPE = payload_type("code-redemption-answer")
 
 ID_BYTES = 16
 DIGEST_BYTES = 32
@@ -97,6 +102,24 @@ class Snapshot:
     """Live federation secrets by epoch, the newest first."""
     settings: ExchangeSettings
     card_serial: int
+    card: SignedMessage | None = None
+    """This node's present card, for peers that fetch it."""
+    peer_epochs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Epochs of the federation secret that each peer said are live there, by node id."""
+    past_secrets: tuple[FederationSecret, ...] = ()
+    """Secrets of epochs that are over: they only find what this node itself holds about a learner."""
+
+    def secret_for(self, node_id: str) -> FederationSecret | None:
+        """Return the newest federation secret that the peer knows too; ``None`` when there is none here.
+
+        Of a peer that has not said which it knows, the oldest is taken: everybody has that.
+        """
+        said = self.peer_epochs.get(node_id)
+        if said is None:
+            return next(reversed(list(self.secrets.values())), None)
+        return next((s for epoch, s in self.secrets.items() if epoch in said), None) or next(
+            iter(self.secrets.values()), None
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 
 from cryptography import x509
 
@@ -21,13 +22,13 @@ from gateway.exchange.asking.question import OK
 from gateway.exchange.asking.retrying import AskingSettings
 from gateway.exchange.messages import ExchangeSettings, Snapshot
 from gateway.learners.subject_token import FederationSecret
-from gateway.node.card_file import present_card
+from gateway.node.card_file import RENEWAL_DAYS, present_card
 from gateway.node.config import NodeConfig, load_config
-from gateway.node.folder import NodeFolder, NodeKeys, load_keys, renew_leaf
+from gateway.node.folder import NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
 from gateway.node.lock import file_lock
+from gateway.node.rotation_plan import ANNOUNCED, live_epochs, read_plan
 from gateway.node.sources import sources_of
 from gateway.peers.card import Card
-from gateway.peers.node_ca import LEAF_RENEWAL_DAYS
 from gateway.peers.reach import Reaches
 from gateway.peers.roster import Roster, load_roster
 from gateway.policy.grants import Access, load_access
@@ -43,11 +44,13 @@ from gateway.storage.engine import open_engine
 from gateway.storage.leadership import SERVING
 from gateway.storage.migrate import require_current
 from gateway.storage.node_tables import Database, Transaction
+from gateway.storage.shared_rates import SharedRates, shared_rates_of
 from gateway.storage.witness_rows import put_card
 from gateway.telemetry.events import logger
 from gateway.telemetry.metrics import Metrics
 from gateway.upkeep.consent_revocations import ConsentRevocations
 from gateway.upkeep.notices import Notices
+from gateway.upkeep.peer_cards import PeerCards
 from gateway.upkeep.record_changes import RecordChanges
 from gateway.upkeep.witnessing import Witnessing
 from gateway.web.http_witness import HttpWitness
@@ -99,6 +102,8 @@ class Node:
     metrics: Metrics
     channels: Channels
     reaches: Reaches
+    shared_rates: SharedRates | None
+    """Counts peers' calls for all processes of the node; ``None`` where there is only this one."""
     clock: Clock
     _snapshot: Snapshot
     _tls: tuple[TlsLeaf, bytes]
@@ -107,19 +112,19 @@ class Node:
 
     def __post_init__(self) -> None:
         """Prepare what remembers: the rounds of witnessing, and who can be reached."""
-        asking = self.config.asking
         self.asking = Asking(
             self.channels,
             self.log,
             self.metrics,
             self.clock,
-            AskingSettings(asking.attempts_max, asking.hedge, dict(asking.deadlines_s)),
+            _asking_settings(self.config),
             self.reaches,
         )
+        self.cards = PeerCards(self.folder.peers, lambda: self.asking)
         self.upkeep = self.log.leadership("upkeep")
         """Of the workers of this node, on all its hosts, one does what is to be done once."""
         self.presence = self.log.leadership(SERVING, shared=True)
-        """Held while this process serves: keys are not rotated meanwhile, wherever that is tried."""
+        """Held while this process serves: who must work on the database alone is refused meanwhile."""
         self.witnessing = Witnessing(
             log=self.log,
             witness=self.witness,
@@ -171,37 +176,59 @@ class Node:
     def adopt(self, roster: Roster, access: Access, scheme: Scheme) -> None:
         """Swap in changed peers, grants and scheme as one; calls in flight keep what they began with."""
         with self._lock:
-            old = self._snapshot
-            self._snapshot = Snapshot(
-                node_id=old.node_id,
-                message_keys=old.message_keys,
-                roster=roster,
-                access=access,
-                scheme=scheme,
-                secrets=old.secrets,
-                settings=old.settings,
-                card_serial=old.card_serial,
-            )
+            self._snapshot = replace(self._snapshot, roster=roster, access=access, scheme=scheme)
             if roster.ca_pem != self._tls[1]:
                 self._tls = (self._tls[0], roster.ca_pem)
             self.channels.forget(list(roster.peers.values()))
             self._describe()
         self._keep_cards([self.card, *(peer.card for peer in roster.peers.values())])
 
-    def renew_leaf_if_due(self) -> bool:
-        """Swap in a new TLS leaf when the present one has fewer than 30 days left.
+    def take_up(self, state: NodeState) -> None:
+        """Swap in everything that can change while the node runs, keys first, as one.
 
-        Connections that are open live on; new ones, in both directions, show the new leaf.
+        Connections that are open live on; new ones, in both directions, show the present leaf.
         """
-        if not _is_due(self._tls[0].certificate, self.clock()):
-            return False
-        keys = _keys_with_fresh_leaf(self.folder, self.config, self.clock())
+        self._take_up_keys(state.keys)
         with self._lock:
-            self.keys = keys
-            self._tls = (TlsLeaf(keys.tls_leaf_pem, keys.tls_leaf_key_pem), self._tls[1])
-            self.channels.forget(())
-            self._describe()
+            leaf = TlsLeaf(state.keys.tls_leaf_pem, state.keys.tls_leaf_key_pem)
+            is_new_leaf = leaf != self._tls[0]
+            self.config, self.keys, self.card = state.config, state.keys, state.card
+            self.asking = replace(self.asking, settings=_asking_settings(state.config))
+            self._snapshot = replace(
+                state.snapshot(self.cards.epochs()),
+                roster=self._snapshot.roster,
+                access=self._snapshot.access,
+                scheme=self._snapshot.scheme,
+            )
+            if is_new_leaf:
+                self._tls = (leaf, self._tls[1])
+                self.channels.forget(())
+        self.adopt(state.roster, state.access, state.scheme)
+
+    def _take_up_keys(self, keys: NodeKeys) -> None:
+        log_ids = [key.key_id for key in keys.log_keys]
+        if log_ids != [key.key_id for key in self.keys.log_keys]:
+            past = [self.log.verifier, *keys.past_log_verifiers(self.log.origin)]
+            self.log.sign_with([key.private for key in keys.log_keys], past)
+        if [k.key_id for k in keys.witness_keys] != [k.key_id for k in self.keys.witness_keys]:
+            self.witness.sign_with(_cosigners(self.config, keys))
+        if (keys.evidence, keys.previous_evidence) != (self.keys.evidence, self.keys.previous_evidence):
+            self.log.encrypt_with(keys.evidence, keys.previous_evidence)
+
+    def renew_leaf_if_due(self) -> bool:
+        """Swap in a new TLS leaf, and a new card, when the present one is about to expire."""
+        now = self.clock()
+        if not is_leaf_due(self.keys, now) and self.card.expires - now > timedelta(days=RENEWAL_DAYS):
+            return False
+        self.take_up(load_state(self.folder, self.config, now))
         return True
+
+    def hear_epochs(self) -> None:
+        """Take note of which epochs of the federation secret the peers have."""
+        epochs = dict(self.cards.epochs())
+        with self._lock:
+            if epochs != self._snapshot.peer_epochs:
+                self._snapshot = replace(self._snapshot, peer_epochs=epochs)
 
     def close(self) -> None:
         """Close channels and databases, after the last message that is under way was logged."""
@@ -302,6 +329,8 @@ def _open_log(
         previous_evidence_key=keys.previous_evidence,
         skew_s=config.exchange.skew_s,
         failed=failed,
+        further_log_keys=[key.private for key in keys.log_keys[1:]],
+        past_verifiers=keys.past_log_verifiers(config.audit.origin),
     )
 
 
@@ -317,10 +346,89 @@ def _note_source_failure(name: str, error: GatewayError, metrics: Metrics) -> No
 
 def load_secrets(folder: NodeFolder, config: NodeConfig) -> dict[str, FederationSecret]:
     """Return the live federation secrets by epoch, the newest first. Raises ``KeyFileError``."""
-    return {
-        epoch: FederationSecret(epoch, read_secret(folder.key(f"federation-{epoch}.secret")))
-        for epoch in config.federation.epochs
-    }
+    return {epoch: _secret(folder, epoch) for epoch in live_epochs(config, read_plan(folder.keys))}
+
+
+def next_secret(folder: NodeFolder) -> FederationSecret | None:
+    """Return the federation secret that is announced and not in use yet. Raises ``KeyFileError``."""
+    step = read_plan(folder.keys).step_of("federation")
+    return _secret(folder, step.to) if step is not None and step.phase == ANNOUNCED else None
+
+
+def past_secrets(folder: NodeFolder) -> tuple[FederationSecret, ...]:
+    """Return the secrets of epochs that are over and still kept. Raises ``KeyFileError``."""
+    epochs = read_plan(folder.keys).retired_epochs
+    return tuple(
+        _secret(folder, epoch) for epoch in epochs if folder.key(f"federation-{epoch}.secret").exists()
+    )
+
+
+def _secret(folder: NodeFolder, epoch: str) -> FederationSecret:
+    return FederationSecret(epoch, read_secret(folder.key(f"federation-{epoch}.secret")))
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """Everything that is read from the folder and may change while the node runs."""
+
+    config: NodeConfig
+    keys: NodeKeys
+    secrets: Mapping[str, FederationSecret]
+    past_secrets: tuple[FederationSecret, ...]
+    roster: Roster
+    access: Access
+    scheme: Scheme
+    card: Card
+
+    def snapshot(self, peer_epochs: Mapping[str, tuple[str, ...]] = MappingProxyType({})) -> Snapshot:
+        """Return what one exchange sees of it."""
+        config = self.config
+        return Snapshot(
+            node_id=config.node.id,
+            message_keys=self.keys.message_keys,
+            roster=self.roster,
+            access=self.access,
+            scheme=self.scheme,
+            secrets=self.secrets,
+            settings=ExchangeSettings(
+                window_s=config.exchange.window_s,
+                skew_s=config.exchange.skew_s,
+                message_bytes_max=config.limits.message_bytes_max,
+                deadline_s=config.exchange.deadline_s,
+            ),
+            card_serial=self.card.serial,
+            card=self.card.message,
+            peer_epochs=peer_epochs,
+            past_secrets=self.past_secrets,
+        )
+
+
+def load_state(folder: NodeFolder, config: NodeConfig, now: datetime) -> NodeState:
+    """Read keys, secrets, peers, grants and scheme, and make the card that says so.
+
+    Renews the TLS leaf when it is due.
+
+    Raises:
+        GatewayError: one of them is wrong; the text names file and key. Nothing was taken up.
+    """
+    roster, access, scheme = load_policy(folder, config)
+    with file_lock(folder):  # other workers of the node write the same files
+        keys = load_keys(folder, config)
+        if is_leaf_due(keys, now):
+            renew_leaf(folder, config, now)
+            keys = load_keys(folder, config)
+        card = present_card(folder, config, keys, scheme.reference, now)
+    secrets = load_secrets(folder, config)
+    return NodeState(config, keys, secrets, past_secrets(folder), roster, access, scheme, card)
+
+
+def _asking_settings(config: NodeConfig) -> AskingSettings:
+    asking = config.asking
+    return AskingSettings(asking.attempts_max, asking.hedge, dict(asking.deadlines_s))
+
+
+def _cosigners(config: NodeConfig, keys: NodeKeys) -> list[CosignatureSigner]:
+    return [CosignatureSigner(config.audit.witness_name, key.private) for key in keys.witness_keys]
 
 
 def load_policy(folder: NodeFolder, config: NodeConfig) -> tuple[Roster, Access, Scheme]:
@@ -331,26 +439,13 @@ def load_policy(folder: NodeFolder, config: NodeConfig) -> tuple[Roster, Access,
     """
     roster = load_roster(folder.peers, config.node.id, config.policy.required_suites)
     access = load_access(folder.access)
-    if config.node.id in access.rates or any(peer == config.node.id for peer, _ in access.grants):
+    if config.node.id in {*access.rates, *access.quotas} or any(
+        peer == config.node.id for peer, _ in access.grants
+    ):
         raise ConfigError(
             f"{folder.access}: peer: {config.node.id!r} is this node itself.", remedy="Name a peer."
         )
     return roster, access, load_scheme(folder.scheme)
-
-
-def _is_due(leaf_pem: bytes, now: datetime) -> bool:
-    leaf = x509.load_pem_x509_certificate(leaf_pem)
-    return leaf.not_valid_after_utc - now < timedelta(days=LEAF_RENEWAL_DAYS)
-
-
-def _keys_with_fresh_leaf(folder: NodeFolder, config: NodeConfig, now: datetime) -> NodeKeys:
-    """Read the keys; renew the TLS leaf first if no other worker has done that already."""
-    with file_lock(folder):
-        keys = load_keys(folder, config)
-        if _is_due(keys.tls_leaf_pem, now):
-            renew_leaf(folder, config, now)
-            keys = load_keys(folder, config)
-    return keys
 
 
 def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
@@ -360,22 +455,9 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         OperatorError: something in the folder is wrong; the text names it and says what to do.
     """
     config = load_config(folder.root)
-    now = clock()
-    keys = _keys_with_fresh_leaf(folder, config, now)
-    secrets = load_secrets(folder, config)
-    roster, access, scheme = load_policy(folder, config)
-    with file_lock(folder):
-        card = present_card(folder, config, keys, scheme.reference, now)
-    settings = ExchangeSettings(
-        window_s=config.exchange.window_s,
-        skew_s=config.exchange.skew_s,
-        message_bytes_max=config.limits.message_bytes_max,
-        deadline_s=config.exchange.deadline_s,
-    )
-    snapshot = Snapshot(
-        config.node.id, keys.message_keys, roster, access, scheme, secrets, settings, card.serial
-    )
-    tls = (TlsLeaf(keys.tls_leaf_pem, keys.tls_leaf_key_pem), roster.ca_pem)
+    state = load_state(folder, config, clock())
+    keys = state.keys
+    tls = (TlsLeaf(keys.tls_leaf_pem, keys.tls_leaf_key_pem), state.roster.ca_pem)
     metrics = Metrics(OUTCOMES, (method.name for method in METHODS))
     reaches = Reaches()
     closing = ExitStack()
@@ -393,6 +475,7 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         log = closing.enter_context(
             audit_log_of(folder, config, keys, clock, lambda error: _note_failure(error, metrics))
         )
+        shared_rates = closing.enter_context(shared_rates_of(folder.database_url(config.database.url)))
     except BaseException:
         closing.close()
         raise
@@ -400,18 +483,19 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         folder=folder,
         config=config,
         keys=keys,
-        card=card,
+        card=state.card,
         registry=registry,
         source=source,
         log=log,
-        witness=Witness(log, CosignatureSigner(config.audit.witness_name, keys.witness.private), clock),
+        witness=Witness(log, _cosigners(config, keys), clock),
         metrics=metrics,
         channels=Channels(lambda: node.tls[0], config.limits.message_bytes_max, reaches.heard_from),
         reaches=reaches,
+        shared_rates=shared_rates,
         clock=clock,
-        _snapshot=snapshot,
+        _snapshot=state.snapshot(),
         _tls=tls,
         _closing=closing,
     )
-    node.adopt(roster, access, scheme)
+    node.adopt(state.roster, state.access, state.scheme)
     return node

@@ -11,16 +11,21 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from creditexchange.v1.node_pb2 import KEY_ROLE_LOG, KEY_ROLE_MESSAGE, KEY_ROLE_WITNESS
 from creditexchange.v1.record_pb2 import SchemeReference
 from gateway.errors import CardError
 from gateway.node.config import NodeConfig
 from gateway.node.folder import NodeFolder, NodeKeys
-from gateway.peers.card import CARD_DAYS, Card, Maintenance, build_card, read_card_file, verify_card
+from gateway.node.rotation_plan import ANNOUNCED
+from gateway.peers.card import CARD_DAYS, Card, CardKey, Maintenance, build_card, read_card_file, verify_card
 from gateway.signing import dsse
 from gateway.signing.cosignature import CosignatureSigner
 from gateway.signing.signed_note import NoteSigner
 
 RENEWAL_DAYS = 60
+CLOCKS = timedelta(minutes=1)
+"""A next key begins that much before it is used: peers' clocks may be behind ours."""
+CARD_ROLES = {"signing": KEY_ROLE_MESSAGE, "log": KEY_ROLE_LOG, "witness": KEY_ROLE_WITNESS}
 
 
 def present_card(
@@ -48,7 +53,7 @@ def present_card(
         endpoints=config.card.endpoints,
         message_key=keys.message,
         log_key=keys.log,
-        cas=[keys.tls_ca],
+        cas=keys.cas or (keys.tls_ca,),
         log_origin=config.audit.origin,
         log_verifier_key=NoteSigner(config.audit.origin, keys.log.private).verifier.vkey,
         witness_key=keys.witness,
@@ -56,6 +61,7 @@ def present_card(
         scheme=scheme,
         maintenance=_still_to_come(_planned(config), now),
         further_message_keys=keys.further_message,
+        overlapping_keys=overlapping_keys(keys),
     )
     fresh = folder.card.with_suffix(".new")
     fresh.write_text(dsse.to_json(message) + "\n", encoding="utf-8")
@@ -70,14 +76,37 @@ def _still_says(
         card.node_id == config.node.id
         and card.names == config.node.names
         and card.endpoints == config.card.endpoints
-        and set(card.keys) == {key.key_id for key in (*keys.message_keys, keys.log, keys.witness)}
-        and [ca.public_bytes(Encoding.DER) for ca in card.cas] == [keys.tls_ca.public_bytes(Encoding.DER)]
+        and _keys_of(card) == _keys_listed(keys)
+        and [ca.public_bytes(Encoding.DER) for ca in card.cas]
+        == [ca.public_bytes(Encoding.DER) for ca in keys.cas or (keys.tls_ca,)]
         and card.log_origin == config.audit.origin
         and card.witness_verifier_key.startswith(f"{config.audit.witness_name}+")
         and card.scheme == scheme.scheme_id
         and _still_to_come(card.maintenance, now) == _still_to_come(_planned(config), now)
         and card.expires - now > timedelta(days=RENEWAL_DAYS)
     )
+
+
+def overlapping_keys(keys: NodeKeys) -> list[CardKey]:
+    """Return the keys that stand in the card beside those in use: announced from a date, or until one."""
+    found = []
+    for slot in keys.slots:
+        if slot.step is None or slot.other is None:
+            continue
+        is_next = slot.step.phase == ANNOUNCED
+        start = slot.step.switch_at - CLOCKS if is_next else None
+        end = None if is_next else slot.step.retire_at
+        found.append(CardKey(slot.other.verifying, CARD_ROLES[slot.step.role], start, end))
+    return found
+
+
+def _keys_of(card: Card) -> set[tuple[str, datetime | None, datetime | None]]:
+    return {(key_id, entry.start, entry.end) for key_id, entry in card.keys.items()}
+
+
+def _keys_listed(keys: NodeKeys) -> set[tuple[str, datetime | None, datetime | None]]:
+    in_use = {(key.key_id, None, None) for key in (*keys.message_keys, keys.log, keys.witness)}
+    return in_use | {(entry.key.key_id, entry.start, entry.end) for entry in overlapping_keys(keys)}
 
 
 def _planned(config: NodeConfig) -> list[Maintenance]:

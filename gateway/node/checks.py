@@ -94,9 +94,10 @@ def _source_seen(learners: int) -> str:
 
 
 def _check_access(findings: list[Finding], roster: Roster, access: Access) -> None:
-    strangers = sorted({peer for peer, _ in access.grants} - set(roster.peers))
+    named = {*(peer for peer, _ in access.grants), *access.rates, *access.quotas, *access.consent_issuers}
+    strangers = sorted(named - set(roster.peers))
     if strangers:
-        findings.append(Finding("note", "access.toml", f"grants for unknown peers: {', '.join(strangers)}"))
+        findings.append(Finding("note", "access.toml", f"it names unknown peers: {', '.join(strangers)}"))
     idle = sorted(set(roster.peers) - {peer for peer, _ in access.grants})
     if idle:
         findings.append(Finding("note", "access.toml", f"peers that may ask nothing: {', '.join(idle)}"))

@@ -165,7 +165,7 @@ class KeysTable(_Table):
     """Keys that sign messages and the card, one signature each: files in keys/, or RFC 7512 URIs of
     keys in a hardware module. A second suite here is a second signature on everything."""
     log: KeySource = "log.pem"
-    """Key that signs checkpoints of the audit log. It cannot be replaced while the log lives."""
+    """Key that signs checkpoints of the audit log. `keys rotate log` replaces it."""
     witness: KeySource = "witness.pem"
     """Key that cosigns the logs of peers."""
 
@@ -279,6 +279,24 @@ class LimitsTable(_Table):
     """How long calls in flight may take after SIGTERM, seconds."""
 
 
+class RotationTable(_Table):
+    """``[rotation]``: how long the steps of `keys rotate` take. It announces the next key in the card, uses
+    it when the peers have that card, and forgets the old one after a while.
+    """
+
+    announce_s: float = Field(default=86_400, ge=0, le=90 * 86_400)
+    """Least time from the announcement of a key to its first use, seconds."""
+    wait_s: float = Field(default=14 * 86_400, ge=0, le=180 * 86_400)
+    """Longest time that a step waits for peers that have not taken up the card, seconds. Trap: such a
+    peer is then locked out until it gets the card by hand."""
+    overlap_s: float = Field(default=7 * 86_400, ge=0, le=180 * 86_400)
+    """How long the old key goes on being accepted after the new one is used, seconds."""
+    settle_s: float = Field(default=60, ge=0, le=3600)
+    """How long after the last peer has taken up the card a step begins, seconds: longer than any exchange."""
+    poll_s: float = Field(default=60, ge=0.2, le=3600)
+    """How often each peer is asked for its newest card and which of this node's cards it has, seconds."""
+
+
 class SqlSourceTable(_Table):
     """``[[records.sql]]``: a database of the province that is asked when a peer asks; never written."""
 
@@ -355,6 +373,7 @@ class NodeConfig(_Table):
     exchange: ExchangeTable = ExchangeTable()
     asking: AskingTable = AskingTable()
     maintenance: tuple[MaintenanceTable, ...] = Field(default=(), max_length=MAINTENANCE_MAX)
+    rotation: RotationTable = RotationTable()
     limits: LimitsTable = LimitsTable()
     records: RecordsTable = RecordsTable()
     log: LogTable = LogTable()

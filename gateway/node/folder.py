@@ -16,19 +16,33 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from gateway.audit import AuditLog
 from gateway.errors import CallerError, KeyFileError
 from gateway.node.config import CONFIG_FILE, KeysTable, NodeConfig, load_config
-from gateway.peers.node_ca import generate_tls_key, issue_leaf, make_ca
+from gateway.node.key_slots import Slot, load_ca, load_slot, read_certificate
+from gateway.node.rotation_plan import SWITCHED, Plan, Role, read_plan
+from gateway.peers.node_ca import (
+    LEAF_BACKDATED,
+    LEAF_RENEWAL_DAYS,
+    generate_tls_key,
+    is_issued_by,
+    issue_leaf,
+    make_ca,
+)
 from gateway.signing.hsm_keys import open_hsm_key
 from gateway.signing.key_files import (
     find_passphrase,
@@ -39,6 +53,7 @@ from gateway.signing.key_files import (
     write_secret,
 )
 from gateway.signing.key_uri import is_key_uri, parse_key_uri
+from gateway.signing.signed_note import NoteVerifier
 from gateway.signing.suites import ED25519, SigningKey, Suite
 from gateway.storage.engine import open_engine
 from gateway.storage.migrate import upgrade
@@ -118,6 +133,37 @@ class NodeKeys:
     tls_leaf_key_pem: bytes
     further_message: tuple[SigningKey, ...] = ()
     """Keys of the further signatures on every message; see ``[keys] message``."""
+    slots: tuple[Slot, ...] = ()
+    """Every signing key with the one that replaces it or that it replaced."""
+    cas: tuple[x509.Certificate, ...] = ()
+    """Every TLS authority that stands in the card."""
+    plan: Plan = field(default_factory=Plan)
+    """Which keys are being replaced."""
+
+    @property
+    def log_keys(self) -> tuple[SigningKey, ...]:
+        """Every key that signs checkpoints: the new one first, and the old one until it is retired."""
+        return (self.log, *self._last("log"))
+
+    @property
+    def witness_keys(self) -> tuple[SigningKey, ...]:
+        """Every key that cosigns, likewise."""
+        return (self.witness, *self._last("witness"))
+
+    def past_log_verifiers(self, origin: str) -> tuple[NoteVerifier, ...]:
+        """Return what verifies checkpoints that keys signed which are retired."""
+        past = [NoteVerifier.from_vkey(key.verifier_key) for key in self.plan.past_log_key]
+        return tuple(NoteVerifier(origin, verifier.public) for verifier in past)
+
+    def _last(self, role: Role) -> list[SigningKey]:
+        return [
+            slot.other
+            for slot in self.slots
+            if slot.step is not None
+            and slot.step.role == role
+            and slot.step.phase == SWITCHED
+            and slot.other is not None
+        ]
 
     @property
     def message_keys(self) -> tuple[SigningKey, ...]:
@@ -143,21 +189,33 @@ def load_keys(folder: NodeFolder, config: NodeConfig) -> NodeKeys:
         HsmError: a key in a hardware module cannot be used.
         SuiteUnavailableError: the system's OpenSSL cannot be used for SM2.
     """
-    passphrase = passphrase_of(folder, config)
-    message, *further = (load_signing_key(folder, source, passphrase) for source in config.keys.message)
+    passphrase, plan = passphrase_of(folder, config), read_plan(folder.keys)
+
+    def slot(role: Role, source: str) -> Slot:
+        return load_slot(
+            role, source, plan, folder.keys, lambda place: load_signing_key(folder, place, passphrase)
+        )
+
+    messages = [slot("signing", source) for source in config.keys.message]
+    message, *further = (found.active for found in messages)
     _require_usable((message, *further), config)
+    log, witness = slot("log", config.keys.log), slot("witness", config.keys.witness)
     leaf_key = read_private_key(folder.key("tls-leaf.pem"), passphrase)
+    ca = load_ca(plan, folder.keys, passphrase)
     return NodeKeys(
         message=message,
-        log=load_signing_key(folder, config.keys.log, passphrase),
-        witness=load_signing_key(folder, config.keys.witness, passphrase),
+        log=log.active,
+        witness=witness.active,
         evidence=read_secret(folder.key(EVIDENCE_KEY)),
         previous_evidence=_read_previous(folder.key(PREVIOUS_EVIDENCE_KEY)),
-        tls_ca=_read_certificate(folder.key("tls-ca.crt")),
-        tls_ca_key=read_private_key(folder.key("tls-ca.pem"), passphrase),
-        tls_leaf_pem=_read_certificate(folder.key("tls-leaf.crt")).public_bytes(Encoding.PEM),
+        tls_ca=ca.active,
+        tls_ca_key=ca.key,
+        tls_leaf_pem=read_certificate(folder.key("tls-leaf.crt")).public_bytes(Encoding.PEM),
         tls_leaf_key_pem=leaf_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         further_message=tuple(further),
+        slots=(*messages, log, witness),
+        cas=ca.listed,
+        plan=plan,
     )
 
 
@@ -182,6 +240,21 @@ def _require_usable(message_keys: Sequence[SigningKey], config: NodeConfig) -> N
         )
     if len({key.key_id for key in message_keys}) < len(message_keys):
         raise KeyFileError("[keys] message names one key twice.", remedy="Make a second key, or remove one.")
+
+
+def is_leaf_due(keys: NodeKeys, now: datetime) -> bool:
+    """Whether the TLS leaf must be issued anew: it is about to expire, of another authority, half written,
+    or older than the operator wants it.
+    """
+    leaf = x509.load_pem_x509_certificate(keys.tls_leaf_pem)
+    key = load_pem_private_key(keys.tls_leaf_key_pem, None)
+    after = keys.plan.leaf_after
+    return (
+        leaf.not_valid_after_utc - now < timedelta(days=LEAF_RENEWAL_DAYS)
+        or leaf.public_key() != key.public_key()
+        or not is_issued_by(leaf, keys.tls_ca)
+        or (after is not None and leaf.not_valid_before_utc < after - LEAF_BACKDATED)
+    )
 
 
 def renew_leaf(folder: NodeFolder, config: NodeConfig, now: datetime) -> None:
@@ -357,14 +430,3 @@ def _make_databases(folder: NodeFolder, config: NodeConfig, now: datetime, *, bo
 
 def _read_previous(path: Path) -> bytes | None:
     return read_secret(path) if path.exists() else None
-
-
-def _read_certificate(path: Path) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
-    except FileNotFoundError as error:
-        raise KeyFileError(
-            f"{path} is missing.", remedy="Restore it from your backup, or run `credit-gateway init` again."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise KeyFileError(f"{path} is no PEM certificate.", remedy="Restore it from your backup.") from error

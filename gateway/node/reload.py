@@ -1,20 +1,37 @@
-"""A running node takes up changed peers, grants and scheme without a restart.
+"""A running node takes up what changes in its folder without a restart.
 
-Files are polled by content: that survives network file systems and mounted secrets. A broken
-file is reported once and the last good state is kept.
+Files are polled by content: that survives network file systems and mounted secrets. A broken file is
+reported once and the last good state is kept, as a whole. What of ``node.toml`` cannot change while the
+node runs keeps its old value and is named.
 """
 
 from __future__ import annotations
 
 import threading
 from hashlib import sha256
+from typing import Any
 
-from gateway.errors import OperatorError
-from gateway.node.assemble import Node, load_policy
+from gateway.errors import GatewayError
+from gateway.node.assemble import Node, load_state
+from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder
-from gateway.telemetry.events import logger
+from gateway.telemetry.events import configure, logger
 
 POLL_S = 2.0
+
+FIXED = (
+    ("node", "id"),
+    ("listen", None),
+    ("database", None),
+    ("audit", None),
+    ("records", None),
+    ("limits", "threads"),
+    ("limits", "message_bytes_max"),
+    ("limits", "streams_per_connection_max"),
+    ("limits", "connection_age_s_max"),
+    ("limits", "connection_idle_s_max"),
+)
+"""Tables, or keys of tables, of node.toml that hold from a start to the next; all others follow the file."""
 
 _log = logger("reload")
 
@@ -27,6 +44,7 @@ class Reloader(threading.Thread):
         self._node = node
         self._wake = threading.Event()
         self._stopped = False
+        self._one_at_a_time = threading.Lock()
         self._seen = folder_digest(node.folder)
 
     def run(self) -> None:
@@ -49,25 +67,58 @@ class Reloader(threading.Thread):
 
     def reload_if_changed(self) -> bool:
         """Take up what changed since the last look; returns whether anything was adopted."""
-        digest = folder_digest(self._node.folder)
-        if digest == self._seen:
-            return False
-        self._seen = digest
+        with self._one_at_a_time:
+            digest = folder_digest(self._node.folder)
+            if digest == self._seen:
+                return False
+            self._seen = digest
+            return self._reload()
+
+    def _reload(self) -> bool:
+        node = self._node
         try:
-            self._node.adopt(*load_policy(self._node.folder, self._node.config))
-        except OperatorError as error:
-            self._node.metrics.reloads.labels("refused").inc()
+            config, fixed = merge(node.config, load_config(node.folder.root))
+            before = node.card.serial
+            node.take_up(load_state(node.folder, config, node.clock()))
+        except GatewayError as error:
+            node.metrics.reloads.labels("refused").inc()
             _log.error("changed configuration refused, last good state kept", problem=str(error))
             return False
-        self._node.metrics.reloads.labels("ok").inc()
-        _log.info("changed configuration taken up", peers=sorted(self._node.snapshot.roster.peers))
+        configure(config.log.level)
+        node.metrics.reloads.labels("ok").inc()
+        _log.info(
+            "changed configuration taken up",
+            peers=sorted(node.snapshot.roster.peers),
+            **({"card_serial": node.card.serial} if node.card.serial != before else {}),
+        )
+        if fixed:
+            _log.warning("changes in node.toml that need a restart were left out", keys=fixed)
         return True
+
+
+def merge(old: NodeConfig, new: NodeConfig) -> tuple[NodeConfig, list[str]]:
+    """Return ``new`` with what only a start can change as it is in ``old``, and the names of that."""
+    updates: dict[str, Any] = {}
+    differing = []
+    for table, key in FIXED:
+        was, wanted = getattr(old, table), getattr(new, table)
+        if key is None:
+            if was != wanted:
+                differing.append(table)
+                updates[table] = was
+        elif getattr(was, key) != getattr(wanted, key):
+            differing.append(f"{table}.{key}")
+            kept = updates.get(table, wanted)
+            updates[table] = kept.model_copy(update={key: getattr(was, key)})
+    return new.model_copy(update=updates), differing
 
 
 def folder_digest(folder: NodeFolder) -> bytes:
     """Return a digest over the files that a running node follows."""
     digest = sha256()
-    for path in (folder.scheme, folder.access, *sorted(folder.peers.glob("*.toml"))):
+    keys = (path for path in sorted(folder.keys.glob("*")) if path.suffix not in (".new", ".lock"))
+    peers = sorted(folder.peers.glob("*.toml"))
+    for path in (folder.config, folder.scheme, folder.access, *peers, *keys):
         try:
             content = path.read_bytes()
         except OSError:

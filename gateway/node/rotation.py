@@ -1,4 +1,4 @@
-"""Rotates the evidence key of a stopped node."""
+"""Rotates the evidence key: here of a stopped node, and the first step for a running one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def rotate_evidence(
     database = open_engine(folder.database_url(config.database.url))
     try:
         with node_lock(folder), served_by_nobody(database):
-            _begin(folder)
+            begin_evidence(folder)
             keys = load_keys(folder, config)
             with audit_log_of(folder, config, keys, clock) as log:
                 done = rotate_evidence_key(log, progress)
@@ -42,14 +42,20 @@ def rotate_evidence(
     return done
 
 
-def _begin(folder: NodeFolder) -> None:
-    """Put a new key in place and keep the old one as the previous; finish what was begun."""
+def begin_evidence(folder: NodeFolder) -> None:
+    """Put a new key in place and keep the old one as the previous; finish what was begun.
+
+    At every moment both files are whole: a running node may read them at any time.
+    """
     present, previous = folder.key(EVIDENCE_KEY), folder.key(PREVIOUS_EVIDENCE_KEY)
     fresh = folder.key(f"{EVIDENCE_KEY}.new")
-    if previous.exists() and present.exists():
-        return
-    if not previous.exists():
+    if previous.exists() and not present.exists():
+        os.link(previous, present)
+    if previous.exists() and previous.read_bytes() != present.read_bytes():
         fresh.unlink(missing_ok=True)
-        write_secret(fresh, os.urandom(SECRET_BYTES))
-        present.replace(previous)
+        return
+    fresh.unlink(missing_ok=True)
+    write_secret(fresh, os.urandom(SECRET_BYTES))
+    if not previous.exists():
+        os.link(present, previous)
     fresh.replace(present)

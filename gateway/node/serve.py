@@ -17,12 +17,16 @@ from gateway import __version__
 from gateway.audit.retention import prepare_months
 from gateway.clock import Clock, monotonic_s, system_clock
 from gateway.errors import AlreadyRunningError, GatewayError
+from gateway.exchange.answering.charging import forget_use
 from gateway.exchange.answering.handlers import peer_handlers, stream_handlers
+from gateway.exchange.learning_codes import forget_codes
 from gateway.node.assemble import Node, assemble
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
 from gateway.node.reload import Reloader
 from gateway.node.retranslate import Retranslator
+from gateway.node.rotator import Rotator, read_heard
+from gateway.policy.rates import CallRates
 from gateway.rpc.archive import ArchiveServicer
 from gateway.rpc.guard import Guard
 from gateway.rpc.local_calls import LocalCalls
@@ -37,7 +41,7 @@ from gateway.rpc.server import (
     operator_server,
     peer_server,
 )
-from gateway.signing.signed_note import NoteVerifier
+from gateway.signing.signed_note import NoteVerifier, Verifiers
 from gateway.telemetry.events import configure, logger
 from gateway.upkeep.own_log import ask_witnesses
 from gateway.upkeep.witnessing import PeerRounds
@@ -133,20 +137,27 @@ class Worker:
     """One of several processes that serve a node together (``node/supervise.py``)."""
 
     slot: int
-    """From 0. Slot 0 serves the open page of the log, which cannot share its port."""
+    """From 0. Slot 0 serves the open page of the log, which cannot share its port, and carries changes of
+    keys forward."""
     token: str
     """What all workers ask of callers on the operator port."""
 
 
 def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None = None) -> Serving:
     """Start listening and return; the caller holds the node's lock. Raises as :func:`serve`."""
+    is_first = worker is None or worker.slot == 0
     node = assemble(folder, clock)
     configure(node.config.log.level)
     _require_presence(node)
     _require_not_rolled_back(node)
     limits, health = _limits(node, shares_port=worker is not None), Health()
     guard = Guard(
-        lambda: node.snapshot, node.metrics, clock, node.config.limits.threads, node.reaches.heard_from
+        lambda: node.snapshot,
+        node.metrics,
+        clock,
+        node.config.limits.threads,
+        node.reaches.heard_from,
+        CallRates(node.shared_rates),
     )
     peers = peer_server(
         guard,
@@ -159,25 +170,25 @@ def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None
     try:
         port = add_peer_port(peers, listen.peers, lambda: node.tls)
         web, web_thread = _serve_metrics(listen.metrics if worker is None else "127.0.0.1:0", node)
-        page = _log_server(node) if worker is None or worker.slot == 0 else None
+        page = _log_server(node) if is_first else None
     except Exception:
         node.close()
         raise
     running = RunningNode(_pid(), _with_port(listen.peers, port), listen.operator, listen.metrics)
     calls = LocalCalls(announce(folder, running) if worker is None else worker.token)
     services = {
-        ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, node.asking, calls).rpcs(),
+        ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, lambda: node.asking, calls).rpcs(),
         OPERATOR_SERVICE: OperatorServicer(lambda: node.snapshot, node.operating, calls).rpcs(),
     }
     operator, _ = operator_server(services, listen.operator, health, shares_port=worker is not None)
     reloader = Reloader(node)
-    rounds = PeerRounds(_rounds(node), node.config.audit.cosign_s)
-    retranslator = Retranslator(node)
+    loops: list[Reloader | Retranslator | Rotator] = [reloader, Retranslator(node)]
+    if is_first:
+        loops.append(Rotator(node, reloader.reload_if_changed))
+    rounds = PeerRounds(_rounds(node, is_first=is_first), node.config.audit.cosign_s)
     keep_up(node)
-    peers.start()
-    operator.start()
-    for loop in (reloader, rounds, retranslator):
-        loop.start()
+    for part in (peers, operator, rounds, *loops):
+        part.start()
     if page is not None:
         page.start()
     health.set_serving(True)
@@ -185,8 +196,8 @@ def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None
 
     def stop() -> None:
         _log.info("draining", node=node.config.node.id)
-        reloader.stop()
-        retranslator.stop()
+        for loop in loops:
+            loop.stop()
         health.set_serving(False)
         guard.drain(ANNOUNCE_S, node.config.limits.drain_s)
         drain(peers, health, GRACE_S).wait()
@@ -205,14 +216,23 @@ def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None
     return Serving(node, running, reloader, web.server_port, stop)
 
 
-def _rounds(node: Node) -> tuple[Callable[[], object], ...]:
-    """Return what is done with the peers again and again: all of it by the worker that leads."""
+def _rounds(node: Node, *, is_first: bool) -> tuple[Callable[[], object], ...]:
+    """Return what is done with the peers again and again: all of it by the worker that leads.
+
+    What the peers' cards say is asked for by the first worker's rotator; the others read what it wrote.
+    """
     notices, revocations = node.operating.notices, node.operating.revocations
 
     def lead(work: Callable[[], object], else_: Callable[[], object] = lambda: None) -> Callable[[], object]:
         return lambda: work() if node.upkeep.is_held() else else_()
 
+    def read_epochs() -> None:
+        if not is_first:
+            node.cards.heard.update(read_heard(node.folder))
+            node.hear_epochs()
+
     return (
+        read_epochs,
         lead(node.witnessing.round, node.witnessing.hear),
         lead(node.record_changes.round),
         lead(lambda: notices.deliver(node.snapshot)),
@@ -257,9 +277,9 @@ def _log_server(node: Node) -> LogServer | None:
         return None
     foreign = [NoteVerifier.from_vkey(vkey) for vkey in node.config.audit.witnessed_logs]
 
-    def verifiers() -> dict[str, NoteVerifier]:
-        peers = [peer.card.log_verifier for peer in node.snapshot.roster.peers.values()]
-        return {verifier.name: verifier for verifier in (*foreign, *peers)}
+    def verifiers() -> dict[str, Verifiers]:
+        peers = [peer.card.live_log_verifiers(node.clock()) for peer in node.snapshot.roster.peers.values()]
+        return {known[0].name: known for known in (*((one,) for one in foreign), *filter(None, peers))}
 
     return LogServer(LogPage(node.log, node.witness, verifiers), address)
 
@@ -273,9 +293,11 @@ def keep_up(node: Node) -> None:
     if node.upkeep.is_held():
         node.metrics.records_held.set(node.registry.count())
         node.log.purge_seen()
+        forget_codes(node.log, node.clock())
+        forget_use(node.log, node.clock())
         prepare_months(node.log, node.clock)
     if node.renew_leaf_if_due():
-        _log.info("TLS leaf renewed", node=node.config.node.id)
+        _log.info("TLS leaf or card renewed", node=node.config.node.id)
 
 
 def _limits(node: Node, *, shares_port: bool) -> ServerLimits:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from cryptography import x509
@@ -106,15 +107,46 @@ class Card:
         return suites_of([entry.key for entry in self.keys.values() if entry.role == KEY_ROLE_MESSAGE])
 
     @property
+    def lasting_suites(self) -> frozenset[str]:
+        """Suites of those message keys that have no end: what its messages will go on to be signed with."""
+        lasting = [k.key for k in self.keys.values() if k.role == KEY_ROLE_MESSAGE and k.end is None]
+        return suites_of(lasting)
+
+    @property
     def log_verifier(self) -> NoteVerifier:
-        """What verifies the node's checkpoints."""
+        """What verifies the node's checkpoints; while the key is being replaced, one of several."""
         return NoteVerifier.from_vkey(self.log_verifier_key)
+
+    @cached_property
+    def log_verifiers(self) -> tuple[NoteVerifier, ...]:
+        """What verifies the node's checkpoints: every key of its log, also one that has ended."""
+        first = self.log_verifier
+        others = [NoteVerifier(self.log_origin, key.public) for key in self._keys_of(KEY_ROLE_LOG)]
+        return (first, *(v for v in others if v.key_id != first.key_id))
+
+    def live_log_verifiers(self, now: datetime) -> tuple[NoteVerifier, ...]:
+        """Those of ``log_verifiers`` whose key has not ended at ``now``: they vouch for new checkpoints."""
+        ended = {i for i, k in self.keys.items() if k.end is not None and k.end <= now}
+        return tuple(v for v in self.log_verifiers if v.key.key_id not in ended)
 
     @property
     def witness_verifier(self) -> CosignatureVerifier | None:
         """What verifies the node's cosignatures, if it is a witness."""
         key = self.witness_verifier_key
         return CosignatureVerifier.from_vkey(key) if key else None
+
+    @cached_property
+    def witness_verifiers(self) -> tuple[CosignatureVerifier, ...]:
+        """What verifies the node's cosignatures: every witness key; none when it is no witness."""
+        first = self.witness_verifier
+        if first is None:
+            return ()
+        others = [CosignatureVerifier(first.name, key.public) for key in self._keys_of(KEY_ROLE_WITNESS)]
+        return (first, *(v for v in others if v.key_id != first.key_id))
+
+    def _keys_of(self, role: KeyRole.ValueType) -> list[VerifyingKey]:
+        entries = self.keys.values()
+        return [entry.key for entry in entries if entry.role == role and entry.key.suite.is_compact]
 
     @property
     def ca_pem(self) -> bytes:
@@ -140,14 +172,19 @@ def build_card(
     scheme: SchemeReference | None,
     maintenance: Sequence[Maintenance] = (),
     further_message_keys: Sequence[SigningKey] = (),
+    overlapping_keys: Sequence[CardKey] = (),
 ) -> SignedMessage:
-    """Return this node's card, signed by each of its message keys."""
+    """Return this node's card, signed by each of its message keys.
+
+    ``overlapping_keys`` are listed beside those that are in use: the next ones, and the last ones.
+    """
     message_keys = (message_key, *further_message_keys)
-    roles = (
-        *((key, KEY_ROLE_MESSAGE) for key in message_keys),
-        (log_key, KEY_ROLE_LOG),
-        (witness_key, KEY_ROLE_WITNESS),
-    )
+    keys = [
+        *(CardKey(key.verifying, KEY_ROLE_MESSAGE, None, None) for key in message_keys),
+        CardKey(log_key.verifying, KEY_ROLE_LOG, None, None),
+        CardKey(witness_key.verifying, KEY_ROLE_WITNESS, None, None),
+        *overlapping_keys,
+    ]
     witness_name = witness_verifier_key.split("+", 1)[0]
     card = NodeCard(
         protocol_version=PROTOCOL_VERSION,
@@ -156,7 +193,7 @@ def build_card(
         names=[LocalizedText(language=k, text=v) for k, v in sorted(names.items())],
         serial=serial,
         endpoints=list(endpoints),
-        keys=[NodeKey(key_id=key.key_id, spki=key.verifying.spki, role=role) for key, role in roles],
+        keys=[_node_key(entry) for entry in keys],
         tls_ca_certificates=[ca.public_bytes(Encoding.DER) for ca in cas],
         log=LogDescription(origin=log_origin, verifier_key=log_verifier_key),
         scheme=scheme,
@@ -170,6 +207,15 @@ def build_card(
         added.start_time.FromDatetime(window.start)
         added.end_time.FromDatetime(window.end)
     return seal(card.SerializeToString(), CARD_PAYLOAD_TYPE, message_keys)
+
+
+def _node_key(entry: CardKey) -> NodeKey:
+    made = NodeKey(key_id=entry.key.key_id, spki=entry.key.spki, role=entry.role)
+    if entry.start is not None:
+        made.start_time.FromDatetime(entry.start)
+    if entry.end is not None:
+        made.end_time.FromDatetime(entry.end)
+    return made
 
 
 def read_card_file(path: Path) -> Card:

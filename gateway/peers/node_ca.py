@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -22,7 +23,8 @@ LEAF_DAYS = 90
 LEAF_RENEWAL_DAYS = 30
 """A leaf with fewer days left is renewed at start."""
 
-_BACKDATED = timedelta(minutes=5)  # peers' clocks may be behind ours
+LEAF_BACKDATED = timedelta(minutes=5)
+"""Certificates begin that much before they are made: peers' clocks may be behind ours."""
 
 
 def tls_name(node_id: str) -> str:
@@ -44,7 +46,7 @@ def make_ca(node_id: str, key: Any, now: datetime) -> x509.Certificate:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
+        .not_valid_before(now - LEAF_BACKDATED)
         .not_valid_after(now + timedelta(days=CA_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(sign_certificates=True), critical=True)
@@ -64,7 +66,7 @@ def issue_leaf(
         .issuer_name(ca.subject)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
+        .not_valid_before(now - LEAF_BACKDATED)
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(sign_certificates=False), critical=True)
@@ -78,6 +80,15 @@ def issue_leaf(
         )
         .sign(ca_key, hashes.SHA256())
     )
+
+
+def is_issued_by(leaf: x509.Certificate, ca: x509.Certificate) -> bool:
+    """Whether ``ca`` issued ``leaf``; says nothing about names or times."""
+    try:
+        leaf.verify_directly_issued_by(ca)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
 
 
 def _key_usage(*, sign_certificates: bool) -> x509.KeyUsage:

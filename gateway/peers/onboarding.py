@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
 from gateway.errors import CallerError, CardError, ConfigError
 from gateway.peers.card import Card
-from gateway.peers.roster import load_peer, render_peer_file, stated_suites
+from gateway.peers.roster import load_peer, read_peer_file, render_peer_file, stated_suites
 from gateway.signing import dsse
 
 
@@ -50,13 +51,57 @@ def accept(card: Card, folder: Path, now: datetime) -> Path:
     """
     folder.mkdir(exist_ok=True)
     path = folder / f"{card.node_id}.toml"
-    fresh = path.with_suffix(".toml.new")
     rule = stated_suites(path)
     _require_offered(card, rule)
     text = render_peer_file(card, dsse.to_json(card.message), now, required_suites=rule)
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
+    _put(path, text)
+    pending_card(card.node_id, folder).unlink(missing_ok=True)
     return path
+
+
+def renew(card: Card, folder: Path) -> Path:
+    """Put a newer card into ``peers/ID.toml`` that the accepted one vouches for; all else in it stays.
+
+    Raises:
+        ConfigError: there is no such file, or it is broken.
+    """
+    path = folder / f"{card.node_id}.toml"
+    file = read_peer_file(path)
+    text = render_peer_file(
+        card,
+        dsse.to_json(card.message),
+        file.accepted_at,
+        state=file.state,
+        required_suites=file.required_suites,
+        endpoints=file.endpoints,
+        how="fetched from the peer and signed by keys that were trusted already",
+    )
+    _put(path, text)
+    pending_card(card.node_id, folder).unlink(missing_ok=True)
+    return path
+
+
+def pending_card(node_id: str, folder: Path) -> Path:
+    """Return where a peer's newer card waits that nothing vouches for yet."""
+    return folder / f"{node_id}.pending.json"
+
+
+def keep_pending(card: Card, folder: Path) -> bool:
+    """Keep a card that only a person can accept; return whether it was not kept before."""
+    path, text = pending_card(card.node_id, folder), dsse.to_json(card.message) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    _put(path, text)
+    return True
+
+
+def _put(path: Path, text: str) -> None:
+    fresh = path.with_name(f"{path.name}.new")
+    with fresh.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
 
 
 def _require_offered(card: Card, rule: Collection[str]) -> None:
@@ -78,4 +123,5 @@ def remove(node_id: str, folder: Path) -> Path:
         known = ", ".join(sorted(p.stem for p in folder.glob("*.toml"))) or "none"
         raise CallerError(f"no peer {node_id[:40]!r}.", remedy=f"Known peers: {known}.")
     path.unlink()
+    pending_card(node_id, folder).unlink(missing_ok=True)
     return path

@@ -145,7 +145,7 @@ def load_roster(folder: Path, own_id: str, required_suites: Collection[str] = ()
 
 def load_peer(path: Path, own_id: str, required_suites: Collection[str] = ()) -> Peer:
     """Read one peer file; same errors as :func:`load_roster`."""
-    file = _read_peer_file(path)
+    file = read_peer_file(path)
     card = verify_card_json(file.card, str(path))
     if not path.stem == file.node_id == card.node_id:
         raise ConfigError(
@@ -171,7 +171,7 @@ def load_peer(path: Path, own_id: str, required_suites: Collection[str] = ()) ->
 def stated_suites(path: Path) -> tuple[str, ...]:
     """Return ``required_suites`` of a peer file; empty when it states none, is missing or broken."""
     try:
-        return _read_peer_file(path).required_suites if path.exists() else ()
+        return read_peer_file(path).required_suites if path.exists() else ()
     except ConfigError:
         return ()
 
@@ -182,13 +182,17 @@ def render_peer_file(
     accepted_at: datetime,
     state: PeerState = ACTIVE,
     required_suites: Collection[str] = (),
+    endpoints: Collection[str] = (),
+    how: str = "accepted after its fingerprint was compared",
 ) -> str:
-    """Return the text of ``peers/ID.toml`` for an accepted card."""
+    """Return the text of ``peers/ID.toml`` for an accepted card; ``how`` it was accepted is a comment."""
     suites = ", ".join(f'"{suite}"' for suite in required_suites)
     rule = f"required_suites = [{suites}]\n" if suites else ""
+    places = ", ".join(f'"{endpoint}"' for endpoint in endpoints)
+    rule += f"endpoints = [{places}]\n" if places else ""
     names = ", ".join(f"{language}: {name}" for language, name in card.names.items())
     return (
-        f"# Peer {card.node_id} ({_one_line(names)}), accepted after its fingerprint was compared:\n"
+        f"# Peer {card.node_id} ({_one_line(names)}), {how}:\n"
         f"# {fingerprint_for_people(card.fingerprint)}\n"
         f'node_id = "{card.node_id}"\n'
         f'state = "{state}" # "suspended" refuses every call of this peer and asks it nothing\n'
@@ -203,7 +207,8 @@ def _one_line(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _read_peer_file(path: Path) -> PeerFile:
+def read_peer_file(path: Path) -> PeerFile:
+    """Read one peer file without verifying the card in it. Raises ``ConfigError``."""
     try:
         data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         return PeerFile.model_validate(data)

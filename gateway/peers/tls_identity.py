@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from gateway.errors import RefusedError
-from gateway.peers.node_ca import TLS_NAME_SUFFIX
+from gateway.peers.node_ca import TLS_NAME_SUFFIX, is_issued_by
 from gateway.peers.roster import Peer, Roster
 
 LEAVES_REMEMBERED_MAX = 1024
@@ -59,21 +58,13 @@ def _prove(leaf_pem: bytes, roster: Roster, now: datetime) -> tuple[Peer, dateti
         raise _unknown("the TLS certificate names no accepted peer.")
     if not leaf.not_valid_before_utc - _SKEW <= now < leaf.not_valid_after_utc:
         raise _unknown("the TLS certificate is not valid now.")
-    if not any(_issued_by(leaf, ca) for ca in peer.card.cas):
+    if not any(is_issued_by(leaf, ca) for ca in peer.card.cas):
         raise _unknown("the TLS certificate was not issued by the CA of the peer that it names.")
     return peer, leaf.not_valid_after_utc
 
 
 def _alternative_names(leaf: x509.Certificate) -> Sequence[x509.GeneralName]:
     return list(leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-
-
-def _issued_by(leaf: x509.Certificate, ca: x509.Certificate) -> bool:
-    try:
-        leaf.verify_directly_issued_by(ca)
-    except (InvalidSignature, ValueError, TypeError):
-        return False
-    return True
 
 
 def _unknown(message: str) -> RefusedError:

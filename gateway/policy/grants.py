@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT
 from gateway.errors import ConfigError, RefusedError
 from gateway.policy.purposes import KINDS, PURPOSES, kind_word, purpose_word
+from gateway.policy.quotas import TIME_ZONE, DayEntry, Quota, QuotaEntry
 
 CALLS_PER_SECOND_DEFAULT = 500
 
@@ -79,6 +80,10 @@ class AccessFile(BaseModel):
     """How often each peer may call; 500 calls a second when none is given."""
     consent: ConsentEntry = ConsentEntry()
     """Whose consents are accepted."""
+    quota: tuple[QuotaEntry, ...] = ()
+    """About how many learners each peer is answered in one day; without bound when none is given."""
+    day: DayEntry = DayEntry()
+    """When the day of the quotas begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,8 @@ class Grant:
     kinds: frozenset[int]
     consent_required: bool
     statutory_basis: str
+    number: int = 0
+    """Which ``[[grant]]`` of the file it is, from 0."""
 
 
 @dataclass(frozen=True)
@@ -100,20 +107,36 @@ class Access:
     """Calls a second, by peer."""
     consent_issuers: frozenset[str] = frozenset()
     """Whose consents are accepted beside this node's own and the asker's own."""
+    quotas: Mapping[str, tuple[Quota, ...]] = field(default_factory=dict)
+    """By peer."""
+    time_zone: str = TIME_ZONE
+    """Whose midnight begins a day of the quotas."""
+    rate_numbers: Mapping[str, int] = field(default_factory=dict)
+    """Which ``[[rate]]`` of the file holds for each peer, from 0."""
 
     @classmethod
     def of(cls, file: AccessFile) -> Access:
         """Compile a validated file."""
         grants: dict[tuple[str, int], tuple[Grant, ...]] = {}
-        for entry in file.grant:
-            grant = Grant(
-                frozenset(KINDS[word] for word in entry.kinds), entry.consent_required, entry.statutory_basis
-            )
+        for number, entry in enumerate(file.grant):
+            kinds = frozenset(KINDS[word] for word in entry.kinds)
+            grant = Grant(kinds, entry.consent_required, entry.statutory_basis, number)
             for word in entry.purposes:
                 place = (entry.peer, PURPOSES[word])
                 grants[place] = (*grants.get(place, ()), grant)
         rates = {entry.peer: entry.calls_per_second for entry in file.rate}
-        return cls(MappingProxyType(grants), MappingProxyType(rates), frozenset(file.consent.issuers))
+        quotas: dict[str, tuple[Quota, ...]] = {}
+        for number, limit in enumerate(file.quota):
+            quota = Quota(frozenset(limit.purposes or ()), limit.learners_per_day, number)
+            quotas[limit.peer] = (*quotas.get(limit.peer, ()), quota)
+        return cls(
+            MappingProxyType(grants),
+            MappingProxyType(rates),
+            frozenset(file.consent.issuers),
+            MappingProxyType(quotas),
+            file.day.time_zone,
+            MappingProxyType({entry.peer: number for number, entry in enumerate(file.rate)}),
+        )
 
     def of_peer(self, peer: str) -> list[tuple[int, Grant]]:
         """Return the peer's grants with their purposes, in the order of purposes."""

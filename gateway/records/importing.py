@@ -91,6 +91,7 @@ def import_file(
     replace: bool = False,
     facts: ImportFacts = NO_FACTS,
     elements: Callable[[ElementPlace], None] = lambda _place: None,
+    older_secrets: Sequence[FederationSecret] = (),
 ) -> ImportReport:
     """Import ``path`` as a whole, or not at all; its format is told by its name and content.
 
@@ -110,6 +111,7 @@ def import_file(
         replace: take the new content of records that are there with another one.
         facts: what the file does not say itself.
         elements: called for each element of a foreign transcript with where it went.
+        older_secrets: further live secrets; the records are found under their tokens too.
 
     Raises:
         CallerError: the file cannot be opened.
@@ -118,7 +120,7 @@ def import_file(
     """
     started_s, tally = monotonic_s(), _Tally()
     source, items = open_records(path, Reading(scheme, facts, clock()))
-    preparing = _Preparing(scheme, secret, node_id, facts.records_key)
+    preparing = _Preparing(scheme, (secret, *older_secrets), node_id, facts.records_key)
     try:
         with registry.importing(
             shown_name(path.name),
@@ -173,19 +175,24 @@ class _Subject(NamedTuple):
 
     token: bytes
     traces: tuple[bytes, ...]
+    earlier_tokens: tuple[bytes, ...] = ()
 
 
 class _Preparing:
     """Turns rows into records: pseudonymised, translated, and checked."""
 
     def __init__(
-        self, scheme: Scheme, secret: FederationSecret, node_id: str, records_key: RecordsKey | None
+        self,
+        scheme: Scheme,
+        secrets: Sequence[FederationSecret],
+        node_id: str,
+        records_key: RecordsKey | None,
     ) -> None:
         self._scheme = scheme
         self._node_id = node_id
         self._records_key = records_key
         self._subject = lru_cache(LEARNERS_REMEMBERED)(
-            lambda kind, identifier: _subject_of(secret, kind, identifier)
+            lambda kind, identifier: _subject_of(secrets, kind, identifier)
         )
 
     def prepare(self, row: Row) -> NewRecord | RefusedRow:
@@ -217,7 +224,13 @@ class _Preparing:
         if refusals or subject is None:
             return RefusedRow(tuple(refusals))
         return NewRecord(
-            row.line, record.record_id, subject.token, shared.kind, original, shared.SerializeToString()
+            row.line,
+            record.record_id,
+            subject.token,
+            shared.kind,
+            original,
+            shared.SerializeToString(),
+            subject.earlier_tokens,
         )
 
     def _prepare_derived(self, row: Row, derived: Derived, refusals: list[Refusal]) -> NewRecord | RefusedRow:
@@ -270,13 +283,13 @@ def _with_ids(row: Row, derived: Derived, key: RecordsKey | None) -> LocalRecord
     )
 
 
-def _subject_of(secret: FederationSecret, identifier_type: str, identifier: str) -> _Subject:
+def _subject_of(secrets: Sequence[FederationSecret], identifier_type: str, identifier: str) -> _Subject:
     """Return the learner of an identifier. Raises ``IdentifierError``."""
     text = normalise(identifier_type, identifier)
     # Of a resident number without the check character, which may be written x; and in fifteen digits.
     traces = [text[:17], text[:6] + text[8:17]] if identifier_type == RESIDENT_ID else [text]
-    token = subject_token(secret, identifier_type, text)
-    return _Subject(token, tuple([trace.encode() for trace in traces]))
+    token, *earlier = (subject_token(secret, identifier_type, text) for secret in secrets)
+    return _Subject(token, tuple([trace.encode() for trace in traces]), tuple(earlier))
 
 
 def _identifier_refusal(row: Row, error: IdentifierError) -> Refusal:

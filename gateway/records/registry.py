@@ -69,6 +69,8 @@ class NewRecord(NamedTuple):
     kind: int
     original: bytes
     translated: bytes
+    earlier_tokens: tuple[bytes, ...] = ()
+    """The learner's tokens under older federation secrets that are live: the record is found by them too."""
 
 
 @dataclass(slots=True)
@@ -142,6 +144,35 @@ class Registry:
             registry_rows.update_translations(transaction, [change])
             registry_rows.insert_changes(transaction, [(record_id, token, unix_ms(self._clock()))])
         return True
+
+    def rekey(self, pairs: Sequence[tuple[bytes, bytes]], epoch: str) -> int:
+        """Move records from the first to the second token of each pair, that of ``epoch``; return how many.
+
+        They are found under both from then on. One short transaction: call it with some hundred pairs.
+
+        Raises:
+            StorageError: the database cannot be written, or an import is writing.
+        """
+        with registry_rows.import_transaction(self._database) as transaction:
+            return _rekey(transaction, pairs, epoch)
+
+    def count_under_other_epochs(self, epoch: str) -> tuple[int, int]:
+        """Return how many records, and how many index entries of SQL sources, are not under ``epoch``.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        with reading(self._database) as transaction:
+            return registry_rows.count_under_other_epochs(transaction, epoch)
+
+    def tokens_of(self, subject_token: bytes) -> list[bytes]:
+        """Return every token of the same learner: that of the present epoch, and those of earlier ones.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        with reading(self._database) as transaction:
+            return registry_rows.tokens_beside(transaction, subject_token)
 
     def changes(self, limit: int) -> list[ChangedRecord]:
         """Return up to ``limit`` changes that were not forgotten yet, the oldest first.
@@ -250,7 +281,7 @@ class ImportSession:
         self._replace = replace
         self._started_at = started_at
         self.written = 0
-        """Records that were added, replaced or translated anew."""
+        """Records that were added, replaced, translated anew or moved to another epoch."""
         self.kept = False
 
     def put(self, records: Sequence[NewRecord]) -> PutResult:
@@ -259,6 +290,9 @@ class ImportSession:
         A record with the same content is translated anew when another scheme translated it.
         """
         result = PutResult()
+        earlier = {old: record.subject_token for record in records for old in record.earlier_tokens}
+        if earlier:
+            self.written += _rekey(self._transaction, list(earlier.items()), self._epoch)
         known = registry_rows.known_rows(self._transaction, [record.record_id for record in records])
         lines: dict[str, int] = {}
         inserts: list[tuple[object, ...]] = []
@@ -286,6 +320,7 @@ class ImportSession:
             else:
                 result.refusals.append(self._differing(record, old))
         registry_rows.insert_rows(self._transaction, inserts)
+        registry_rows.insert_aliases(self._transaction, list(earlier.items()))
         registry_rows.update_rows(
             self._transaction, [self._row(record, digest) for record, digest in self._with_rulings(updates)]
         )
@@ -339,6 +374,21 @@ class ImportSession:
             what = f"with another {', '.join(names)}"
         reason = f"the registry holds this record {what}; use --replace if the new row is right"
         return Refusal(record.line, "record_id", reason)
+
+
+def _rekey(transaction: Transaction, pairs: Sequence[tuple[bytes, bytes]], epoch: str) -> int:
+    """Move records from the first to the second token of each pair; return how many."""
+    prefix, changes, moved = epoch.encode() + b"\x00", [], []
+    for old, new in pairs:
+        rows = registry_rows.rows_of_token(transaction, old)
+        for record, original in rows:
+            changes.append((new, epoch, sha256(prefix + new + original).digest(), record))
+        if rows:
+            moved.append((old, new))
+    registry_rows.rename_subjects(transaction, changes)
+    registry_rows.move_aliases(transaction, moved)
+    registry_rows.insert_aliases(transaction, moved)
+    return len(changes)
 
 
 def _differences(record: NewRecord, old: registry_rows.KnownRow) -> list[str]:

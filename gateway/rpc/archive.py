@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from creditexchange.v1 import archive_pb2
 from creditexchange.v1.exchange_pb2 import CertificateReference
 from creditexchange.v1.record_pb2 import RECORD_STATE_UNSPECIFIED
-from gateway.errors import CallerError, PeerFaultError
+from gateway.errors import CallerError, PeerFaultError, RefusedError
 from gateway.exchange.asking.ask import ask, ask_each, gather, present
 from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.check import check_peer
@@ -16,6 +16,7 @@ from gateway.exchange.asking.one_by_one import ask_each_until_found, ask_until_f
 from gateway.exchange.asking.question import Archive, PeerResult, Progress, Question
 from gateway.exchange.messages import Snapshot
 from gateway.learners.identifier import RESIDENT_ID
+from gateway.policy.consent import read_consent
 from gateway.rpc.archive_messages import (
     kinds_of,
     peer_message,
@@ -73,6 +74,7 @@ def _question(
     is_locating: bool = False,
 ) -> Question:
     require_purpose(request.purpose, request.legal_basis)
+    epoch, token = _learner_of_consent(request)
     return Question(
         identifier_type=request.identifier_type or RESIDENT_ID,
         learner_identifier=request.learner_identifier,
@@ -86,7 +88,20 @@ def _question(
         consent=request.consent if request.HasField("consent") else None,
         is_narrowed=not request.kinds,
         is_even_in_maintenance=request.even_in_maintenance,
+        subject_token=token,
+        federation_epoch=epoch,
     )
+
+
+def _learner_of_consent(request: archive_pb2.SearchRecordsRequest) -> tuple[str, bytes]:
+    """Return whom the consent names when the request names nobody: the learner of a redeemed code."""
+    if request.learner_identifier or not request.HasField("consent"):
+        return "", b""
+    try:
+        consent = read_consent(request.consent)
+    except RefusedError as error:
+        raise CallerError("consent: it is none.") from error
+    return consent.federation_epoch, consent.subject_token
 
 
 def archive_message(archive: Archive) -> archive_pb2.SearchRecordsResponse:
@@ -157,7 +172,7 @@ class ArchiveServicer:
     """The handlers of ArchiveService."""
 
     snapshot: Callable[[], Snapshot]
-    node: Asking
+    node: Callable[[], Asking]
     calls: LocalCalls
 
     def rpcs(self) -> LocalRpcs:
@@ -165,31 +180,31 @@ class ArchiveServicer:
         return {
             "SearchRecords": self.calls.guarded(
                 archive_pb2.SearchRecordsRequest,
-                lambda request: archive_message(archive_of(request, self.snapshot(), self.node)),
+                lambda request: archive_message(archive_of(request, self.snapshot(), self.node())),
             ),
             "FollowSearch": self.calls.guarded_stream(
                 archive_pb2.FollowSearchRequest,
-                lambda request: search_events(request, self.snapshot(), self.node),
+                lambda request: search_events(request, self.snapshot(), self.node()),
             ),
             "SearchRecordsInBulk": self.calls.guarded_stream(
                 archive_pb2.SearchRecordsInBulkRequest,
-                lambda request: bulk_messages(request, self.snapshot(), self.node),
+                lambda request: bulk_messages(request, self.snapshot(), self.node()),
             ),
             "CheckCertificate": self.calls.guarded(
                 archive_pb2.CheckCertificateRequest,
-                lambda request: certificate_message(request, self.snapshot(), self.node),
+                lambda request: certificate_message(request, self.snapshot(), self.node()),
             ),
             "LocateRecords": self.calls.guarded(
                 archive_pb2.ArchiveServiceLocateRecordsRequest,
-                lambda request: location_message(request, self.snapshot(), self.node),
+                lambda request: location_message(request, self.snapshot(), self.node()),
             ),
             "ListHeardChanges": self.calls.guarded(
                 archive_pb2.ListHeardChangesRequest,
-                lambda request: heard_changes_message(request, self.node),
+                lambda request: heard_changes_message(request, self.node()),
             ),
             "CheckPeer": self.calls.guarded(
                 archive_pb2.CheckPeerRequest,
-                lambda request: check_message(request.node_id, self.snapshot(), self.node),
+                lambda request: check_message(request.node_id, self.snapshot(), self.node()),
             ),
         }
 

@@ -11,7 +11,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -43,11 +43,12 @@ class Guard:
     calls_at_once_max: int
     heard_from: Callable[[str], None] = lambda _node_id: None
     """Told the node id of each peer that calls: it lives."""
+    rates: CallRates = field(default_factory=CallRates)
+    """How often each peer has called."""
 
     def __post_init__(self) -> None:
         """Prepare the counters."""
         self._identities = TlsIdentities()
-        self._rates = CallRates()
         self._slots = threading.BoundedSemaphore(self.calls_at_once_max)
         self._streams_max = max(1, self.calls_at_once_max // 4)
         self._streams: Counter[str] = Counter()
@@ -133,7 +134,7 @@ class Guard:
         if self._is_draining:
             raise RefusedError("SHUTTING_DOWN", "this node is stopping.", retry_after_s=5.0)
         deadline_at_s = _require_deadline(context)
-        self._rates.admit_call(peer.node_id, snapshot.access.calls_per_second(peer.node_id))
+        self.rates.admit_call(peer.node_id, snapshot.access.calls_per_second(peer.node_id))
         if not self._slots.acquire(blocking=False):
             raise RefusedError("OVERLOADED", "too many calls at once.", retry_after_s=1.0)
         self.metrics.in_flight.inc()
@@ -141,7 +142,7 @@ class Guard:
             yield deadline_at_s
         except RefusedError as refused:
             if refused.reason in UNVERIFIED:
-                self._rates.count_failure(peer.node_id)
+                self.rates.count_failure(peer.node_id)
             raise
         finally:
             self.metrics.in_flight.dec()

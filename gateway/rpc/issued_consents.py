@@ -126,7 +126,7 @@ def consents_message(
 
 
 def subject_tokens(identifier_type: str, identifier: str, snapshot: Snapshot) -> list[bytes]:
-    """Return the learner's subject token under each live federation secret.
+    """Return the learner's subject token under each federation secret, the newest first, past ones last.
 
     Raises:
         IdentifierError: the identifier is malformed.
@@ -138,7 +138,8 @@ def subject_tokens(identifier_type: str, identifier: str, snapshot: Snapshot) ->
             remedy="Get it from your federation and name it in node.toml, [federation].",
         )
     kind = identifier_type or RESIDENT_ID
-    return [subject_token(secret, kind, identifier) for secret in snapshot.secrets.values()]
+    secrets = (*snapshot.secrets.values(), *snapshot.past_secrets)
+    return [subject_token(secret, kind, identifier) for secret in secrets]
 
 
 def _issued(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from creditexchange.v1 import audit_pb2, change_pb2, consent_pb2, exchange_pb2
+from creditexchange.v1 import audit_pb2, change_pb2, code_pb2, consent_pb2, exchange_pb2, node_pb2
 from gateway.exchange.messages import (
     ADD_CHECKPOINT,
     ECHO,
+    GET_CARD,
     GET_CHECKPOINT,
     GET_CONSISTENCY_PROOF,
     GET_WITNESSED_CHECKPOINT,
@@ -18,6 +19,7 @@ from gateway.exchange.messages import (
     NOTIFY_ERASURE,
     QUERY_IN_BULK,
     QUERY_RECORDS,
+    REDEEM_CODE,
     REVOKE_CONSENT,
     VERIFY_CERTIFICATE,
 )
@@ -52,6 +54,8 @@ METHODS = (
     Method(NOTIFY_CHANGE, is_logged=True),
     Method(REVOKE_CONSENT, is_logged=True),
     Method(LIST_REVOCATIONS, is_logged=False),
+    Method(REDEEM_CODE, is_logged=True),
+    Method(GET_CARD, is_logged=False),
 )
 """Every RPC of the peer port."""
 
@@ -63,6 +67,8 @@ def declared_methods() -> frozenset[str]:
         audit_pb2.DESCRIPTOR.services_by_name["AuditLogService"],
         change_pb2.DESCRIPTOR.services_by_name["ChangeNoticeService"],
         consent_pb2.DESCRIPTOR.services_by_name["ConsentService"],
+        code_pb2.DESCRIPTOR.services_by_name["LearningCodeService"],
+        node_pb2.DESCRIPTOR.services_by_name["NodeService"],
     )
     return frozenset(
         f"/{service.full_name}/{method.name}" for service in services for method in service.methods

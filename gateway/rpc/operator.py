@@ -28,6 +28,7 @@ from gateway.rpc.issued_consents import (
     withdraw_held,
     withdraw_message,
 )
+from gateway.rpc.learning_codes import codes_message, issue_message, redeem_message, revoke_message
 from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
 from gateway.rpc.peer_reach import clear_message, reach_message
 from gateway.rpc.server import OPERATOR_SERVICE
@@ -211,6 +212,21 @@ class OperatorServicer:
                 operator_pb2.DiagnosePeerRequest,
                 lambda request: diagnose_peer(request, self.snapshot(), self.node),
             ),
+            "IssueCode": self.calls.guarded(
+                operator_pb2.IssueCodeRequest,
+                lambda request: issue_message(request, self.snapshot(), self.node),
+            ),
+            "RedeemCode": self.calls.guarded(
+                operator_pb2.OperatorServiceRedeemCodeRequest,
+                lambda request: redeem_message(request, self.snapshot(), self.node),
+            ),
+            "ListCodes": self.calls.guarded(
+                operator_pb2.ListCodesRequest,
+                lambda request: codes_message(request, self.snapshot(), self.node),
+            ),
+            "RevokeCode": self.calls.guarded(
+                operator_pb2.RevokeCodeRequest, lambda request: revoke_message(request, self.node)
+            ),
         }
 
 
@@ -270,6 +286,24 @@ class OperatorClient(LocalClient):
     ) -> operator_pb2.ListIssuedConsentsResponse:
         """See ``OperatorService.ListIssuedConsents``."""
         return self.call("ListIssuedConsents", request, operator_pb2.ListIssuedConsentsResponse)
+
+    def issue_code(self, request: operator_pb2.IssueCodeRequest) -> operator_pb2.IssueCodeResponse:
+        """See ``OperatorService.IssueCode``."""
+        return self.call("IssueCode", request, operator_pb2.IssueCodeResponse)
+
+    def redeem_code(
+        self, request: operator_pb2.OperatorServiceRedeemCodeRequest
+    ) -> operator_pb2.OperatorServiceRedeemCodeResponse:
+        """See ``OperatorService.RedeemCode``."""
+        return self.call("RedeemCode", request, operator_pb2.OperatorServiceRedeemCodeResponse)
+
+    def issued_codes(self, request: operator_pb2.ListCodesRequest) -> operator_pb2.ListCodesResponse:
+        """See ``OperatorService.ListCodes``."""
+        return self.call("ListCodes", request, operator_pb2.ListCodesResponse)
+
+    def revoke_code(self, request: operator_pb2.RevokeCodeRequest) -> operator_pb2.RevokeCodeResponse:
+        """See ``OperatorService.RevokeCode``."""
+        return self.call("RevokeCode", request, operator_pb2.RevokeCodeResponse)
 
 
 def _erase(request: operator_pb2.EraseRequest, snapshot: Snapshot, node: Operating) -> Erased:

@@ -64,6 +64,8 @@ CODES: dict[str, grpc.StatusCode] = {
     "CHECKPOINT_OUTDATED": grpc.StatusCode.ABORTED,
     "CHECKPOINT_INCONSISTENT": grpc.StatusCode.FAILED_PRECONDITION,
     "SIZE_OUT_OF_RANGE": grpc.StatusCode.OUT_OF_RANGE,
+    "QUOTA_EXCEEDED": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "CODE_INVALID": grpc.StatusCode.PERMISSION_DENIED,
 }
 """The gRPC code of every reason. A test proves this, the enum and docs/protocol.md equal."""
 

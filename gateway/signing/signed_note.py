@@ -145,6 +145,22 @@ class NoteSigner:
         return f"{self._line_start}{b64encode(signed).decode()}\n"
 
 
+Verifiers = NoteVerifier | Sequence[NoteVerifier]
+"""The key of a log, or its several keys under one name while one replaces another."""
+
+
+def all_verifiers(verifiers: Verifiers) -> tuple[NoteVerifier, ...]:
+    """Return ``verifiers`` as a tuple.
+
+    Raises:
+        NoteError: there is none, or they bear different names.
+    """
+    found = (verifiers,) if isinstance(verifiers, NoteVerifier) else tuple(verifiers)
+    if len({verifier.name for verifier in found}) != 1:
+        raise NoteError("the keys of one log are needed, all under its name.")
+    return found
+
+
 def note_key_id(name: str, signature_type: int, public_key: bytes) -> bytes:
     """Return SHA-256(name || 0x0A || type || key)[:4]."""
     return sha256(name.encode() + b"\n" + bytes([signature_type]) + public_key).digest()[:KEY_ID_BYTES]

@@ -36,10 +36,11 @@ class RevokedRow:
 
 
 def insert_issued(transaction: Transaction, row: IssuedRow) -> None:
-    """Keep the name and the times of an issued consent."""
+    """Keep the name and the times of an issued consent; one of that id that is there already stays."""
     execute(
         transaction,
-        "INSERT INTO issued_consent (consent_id, issued_at, expires_at) VALUES (?, ?, ?)",
+        "INSERT INTO issued_consent (consent_id, issued_at, expires_at) VALUES (?, ?, ?) "
+        "ON CONFLICT DO NOTHING",
         (row.consent_id, row.issued_at, row.expires_at),
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from gateway.storage.driver_sql import Values, execute, fetch_all, fetch_one, is_sqlite
+from gateway.storage.driver_sql import execute, fetch_all, fetch_one, is_sqlite
+from gateway.storage.joined_sql import Values
 from gateway.storage.node_tables import Transaction
 
 

@@ -305,3 +305,53 @@ NODE_FACT = Table(
     Column("value", Text, nullable=False),
 )
 """Single facts about the store, for example since when its replay guard is complete."""
+
+LEARNING_CODE = Table(
+    "learning_code",
+    NODE_METADATA,
+    Column("code_id", LargeBinary, primary_key=True),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("entry_id", LargeBinary, nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger, nullable=False),
+    Column("redeemed_at", BigInteger, nullable=False),
+    Column("redeemed_by", Text, nullable=False),
+    Column("redemption", LargeBinary, nullable=False),
+    Column("consent_id", LargeBinary, nullable=False),
+)
+"""Learning codes that this node issued. What a code permits is an opening of the audit entry whose
+``exchange_id`` is ``entry_id``; times are 0 while something has not happened."""
+
+CODE_ATTEMPT = Table(
+    "code_attempt",
+    NODE_METADATA,
+    Column("code_hash", LargeBinary, primary_key=True),
+    Column("exchange_id", LargeBinary, nullable=False),
+    Column("opening_key", LargeBinary, nullable=False),
+    Column("begun_at", BigInteger, nullable=False),
+)
+"""Codes of others that this node began to redeem and got no answer about: the retry is the same exchange."""
+
+QUOTA_USE = Table(
+    "quota_use",
+    NODE_METADATA,
+    Column("day", Text, nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("learners", BigInteger, nullable=False),
+    PrimaryKeyConstraint("day", "peer", "purpose"),
+    sqlite_with_rowid=False,
+)
+"""About how many learners each peer was answered on each day."""
+
+RATE_WINDOW = Table(
+    "rate_window",
+    NODE_METADATA,
+    Column("name", Text, nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("taken", BigInteger, nullable=False),
+    PrimaryKeyConstraint("name", "start"),
+    sqlite_with_rowid=False,
+)
+"""How much of a rate was taken in each window of time, by all processes of the node."""

@@ -74,6 +74,16 @@ SOURCE_LEARNER = Table(
 encrypted; ``key_digest`` its keyed digest, which tells two keys of one learner apart. Learners whom the
 newest ``generation`` does not have any more are gone."""
 
+SUBJECT_ALIAS = Table(
+    "subject_alias",
+    RECORD_METADATA,
+    Column("token", LargeBinary, primary_key=True),
+    Column("canonical", LargeBinary, nullable=False),
+    Index("subject_alias_canonical", "canonical"),
+)
+"""One row a learner and earlier epoch of the federation secret: ``token`` is the learner's under the earlier
+one, ``canonical`` that under which the records stand."""
+
 RECORD_CHANGE = Table(
     "record_change",
     RECORD_METADATA,

@@ -47,15 +47,80 @@ class KnownRow(NamedTuple):
 
 
 def find_rows(transaction: Transaction, tokens: Sequence[bytes], kinds: Collection[int]) -> list[Row]:
-    """Return (token, record_id, kind, translated, scheme_digest, original) of ``tokens`` and ``kinds``."""
+    """Return (token, record_id, kind, translated, scheme_digest, original) of ``tokens`` and ``kinds``.
+
+    Tokens of an earlier epoch find the records too. It is one statement, so that a change of epoch that
+    commits meanwhile hides nothing.
+    """
     if is_sqlite(transaction):
         wanted, words = _padded(list(tokens)), _padded(list(kinds))
-        statement = _SELECT_FOUND + (
-            f" WHERE subject_token IN ({_marks(len(wanted))}) AND kind IN ({_marks(len(words))})"
-        )
-        return fetch_all(transaction, statement, (*wanted, *words))
-    statement = _SELECT_FOUND + " WHERE subject_token = ANY(?) AND kind = ANY(?)"
-    return fetch_all(transaction, statement, (list(tokens), list(kinds)))
+        own = f" WHERE subject_token IN ({_marks(len(wanted))}) AND kind IN ({_marks(len(words))})"
+        earlier = f" WHERE a.token IN ({_marks(len(wanted))}) AND r.kind IN ({_marks(len(words))})"
+        statement = f"{_SELECT_FOUND}{own} UNION ALL {_SELECT_FOUND_EARLIER}{earlier}"
+        return fetch_all(transaction, statement, (*wanted, *words, *wanted, *words))
+    own, earlier = (
+        " WHERE subject_token = ANY(?) AND kind = ANY(?)",
+        " WHERE a.token = ANY(?) AND r.kind = ANY(?)",
+    )
+    statement = f"{_SELECT_FOUND}{own} UNION ALL {_SELECT_FOUND_EARLIER}{earlier}"
+    return fetch_all(transaction, statement, (list(tokens), list(kinds)) * 2)
+
+
+def insert_aliases(transaction: Transaction, aliases: Sequence[tuple[bytes, bytes]]) -> None:
+    """Let records under the second of each pair of tokens be found under the first too."""
+    execute_many(
+        transaction,
+        "INSERT INTO subject_alias (token, canonical) VALUES (?, ?) "
+        "ON CONFLICT (token) DO UPDATE SET canonical = excluded.canonical",
+        list(aliases),
+    )
+
+
+def move_aliases(transaction: Transaction, moves: Sequence[tuple[bytes, bytes]]) -> None:
+    """Let aliases of the first of each pair of tokens lead to the second."""
+    execute_many(
+        transaction,
+        "UPDATE subject_alias SET canonical = ? WHERE canonical = ?",
+        [(new, old) for old, new in moves],
+    )
+
+
+def tokens_beside(transaction: Transaction, token: bytes) -> list[bytes]:
+    """Return every token of the learner whose token of some epoch is ``token``, the present one first."""
+    found = fetch_one(transaction, "SELECT canonical FROM subject_alias WHERE token = ?", (token,))
+    canonical = token if found is None else bytes(found[0])
+    rows = fetch_all(transaction, "SELECT token FROM subject_alias WHERE canonical = ?", (canonical,))
+    return [canonical, *(bytes(row[0]) for row in rows)]
+
+
+def rows_of_token(transaction: Transaction, token: bytes) -> list[Row]:
+    """Return (id, original) of every record under ``token``."""
+    statement = "SELECT id, original FROM learner_record WHERE subject_token = ?"
+    return fetch_all(transaction, statement, (token,))
+
+
+def rename_subjects(transaction: Transaction, changes: Sequence[tuple[bytes, str, bytes, int]]) -> None:
+    """Write token, epoch and content digest of the record with this id."""
+    execute_many(
+        transaction,
+        "UPDATE learner_record SET subject_token = ?, epoch = ?, content_digest = ? WHERE id = ?",
+        list(changes),
+    )
+
+
+def count_under_other_epochs(transaction: Transaction, epoch: str) -> tuple[int, int]:
+    """Return how many records, and how many index entries of SQL sources, are not under ``epoch``."""
+    records = fetch_one(transaction, "SELECT count(*) FROM learner_record WHERE epoch <> ?", (epoch,))
+    entries = fetch_one(
+        transaction,
+        "SELECT count(*) FROM source_learner o WHERE epoch <> ? AND NOT EXISTS ("
+        "SELECT 1 FROM source_learner n "
+        "WHERE n.source = o.source AND n.key_digest = o.key_digest AND n.epoch = ?)",
+        (epoch, epoch),
+    )
+    assert records is not None
+    assert entries is not None
+    return int(records[0]), int(entries[0])
 
 
 def page_rows(transaction: Transaction, after: str, limit: int) -> list[Row]:
@@ -306,6 +371,10 @@ COLUMNS = (
 
 _SELECT_FOUND = (
     "SELECT subject_token, record_id, kind, translated, scheme_digest, original FROM learner_record"
+)
+_SELECT_FOUND_EARLIER = (
+    "SELECT a.token, r.record_id, r.kind, r.translated, r.scheme_digest, r.original "
+    "FROM subject_alias a JOIN learner_record r ON r.subject_token = a.canonical"
 )
 _SELECT_KNOWN = (
     "SELECT record_id, subject_token, epoch, scheme_digest, content_digest, import_id, line, original "

@@ -170,6 +170,18 @@ class Metrics:
             ("peer", "certificate"),
             registry=registry,
         )
+        self.peer_cards = Counter(
+            "credit_gateway_peer_cards_total",
+            "Newer cards that peers sent: taken up (accepted), waiting for a person (pending), or refused.",
+            ("peer", "outcome"),
+            registry=registry,
+        )
+        self.rotations = Gauge(
+            "credit_gateway_key_rotations",
+            "Keys of this node that are being replaced, by role and phase (announced, switched).",
+            ("role", "phase"),
+            registry=registry,
+        )
         self.reloads = Counter(
             "credit_gateway_reloads_total",
             "Changed configuration that was taken up (ok) or refused (refused, last good state kept).",

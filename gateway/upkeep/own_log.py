@@ -72,7 +72,7 @@ def ask_witnesses(
 def contradicts(log: AuditLog, note: str, holder: str) -> Contradiction | None:
     """Return why the stored log does not continue ``note``; ``None`` if it does, or never signed it."""
     try:
-        checkpoint = open_checkpoint(note, log.origin, log.verifier)
+        checkpoint = open_checkpoint(note, log.origin, log.verifiers)
     except (NoteError, ProofError):
         return None  # not our signature: the holder's mistake or lie, and no evidence against us
     size = log.refresh()  # another process may have appended it

@@ -22,12 +22,14 @@ from gateway.audit import (
     parse_leaf,
     verify_inclusion,
 )
+from gateway.audit.checkpoint import parse_checkpoint
 from gateway.audit.proofs import verify_growth
 from gateway.audit.reconcile import Difference, Placed, compare, must_have_counterpart, only_ours
 from gateway.audit.witness import read_head
 from gateway.clock import Clock, unix_ms
 from gateway.errors import PeerFaultError, RefusedError
 from gateway.exchange.asking.audit_log import PeerAudit
+from gateway.signing.signed_note import parse_note
 from gateway.storage import audit_rows, reconcile_rows
 from gateway.storage.node_tables import Transaction
 from gateway.storage.reconcile_rows import FindingRow, ReconciliationRow
@@ -111,14 +113,16 @@ class Reconciling:
         self, audit: PeerAudit, state: ReconciliationRow, page: ListSharedEntriesResponse
     ) -> Checkpoint:
         """Return the peer's head after it was shown to continue the one seen before."""
-        verifier = audit.peer.card.log_verifier
+        verifier = audit.peer.card.log_verifiers
+        origin = verifier[0].name
         if not page.checkpoint and not page.entries and not state.checkpoint:
-            return Checkpoint(verifier.name, 0, EMPTY_ROOT)
+            return Checkpoint(origin, 0, EMPTY_ROOT)
         try:
             head, note = read_head(page.checkpoint, verifier)
             seen = (0, EMPTY_ROOT)
             if state.checkpoint:
-                before, _ = read_head(state.checkpoint, verifier)
+                # Verified when it was kept; the key that signed it may have been retired since.
+                before = parse_checkpoint(parse_note(state.checkpoint).text)
                 seen = (before.size, before.root)
             verify_growth(seen, (head.size, head.root), list(page.consistency_proof))
         except RefusedError as error:
@@ -126,7 +130,7 @@ class Reconciling:
         except ProofError as error:
             what = "the log does not continue what reconciliation saw of it"
             conflict = Conflict(
-                verifier.name, state.checkpoint, note, what, audit.peer.node_id, tuple(page.consistency_proof)
+                origin, state.checkpoint, note, what, audit.peer.node_id, tuple(page.consistency_proof)
             )
             self.witness.keep_conflict(conflict)
             raise PeerFaultError(

@@ -7,7 +7,7 @@ same ids.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -21,6 +21,7 @@ from gateway.exchange.given_records import Given, given_before
 from gateway.exchange.messages import NOTIFY_CHANGE
 from gateway.records.registry import ChangedRecord, Registry
 from gateway.storage import notice_rows
+from gateway.storage.node_tables import Transaction
 from gateway.storage.notice_rows import NoticeRow
 from gateway.telemetry.events import logger
 
@@ -63,7 +64,7 @@ class RecordChanges:
                 for change in changes
                 for notice in _notices(
                     change,
-                    given_before(connection, self.log.vault, change.subject_token, change.translated),
+                    self._given_before(connection, change),
                 )
             ]
         if notices:
@@ -71,6 +72,19 @@ class RecordChanges:
             self.log.transact(partial(notice_rows.insert_notices, notices=notices, now_ms=now_ms))
         self.registry.forget_changes(changes[-1].change_id)
         return len(notices)
+
+    def _given_before(self, connection: Transaction, change: ChangedRecord) -> Mapping[str, Sequence[Given]]:
+        """Return who was given the record, under whichever epoch it was asked for."""
+        tokens = self.registry.tokens_of(change.subject_token)
+        return _merged(given_before(connection, self.log.vault, token, change.translated) for token in tokens)
+
+
+def _merged(found: Iterable[Mapping[str, Sequence[Given]]]) -> dict[str, list[Given]]:
+    merged: dict[str, list[Given]] = {}
+    for given in found:
+        for peer, each in given.items():
+            merged.setdefault(peer, []).extend(each)
+    return merged
 
 
 def _notices(change: ChangedRecord, given: Mapping[str, Sequence[Given]]) -> list[NoticeRow]:

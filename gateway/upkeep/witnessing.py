@@ -56,6 +56,10 @@ class Submission(Protocol):
         """What verifies the witness's lines."""
 
     @property
+    def verifiers(self) -> Sequence[CosignatureVerifier]:
+        """The same, and further keys under that name while the witness replaces one by another."""
+
+    @property
     def label(self) -> str:
         """What to call the witness in metrics and messages."""
 
@@ -77,7 +81,12 @@ class PeerSubmission:
     """A peer as our witness."""
 
     audit: PeerAudit
-    verifier: CosignatureVerifier
+    verifiers: Sequence[CosignatureVerifier]
+
+    @property
+    def verifier(self) -> CosignatureVerifier:
+        """See :class:`Submission`."""
+        return self.verifiers[0]
 
     @property
     def label(self) -> str:
@@ -120,9 +129,9 @@ class Witnessing:
         audits = [PeerAudit(peer, self.caller, CALL_S) for peer in peers]
         submissions = [*self.foreign]
         for audit in audits:
-            verifier = audit.peer.card.witness_verifier
-            if verifier is not None:
-                submissions.append(PeerSubmission(audit, verifier))
+            verifiers = audit.peer.card.witness_verifiers
+            if verifiers:
+                submissions.append(PeerSubmission(audit, verifiers))
         heard = self.log.heard.take()
         with ThreadPoolExecutor(AT_ONCE_MAX, "witnessing") as pool:
             list(pool.map(self._submit, submissions))
@@ -157,7 +166,7 @@ class Witnessing:
                 if outdated.size > size_of(note):
                     raise InconsistentError("the witness holds a larger head of this log.") from outdated
                 lines = submission.add_checkpoint(outdated.size, self._growth(outdated.size, note), note)
-            time_s = keep_cosignatures(self.log, note, lines, submission.verifier)
+            time_s = keep_cosignatures(self.log, note, lines, submission.verifiers)
             self._known[name] = size_of(note)
             self.metrics.cosigned.labels(submission.label).set(time_s)
             self.metrics.cosigned_size.labels(submission.label).set(size_of(note))
@@ -220,7 +229,7 @@ class Witnessing:
         Raises:
             PeerFaultError: the owner could not be asked; nothing is known yet.
         """
-        verifier = owner.peer.card.log_verifier
+        verifier = owner.peer.card.log_verifiers
         try:
             head, note = read_head(note, verifier)
         except RefusedError:
@@ -251,7 +260,7 @@ class Witnessing:
 
     def _cosign(self, owner: PeerAudit, old_size: int, proof: list[bytes], note: str, source: str) -> None:
         try:
-            self.witness.add_checkpoint(owner.peer.card.log_verifier, old_size, proof, note, source=source)
+            self.witness.add_checkpoint(owner.peer.card.log_verifiers, old_size, proof, note, source=source)
         except RefusedError as refused:
             # Another thread was faster (OUTDATED); a contradiction was kept where it was found.
             _log.debug("not cosigned here", log=owner.peer.node_id, reason=refused.reason)

@@ -25,6 +25,11 @@ class HttpWitness:
     """Submission prefix."""
 
     @property
+    def verifiers(self) -> tuple[CosignatureVerifier, ...]:
+        """See :class:`gateway.upkeep.witnessing.Submission`."""
+        return (self.verifier,)
+
+    @property
     def label(self) -> str:
         """The witness's name."""
         return self.verifier.name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -22,7 +22,7 @@ from gateway.audit.checkpoint import size_of
 from gateway.audit.cosigned import cosigned_checkpoint
 from gateway.audit.tiles import StoredTiles, TileError
 from gateway.errors import AlreadyRunningError, GatewayError, RefusedError
-from gateway.signing.signed_note import NoteVerifier
+from gateway.signing.signed_note import Verifiers
 from gateway.storage import witness_rows
 from gateway.web.add_checkpoint import BODY_BYTES_MAX, parse_body
 
@@ -66,7 +66,7 @@ class LogPage:
 
     log: AuditLog
     witness: Witness
-    verifiers: Callable[[], dict[str, NoteVerifier]]
+    verifiers: Callable[[], Mapping[str, Verifiers]]
     """The logs that are cosigned, by origin."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -142,8 +142,8 @@ def test_history_rewritten_with_the_logs_key_is_caught_by_every_witness(federati
 def test_an_answer_that_was_not_logged_is_refused_in_that_very_exchange(federation: Federation) -> None:
     """`query`: without the log's key there is no receipt."""
     shanghai, zhejiang = federation["shanghai"], federation["zhejiang"]
-    genuine = shanghai.log._signer
-    shanghai.log._signer = NoteSigner(genuine.name, federation["anhui"].province.log_key.private)
+    genuine = shanghai.log._signers[0]
+    shanghai.log._signers = (NoteSigner(genuine.name, federation["anhui"].province.log_key.private),)
     (result,) = zhejiang.ask("shanghai").peers
     assert (result.outcome, result.records) == ("RECEIPT_INVALID", ())
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from bench.records_file import learner_id
+from creditexchange.v1 import archive_pb2
 from gateway.cli.bulk_input import read_applicants
 from gateway.cli.bulk_job import Job, open_job, packed
+from gateway.cli.bulk_run import BulkRun
 from gateway.errors import CallerError, StorageError
 from gateway.storage.bulk_job_rows import ANSWERED, FAILED, JobRow
 
@@ -143,3 +145,33 @@ def test_a_long_list_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> No
         held.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert held[1] < held[0] * 1.5 + 500_000
+
+
+class UsedUp:
+    """A node whose peer answers about the first learner of each query, and then has no quota left."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def get(self) -> UsedUp:
+        return self
+
+    def search_in_bulk(self, request: archive_pb2.SearchRecordsInBulkRequest):
+        self.asked.append(len(request.learners))
+        results = [archive_pb2.BulkResult(position=0, outcome="OK")]
+        yield archive_pb2.SearchRecordsInBulkResponse(results=results)
+        ending = archive_pb2.PeerResult(outcome="QUOTA_EXCEEDED", explanation="used up")
+        yield archive_pb2.SearchRecordsInBulkResponse(peer=ending)
+
+
+def test_a_quota_that_is_used_up_ends_the_run_at_once_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    applicants = read_applicants(
+        written(tmp_path, "".join(f"{learner_id(n)}\n" for n in range(5))), "resident-id"
+    )
+    node = UsedUp()
+    for day, answered in enumerate((1, 2, 3), 1):
+        with open_job(tmp_path / "job", applicants, ["shanghai"], "terms") as (job, _):
+            BulkRun(job, archive_pb2.SearchRecordsInBulkRequest(), node, patience_s=300).run()
+            assert job.done_and_total("shanghai") == (answered, 5)
+        assert len(node.asked) == day
+    assert node.asked == [5, 4, 3]

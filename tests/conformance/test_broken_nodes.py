@@ -13,6 +13,7 @@ import pytest
 from gateway.audit import AuditLog, SeenMessage, group, witness
 from gateway.clock import monotonic_s
 from gateway.conformance.draft import UNKNOWN_FIELD
+from gateway.exchange import learning_codes
 from gateway.exchange.answering import admit as admit_step
 from gateway.exchange.answering import (
     answer,
@@ -20,15 +21,19 @@ from gateway.exchange.answering import (
     authorise,
     bulk,
     bulk_authorise,
+    card,
     echo,
+    handlers,
     log,
     notices,
+    redemptions,
     refuse,
     seal,
 )
 from gateway.exchange.answering import open as open_step
 from gateway.exchange.messages import ExchangeSettings, Opened
 from gateway.peers import tls_identity
+from gateway.peers.card import CardKey
 from gateway.peers.roster import Peer
 from gateway.policy import rates
 from gateway.policy.grants import Access
@@ -45,6 +50,7 @@ def shanghai(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnderTest]:
     under_test = make_under_test(tmp_path_factory.mktemp("broken"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rates, "FAILED_SIGNATURES_PER_10_S", 10_000)  # several runs in a row
+        patch.setattr(learning_codes, "WRONG_CODES_PER_MINUTE_MAX", 10_000)
         with serving(under_test):
             yield under_test
 
@@ -67,7 +73,7 @@ def admitting(change: Callable[[Any, Any], tuple[Any, Any]]) -> Break:
         return replace(admitted, opened=opened)
 
     def take_out(patch: pytest.MonkeyPatch) -> None:
-        for module in (answer, echo, notices):
+        for module in (answer, echo, notices, redemptions):
             patch.setattr(module, "admit", admit)
 
     return take_out
@@ -94,7 +100,8 @@ def any_time(opened, snapshot):
 
 def no_replay_guard(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(AuditLog, "has_seen", lambda _self, _id: False)
-    patch.setattr(log, "SeenMessage", lambda _id, until: SeenMessage(secrets.token_bytes(16), until))
+    for module in (log, redemptions):
+        patch.setattr(module, "SeenMessage", lambda _id, until: SeenMessage(secrets.token_bytes(16), until))
 
 
 def no_signature(message, expected_type, find_key) -> OpenedEnvelope:
@@ -149,7 +156,7 @@ def unbound(patch: pytest.MonkeyPatch) -> None:
         made.request_digest = secrets.token_bytes(32)
         return made
 
-    for module in (seal, refuse, echo, notices):
+    for module in (seal, refuse, echo, notices, redemptions):
         patch.setattr(module, "answer_header", header)
 
 
@@ -185,6 +192,7 @@ SIGNATURES = {
 }
 
 AUDIENCE = {
+    "code-audience",
     "header-audience-missing",
     "header-audience-other",
     "header-order-audience-second",
@@ -240,6 +248,7 @@ BOUND = {
     "answer-bound",
     "certificate-bound",
     "location-bound",
+    "code-redeemed",
     "echo-bound",
     "change-confirmed",
     "change-told-twice",
@@ -267,14 +276,26 @@ UNKNOWN_FIELDS = {
     "certificate-field-in-reference",
     "envelope-field-in-body",
     "change-field-in-body",
+    "code-field-in-body",
     "erasure-field-in-body",
     "log-field-in-request",
+    "card-unknown-field",
 }
 
 
 def accepting_unknown_fields(patch: pytest.MonkeyPatch) -> None:
-    for module in (authorise, audit_log, notices):
+    for module in (authorise, audit_log, card, notices, redemptions):
         patch.setattr(module, "parse_strictly", parse)
+
+
+def good_for_ever(patch: pytest.MonkeyPatch) -> None:
+    real = learning_codes._judge
+    patch.setattr(learning_codes, "_judge", lambda *args: "" if (rule := real(*args)) == "used" else rule)
+
+
+def any_card(patch: pytest.MonkeyPatch) -> None:
+    real = card.answer_card
+    patch.setattr(handlers, "answer_card", lambda _request, snapshot: real(b"", snapshot))
 
 
 def not_found(patch: pytest.MonkeyPatch) -> None:
@@ -305,7 +326,7 @@ NODES = (
     Broken(
         "no replay guard",
         no_replay_guard,
-        {"replay-raced", "replay-same", "replay-signed-anew", "bulk-replayed"},
+        {"replay-raced", "replay-same", "replay-signed-anew", "bulk-replayed", "code-replay"},
     ),
     Broken("audience unchecked", admitting(any_audience), AUDIENCE),
     Broken("method unchecked", admitting(any_method), METHOD),
@@ -329,7 +350,7 @@ NODES = (
     Broken(
         "key role unchecked",
         setting(Peer, "message_key", any_role),
-        {"envelope-key-of-log", "envelope-key-of-witness"},
+        {"envelope-key-of-log", "envelope-key-of-witness", "card-key-not-live-yet"},
     ),
     Broken(
         "TLS identity and sender unchecked",
@@ -338,12 +359,23 @@ NODES = (
     ),
     Broken("header unchecked", setting(open_step, "_require_header", lambda _h: None), HEADER),
     Broken("unknown fields accepted", accepting_unknown_fields, UNKNOWN_FIELDS),
+    Broken(
+        "keys used before their time", setting(CardKey, "is_live", lambda *_: True), {"card-key-not-live-yet"}
+    ),
+    Broken("a card to everybody", any_card, {"card-known", "card-unknown-field"}),
     Broken("root unchecked", setting(authorise, "require_root", lambda *_: None), ROOT),
     Broken("grants ignored", setting(Access, "require_grant", lambda *_, **__: None), GRANTS),
     Broken(
         "consents unverified", setting(authorise, "verify_shown", lambda *_: None), {"query-consent-invalid"}
     ),
     Broken("root of other records", setting(log, "commitments_root", lambda _o: bytes(32)), {"answer-whole"}),
+    Broken("codes good for ever", good_for_ever, {"code-used"}),
+    Broken(
+        "secrets of codes unchecked",
+        setting(learning_codes, "secret_hash", lambda _secret: bytes(32)),
+        {"code-altered", "code-redeemed"},  # what the altered one used up is not good any more
+    ),
+    Broken("quotas ignored", setting(answer, "charge_of", lambda *_: None), {"quota-exceeded"}),
     Broken("receipts of another entry", receipts_of_the_entry_before, ENTRY),
     Broken("entries of another number", one_sequence_off, ENTRY),
     Broken(

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.conformance.cases.suites import two_suites
 from gateway.conformance.registry import CASES
+from gateway.exchange import learning_codes
 from gateway.policy import rates
 from gateway.signing.suites import ECDSA_P256, ED25519, ML_DSA_65, SM2
 from tests.conformance.node_under_test import UnderTest, make_under_test, outcomes, serving
@@ -21,6 +22,7 @@ def shanghai(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnderTest]:
     under_test = make_under_test(tmp_path_factory.mktemp("granted"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rates, "FAILED_SIGNATURES_PER_10_S", 10_000)  # several runs in a row
+        patch.setattr(learning_codes, "WRONG_CODES_PER_MINUTE_MAX", 10_000)
         with serving(under_test):
             yield under_test
 

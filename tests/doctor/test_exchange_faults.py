@@ -1,5 +1,6 @@
 """Faults between two nodes that reach one another: cards, keys, clocks, versions, secrets, limits, grants."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -133,8 +134,11 @@ def test_they_demand_a_suite_that_we_do_not_sign_with(ward: Clinic) -> None:
 def test_their_clock_is_wrong_when_the_others_agree_with_us(ward: Clinic, off_s: float) -> None:
     ward.them.clock = clock_off(off_s)
     ward.serve(THEM, THIRD)
-    _, verdict = ward.examine()
+    steps, verdict = ward.examine()
     assert_verdict(verdict, "clock", "CLOCKS_DIFFER", Side.THEIRS, "set its clock")
+    shown = re.search(r"(\d+) s (ahead|behind)", steps[-1].seen)
+    assert abs(int(shown[1]) - abs(off_s)) <= 2
+    assert shown[2] == ("ahead" if off_s > 0 else "behind")
 
 
 @pytest.mark.parametrize("off_s", [-600, -45, 45, 600])
@@ -339,6 +343,21 @@ def test_a_grant_that_needs_consent(ward: Clinic) -> None:
     _, verdict = ward.examine(replace(EMPLOYMENT, without_consent=True))
     assert_verdict(verdict, "grants to us", "CONSENT_REQUIRED", Side.OURS, "consent")
     assert ward.examine(EMPLOYMENT)[1].state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("left_out", "shown"),
+    [
+        ([], "employment: all kinds"),
+        (["leisure", "unit"], "employment: all kinds but unit, leisure"),
+        ([word for word in KINDS if word != "degree"], "employment: degree"),
+    ],
+)
+def test_grants_are_shown_as_briefly_as_they_can_be(ward: Clinic, left_out: list[str], shown: str) -> None:
+    ward.them.adopt(access=grant(["employment"], [word for word in KINDS if word not in left_out]))
+    ward.serve()
+    steps, _ = ward.examine()
+    assert next(step.seen for step in steps if step.name == "grants to us") == shown
 
 
 def test_what_we_do_not_grant_is_a_note(ward: Clinic) -> None:

@@ -252,6 +252,13 @@ def test_a_peer_that_does_not_know_our_authority(ward: Clinic) -> None:
     assert_verdict(verdict, "tls", "OUR_CERTIFICATE_REFUSED", Side.THEIRS, "peers add")
 
 
+def test_our_own_certificate_has_expired(ward: Clinic) -> None:
+    ward.serve()
+    ward.leaf = TlsLeaf(*ward.us.province.leaf_with_key(now=now() - timedelta(days=91)))
+    _, verdict = ward.examine()
+    assert_verdict(verdict, "tls", "OUR_CERTIFICATE_EXPIRED", Side.OURS, "Restart this node")
+
+
 def test_one_dead_endpoint_of_several_is_a_warning(ward: Clinic) -> None:
     ward.serve()
     dead = f"127.0.0.1:{free_port()}"

@@ -31,10 +31,11 @@ from gateway.exchange.consents import (
 )
 from gateway.exchange.messages import LIST_REVOCATIONS, REVOKE_CONSENT
 from gateway.learners.subject_token import FederationSecret, subject_token
-from gateway.peers.roster import SUSPENDED, Roster
+from gateway.peers.roster import SUSPENDED, Peer, Roster
 from gateway.policy.consent import read_consent
 from gateway.policy.grants import Access, AccessFile
 from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
+from gateway.signing.suites import SigningKey
 from gateway.storage import audit_rows, evidence_rows
 from gateway.storage.consent_rows import RevokedRow, is_revoked
 from gateway.upkeep.consent_revocations import ConsentRevocations
@@ -450,5 +451,18 @@ def test_a_consent_of_an_earlier_epoch_is_asked_for_again(federation: Federation
     both = {"2027": FederationSecret("2027", bytes(32)), "2026": SECRET}
     for node in (zhejiang, shanghai):
         node.adopt(secrets=both)
-    assert outcomes(zhejiang, "shanghai", consent=shown) == {"shanghai": "CONSENT_MISSING_HERE"}
+    assert outcomes(zhejiang, "shanghai", consent=shown) == {"shanghai": "OK"}  # while that is still live
     assert rule(zhejiang, shanghai, shown, federation_epoch="2027") == "epoch"
+    zhejiang.adopt(secrets={"2027": both["2027"]})
+    assert outcomes(zhejiang, "shanghai", consent=shown) == {"shanghai": "CONSENT_MISSING_HERE"}
+
+
+def test_a_held_consent_outlives_the_key_that_signed_it(federation: Federation) -> None:
+    zhejiang, shanghai, fresh = federation["zhejiang"], federation["shanghai"], SigningKey.generate()
+    demand_consent(shanghai, "zhejiang")
+    grant(zhejiang)
+    zhejiang.adopt(message_keys=(fresh,))
+    card = zhejiang.province.card(serial=2, message_key=fresh)
+    others = [peer for peer in shanghai.snapshot.roster.peers.values() if peer.node_id != "zhejiang"]
+    shanghai.adopt(roster=Roster.of([*others, Peer(card, "active", NOW, card.endpoints)]))
+    assert outcomes(zhejiang, "shanghai") == {"shanghai": "OK"}

@@ -86,7 +86,7 @@ class ProcessNode:
             command = [sys.executable, "-m", "gateway.cli.main", "serve", "--node", str(self.folder.root)]
             command += options
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        end_s = monotonic_s() + 40
+        end_s = monotonic_s() + 120
         while monotonic_s() < end_s and self.process.poll() is None:
             if is_serving(self.config.listen.operator, timeout_s=2):
                 return

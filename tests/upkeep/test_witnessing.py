@@ -104,7 +104,7 @@ def test_an_intact_log_holds_what_its_witnesses_hold(federation: Federation) -> 
 def test_a_peer_that_lies_about_our_log_cannot_stop_us(federation: Federation) -> None:
     shanghai, anhui = federation["shanghai"], federation["anhui"]
     federation["zhejiang"].ask("shanghai")
-    forged = Checkpoint(shanghai.log.origin, 99, bytes(32)).sign([anhui.log._signer])
+    forged = Checkpoint(shanghai.log.origin, 99, bytes(32)).sign([anhui.log._signers[0]])
     anhui.witness  # noqa: B018 - anhui's own state, written by hand
     anhui.log.transact(
         lambda transaction: witness_rows.put_witnessed(
@@ -125,7 +125,7 @@ def witness(federation: Federation) -> Witness:
 
 def head(federation: Federation, size: int, root: bytes = bytes(32)) -> str:
     shanghai = federation["shanghai"]
-    return Checkpoint(shanghai.log.origin, size, root).sign([shanghai.log._signer])
+    return Checkpoint(shanghai.log.origin, size, root).sign([shanghai.log._signers[0]])
 
 
 def reason(witness: Witness, federation: Federation, old: int, proof: list[bytes], note: str) -> str:
@@ -139,7 +139,7 @@ def test_a_witness_refuses_as_the_protocol_says(federation: Federation, witness:
     anhui = federation["anhui"].log
     assert reason(witness, federation, 0, [], "no note") == "MALFORMED_MESSAGE"
     assert reason(witness, federation, 2, [], head(federation, 1)) == "MALFORMED_MESSAGE"
-    foreign = Checkpoint(verifier.name, 1, bytes(32)).sign([anhui._signer])
+    foreign = Checkpoint(verifier.name, 1, bytes(32)).sign([anhui._signers[0]])
     assert reason(witness, federation, 0, [], foreign) == "CHECKPOINT_UNSIGNED"
     assert reason(witness, federation, 0, [], head(federation, 0)) == "CHECKPOINT_INCONSISTENT"
     assert reason(witness, federation, 0, [bytes(32)], head(federation, 2)) == "CHECKPOINT_INCONSISTENT"

@@ -98,12 +98,12 @@ def test_a_witness_over_http_cosigns_and_shows_what_it_has_cosigned(served: Serv
 
 def test_its_statuses_are_those_of_the_specification(served: Served) -> None:
     shanghai, zhejiang = served.federation["shanghai"], served.federation["zhejiang"]
-    note, signer = shanghai.log.latest_checkpoint(), shanghai.log._signer
+    note, signer = shanghai.log.latest_checkpoint(), shanghai.log._signers[0]
     assert served.post(b"old 0\n").status == 400
     assert served.post(render_body(9, [], note)).status == 400
     assert served.post(render_body(0, [bytes(32)] * 64, note)).status == 400
     assert served.post(render_body(0, [], zhejiang.log.latest_checkpoint())).status == 404
-    forged = Checkpoint(shanghai.log.origin, 3, bytes(32)).sign([zhejiang.log._signer])
+    forged = Checkpoint(shanghai.log.origin, 3, bytes(32)).sign([zhejiang.log._signers[0]])
     assert served.post(render_body(0, [], forged)).status == 403
     assert served.post(render_body(0, [], note)).status == 200
     outdated = served.post(render_body(0, [], note))
@@ -126,7 +126,7 @@ def test_our_client_understands_them(served: Served) -> None:
     with pytest.raises(OutdatedError) as outdated:
         witness.add_checkpoint(0, [], note)
     assert outdated.value.size == 3
-    other = Checkpoint(shanghai.log.origin, 3, b"\1" * 32).sign([shanghai.log._signer])
+    other = Checkpoint(shanghai.log.origin, 3, b"\1" * 32).sign([shanghai.log._signers[0]])
     with pytest.raises(InconsistentError):
         witness.add_checkpoint(3, [], other)
     with pytest.raises(PeerFaultError, match="answered 404"):

@@ -12,6 +12,7 @@ from gateway.clock import Clock, monotonic_s
 from gateway.errors import EnvelopeError, RefusedError
 from gateway.exchange.answering.admit import admit
 from gateway.exchange.answering.authorise import authorise
+from gateway.exchange.answering.charging import charge_of
 from gateway.exchange.answering.count import StepTimes, count
 from gateway.exchange.answering.find import find
 from gateway.exchange.answering.log import log_exchange
@@ -64,12 +65,19 @@ def answer_query(request: bytes, call: IncomingCall, snapshot: Snapshot, node: A
         authorised = authorise(admitted, openings, snapshot, partial(is_revoked, node.log))
         times.done("authorise")
         require_time(call)
-        found = find(authorised, node.source, node.log)
+        charge = charge_of(
+            snapshot,
+            opened.signer.node_id,
+            authorised.body.purpose,
+            authorised.subject_count,
+            call.received_at,
+        )
+        found = find(authorised, node.source, node.log, charge)
         times.done("find")
         translated = translate(found, snapshot)
         times.done("translate")
         require_time(call)  # the last moment: what is logged is also answered
-        logged = log_exchange(translated, openings, snapshot, node.log)
+        logged = log_exchange(translated, openings, snapshot, node.log, charge)
         times.done("log")
         sealed = seal(logged, snapshot, node.clock())
         times.done("seal")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -70,11 +71,11 @@ class AuditAnswering:
             proof = prove_consistency(connection, asked.old_size, asked.new_size)
         return GetConsistencyProofResponse(consistency_proof=proof).SerializeToString()
 
-    def add_checkpoint(self, request: bytes, peer: Peer) -> bytes:
+    def add_checkpoint(self, request: bytes, peer: Peer, now: datetime) -> bytes:
         """Cosign the caller's checkpoint. Raises as :meth:`gateway.audit.Witness.add_checkpoint`."""
         asked = _parsed(AddCheckpointRequest, request)
         line = self.witness.add_checkpoint(
-            peer.card.log_verifier,
+            peer.card.live_log_verifiers(now),
             asked.old_size,
             list(asked.consistency_proof),
             asked.checkpoint,

@@ -27,6 +27,7 @@ from gateway.exchange.answering.admit import admit
 from gateway.exchange.answering.answer import Answering, parse_request, refuse, require_time
 from gateway.exchange.answering.bulk_authorise import AuthorisedBulk, authorise_bulk
 from gateway.exchange.answering.bulk_chunks import Chunk, Piece, chunks_of
+from gateway.exchange.answering.charging import charge_of
 from gateway.exchange.answering.count import StepTimes, count
 from gateway.exchange.answering.open import open_message
 from gateway.exchange.answering.seal import answer_header
@@ -129,6 +130,13 @@ def _answer_chunk(
         opened.entry(snapshot.node_id, purpose, "OK", len(openings), digest, chunk.number),
         seen=SeenMessage(opened.header.message_id, admitted.expires_at) if chunk.number == 1 else None,
         evidence=_evidence(opened, body, chunk, opened_records),
+        charge=charge_of(
+            snapshot,
+            opened.signer.node_id,
+            authorised.body.purpose,
+            _learners_answered(chunk),
+            opened.call.received_at,
+        ),
     )
     progress.times.done("log")
     answer = RecordAnswerChunk(
@@ -141,6 +149,11 @@ def _answer_chunk(
     progress.records += len(openings)
     progress.times.done("seal")
     return QueryRecordsInBulkResponse(message=message, openings=openings).SerializeToString()
+
+
+def _learners_answered(chunk: Chunk) -> int:
+    """Return how many learners this chunk completes: what it takes off the peer's quota."""
+    return sum(not piece.continues and not piece.reason for piece in chunk.pieces)
 
 
 def _stated(piece: Piece) -> SubjectAnswer:

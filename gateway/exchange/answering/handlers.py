@@ -8,13 +8,16 @@ from gateway.audit import Witness
 from gateway.exchange.answering.answer import Answering, answer_query
 from gateway.exchange.answering.audit_log import AuditAnswering
 from gateway.exchange.answering.bulk import answer_in_bulk
+from gateway.exchange.answering.card import answer_card
 from gateway.exchange.answering.echo import answer_echo
 from gateway.exchange.answering.notices import answer_notice
+from gateway.exchange.answering.redemptions import answer_redemption
 from gateway.exchange.answering.revocations import answer_revocation, list_revocations
 from gateway.exchange.forms import LONE_FORMS
 from gateway.exchange.messages import (
     ADD_CHECKPOINT,
     ECHO,
+    GET_CARD,
     GET_CHECKPOINT,
     GET_CONSISTENCY_PROOF,
     GET_WITNESSED_CHECKPOINT,
@@ -23,6 +26,7 @@ from gateway.exchange.messages import (
     NOTIFY_CHANGE,
     NOTIFY_ERASURE,
     QUERY_IN_BULK,
+    REDEEM_CODE,
     REVOKE_CONSENT,
     IncomingCall,
     Snapshot,
@@ -50,7 +54,9 @@ def peer_handlers(answering: Answering, witness: Witness) -> dict[str, Handler]:
         ECHO: lambda request, call, snapshot: answer_echo(request, call, snapshot, answering),
         GET_CHECKPOINT: lambda request, _call, _snapshot: audit.get_checkpoint(request),
         GET_CONSISTENCY_PROOF: lambda request, _call, _snapshot: audit.get_consistency_proof(request),
-        ADD_CHECKPOINT: lambda request, call, _snapshot: audit.add_checkpoint(request, call.peer),
+        ADD_CHECKPOINT: lambda request, call, _snapshot: audit.add_checkpoint(
+            request, call.peer, call.received_at
+        ),
         GET_WITNESSED_CHECKPOINT: lambda request, _call, _snapshot: audit.get_witnessed_checkpoint(request),
         LIST_SHARED_ENTRIES: lambda request, call, _snapshot: audit.list_shared_entries(request, call.peer),
         NOTIFY_ERASURE: lambda request, call, snapshot: answer_notice(request, call, snapshot, answering),
@@ -59,4 +65,6 @@ def peer_handlers(answering: Answering, witness: Witness) -> dict[str, Handler]:
         LIST_REVOCATIONS: lambda request, call, snapshot: list_revocations(
             request, call, snapshot, answering
         ),
+        REDEEM_CODE: lambda request, call, snapshot: answer_redemption(request, call, snapshot, answering),
+        GET_CARD: lambda request, _call, snapshot: answer_card(request, snapshot),
     }

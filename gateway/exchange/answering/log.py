@@ -13,19 +13,25 @@ from gateway.exchange.answering.certificate import certificate_answer
 from gateway.exchange.answering.location import location_answer
 from gateway.exchange.messages import LOCATE_RECORDS, VERIFY_CERTIFICATE, Logged, Snapshot, Translated
 from gateway.policy.purposes import purpose_word
+from gateway.storage.quota_rows import Charge
 
 ENVELOPE_BYTES = 8 * 1024
 """What header, receipt, checkpoint and signatures may take beside the openings."""
 
 
 def log_exchange(
-    translated: Translated, request_openings: list[Opening], snapshot: Snapshot, log: AuditLog
+    translated: Translated,
+    request_openings: list[Opening],
+    snapshot: Snapshot,
+    log: AuditLog,
+    charge: Charge | None = None,
 ) -> Logged:
     """Commit to the records and append the exchange; returns once it is durable.
 
     Raises:
         RefusedError: ``ANSWER_TOO_LARGE``; ``REPLAYED_MESSAGE`` when the message id was taken in
-            the meantime; ``AUDIT_UNAVAILABLE`` when nothing can be made durable.
+            the meantime; ``AUDIT_UNAVAILABLE`` when nothing can be made durable; ``QUOTA_EXCEEDED``
+            when ``charge`` goes beyond the peer's quota.
     """
     authorised = translated.found.authorised
     opened = authorised.admitted.opened
@@ -43,6 +49,7 @@ def log_exchange(
             answer_openings=openings,
             subject_tokens=authorised.subject_tokens,
         ),
+        charge=charge if translated.found.earlier is None else None,
     )
     return Logged(translated, body, openings, count, appended.receipt)
 

@@ -9,7 +9,7 @@ from gateway.errors import PeerFaultError
 from gateway.exchange.asking.ask_peer import Asking, PeerTalk, ask_peer
 from gateway.exchange.asking.askable import require_askable
 from gateway.exchange.asking.choose_consent import Shown, choose_consent, consents_to_show
-from gateway.exchange.asking.compose import compose, token_for
+from gateway.exchange.asking.compose import compose, tokens_for
 from gateway.exchange.asking.dispatch import dispatch
 from gateway.exchange.asking.merge import merge
 from gateway.exchange.asking.question import Archive, ArchiveEntry, PeerResult, Progress, Question
@@ -51,14 +51,14 @@ def present(results: list[PeerResult], snapshot: Snapshot) -> list[ArchiveEntry]
 
 def ask_each(question: Question, snapshot: Snapshot, node: Asking) -> Iterator[Progress | PeerResult]:
     """Yield how asking goes on, and each peer's result as it comes; same errors as :func:`ask`."""
-    token = token_for(question, snapshot)
+    tokens = tokens_for(question, snapshot)
     now = node.clock()
     willing: list[Peer] = []
     shown: dict[str, Shown] = {}
-    held = consents_to_show(question, token, node.log)
+    held = consents_to_show(question, tokens.values(), node.log, snapshot)
     for peer in question.peers:
         try:
-            shown[peer.node_id] = choose_consent(question, held, peer, token, snapshot, node.log, now)
+            shown[peer.node_id] = choose_consent(question, held, peer, tokens, snapshot, node.log, now)
             require_askable(
                 peer,
                 node.reaches,
@@ -78,12 +78,13 @@ def ask_each(question: Question, snapshot: Snapshot, node: Asking) -> Iterator[P
             compose(
                 shown[peer.node_id].question,
                 peer,
-                token,
+                tokens[shown[peer.node_id].epoch],
                 sequences[peer.node_id],
                 snapshot,
                 checkpoint=checkpoint,
                 now=now,
                 consent=shown[peer.node_id].consent,
+                epoch=shown[peer.node_id].epoch,
             ),
             _deadline_s(peer, question, snapshot, node),
             snapshot,

@@ -21,7 +21,7 @@ from gateway.exchange.asking.ask_peer import Asking, count_result, failed, not_l
 from gateway.exchange.asking.askable import require_askable
 from gateway.exchange.asking.bulk_verify import ChunkVerifier, SubjectPart, VerifiedChunk
 from gateway.exchange.asking.choose_consent import choose_consent, consents_to_show
-from gateway.exchange.asking.compose import Composed, newest_secret, query_header
+from gateway.exchange.asking.compose import Composed, query_header, secret_for
 from gateway.exchange.asking.question import OK, PeerResult, Question
 from gateway.exchange.asking.verify import verify_refusal
 from gateway.exchange.messages import BULK_SUBJECTS_MAX, QUERY_IN_BULK, RECORD_QUERY_TYPE, Snapshot
@@ -126,7 +126,7 @@ def compose_bulk(
         kinds=question.kinds,  # type: ignore[arg-type]
         subjects_root=commitments_root(subjects),
         subject_count=len(subjects),
-        federation_epoch=next(iter(snapshot.secrets)),
+        federation_epoch=secret_for(question.peer, snapshot).epoch,
         legal_basis=question.legal_basis,  # type: ignore[arg-type]
         consents_root=commitments_root(consents) if consents else b"",
         consent_subjects=whose,
@@ -334,7 +334,7 @@ _SAID = {
 def _tokens(question: BulkQuestion, snapshot: Snapshot) -> list[bytes]:
     if not 1 <= len(question.learners) <= BULK_SUBJECTS_MAX:
         raise CallerError(f"learners: from 1 to {BULK_SUBJECTS_MAX} can be asked about at once.")
-    secret = newest_secret(snapshot)
+    secret = secret_for(question.peer, snapshot)
     tokens = [subject_token(secret, type_, identifier) for type_, identifier in question.learners]
     if len(set(tokens)) != len(tokens):
         raise CallerError("learners: somebody is there twice.", remedy="Name each learner once.")
@@ -342,13 +342,13 @@ def _tokens(question: BulkQuestion, snapshot: Snapshot) -> list[bytes]:
 
 
 def _consented(
-    question: BulkQuestion, tokens: Sequence[bytes], snapshot: Snapshot, log: AuditLog, now: datetime
+    question: BulkQuestion, named: Sequence[bytes], snapshot: Snapshot, log: AuditLog, now: datetime
 ) -> tuple[list[ShownLearner], list[LearnerPart]]:
     """Return whom to ask about, with what consent; and those whom no consent covers."""
     if question.legal_basis != LEGAL_BASIS_CONSENT:
-        return [ShownLearner(at, token) for at, token in enumerate(tokens)], []
+        return [ShownLearner(at, token) for at, token in enumerate(named)], []
     shown, without = [], []
-    for at, ((type_, identifier), token) in enumerate(zip(question.learners, tokens, strict=True)):
+    for at, ((type_, identifier), token) in enumerate(zip(question.learners, named, strict=True)):
         single = Question(
             type_,
             identifier,
@@ -358,9 +358,10 @@ def _consented(
             question.legal_basis,
             question.deadline_s,
         )
-        held = consents_to_show(single, token, log)
+        tokens = {secret_for(question.peer, snapshot).epoch: token}
+        held = consents_to_show(single, [token], log, snapshot)
         try:
-            chosen = choose_consent(single, held, question.peer, token, snapshot, log, now)
+            chosen = choose_consent(single, held, question.peer, tokens, snapshot, log, now)
         except PeerFaultError as fault:
             without.append(LearnerPart(at, fault.outcome, str(fault)))
         else:

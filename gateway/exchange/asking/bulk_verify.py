@@ -100,7 +100,9 @@ class ChunkVerifier:
         self._require_place(body)
         subjects = _subjects_of(body, openings, composed)
         position = self._position_after(body)
-        checkpoint = require_receipt(composed, answer.receipt, OK, len(openings), answer.body, body.number)
+        checkpoint = require_receipt(
+            composed, answer.receipt, OK, len(openings), answer.body, now, body.number
+        )
         self._previous_digest = sha256(answer.body).digest()
         self.position, self._continues = position, body.subjects[-1].continues
         self.next_number, self.is_complete = body.number + 1, body.is_last

@@ -82,24 +82,40 @@ class Composed:
 
 
 def token_for(question: Question, snapshot: Snapshot) -> bytes:
-    """Return the learner's subject token under the newest federation secret.
+    """Return the learner's subject token under the newest federation secret; raises as :func:`tokens_for`."""
+    return next(iter(tokens_for(question, snapshot).values()))
+
+
+def tokens_for(question: Question, snapshot: Snapshot) -> dict[str, bytes]:
+    """Return the learner's subject token under each live federation secret, by epoch, the newest first.
 
     Raises:
         gateway.learners.identifier.IdentifierError: the identifier is malformed.
         OperatorError: the node has no federation secret.
     """
-    return subject_token(newest_secret(snapshot), question.identifier_type, question.learner_identifier)
+    if question.subject_token:
+        return {question.federation_epoch: question.subject_token}
+    if not snapshot.secrets:
+        raise _no_secret()
+    return {
+        epoch: subject_token(secret, question.identifier_type, question.learner_identifier)
+        for epoch, secret in snapshot.secrets.items()
+    }
 
 
-def newest_secret(snapshot: Snapshot) -> FederationSecret:
-    """Return the newest federation secret. Raises ``OperatorError`` when there is none."""
-    secret = next(iter(snapshot.secrets.values()), None)
+def secret_for(peer: Peer, snapshot: Snapshot) -> FederationSecret:
+    """Return the federation secret by which ``peer`` is asked. Raises ``OperatorError`` if there is none."""
+    secret = snapshot.secret_for(peer.node_id)
     if secret is None:
-        raise OperatorError(
-            "this node has no federation secret.",
-            remedy="Get it from your federation and name it in node.toml, [federation].",
-        )
+        raise _no_secret()
     return secret
+
+
+def _no_secret() -> OperatorError:
+    return OperatorError(
+        "this node has no federation secret.",
+        remedy="Get it from your federation and name it in node.toml, [federation].",
+    )
 
 
 def compose(
@@ -112,8 +128,12 @@ def compose(
     checkpoint: str,
     now: datetime,
     consent: SignedMessage | None = None,
+    epoch: str = "",
 ) -> Composed:
-    """Return the signed query to ``peer``; ``sequence`` is the pair's next number."""
+    """Return the signed query to ``peer``; ``sequence`` is the pair's next number.
+
+    ``token`` is the learner's under the federation secret of ``epoch``, which is the newest when not given.
+    """
     openings = open_items(SUBJECT_TOKEN, [token])
     certificate = question.certificate
     opened = open_items(CERTIFICATE, [certificate.SerializeToString()]) if certificate is not None else []
@@ -123,7 +143,7 @@ def compose(
         kinds=question.kinds,  # type: ignore[arg-type]
         subjects_root=commitments_root(openings),
         subject_count=1,
-        federation_epoch=next(iter(snapshot.secrets)),
+        federation_epoch=epoch or next(iter(snapshot.secrets)),
         legal_basis=question.legal_basis,  # type: ignore[arg-type]
         certificate_commitment=commitment(opened[0]) if opened else b"",
         consent_commitment=commitment(shown[0]) if shown else b"",

@@ -35,6 +35,10 @@ class Question:
     """The learner's consent to show; without one, the basis consent looks for one that this node issued."""
     is_narrowed: bool = False
     """Whether to ask only for those of ``kinds`` that the consent covers, instead of not asking."""
+    subject_token: bytes = field(repr=False, default=b"")
+    """Whose records, instead of ``learner_identifier``: a consent from elsewhere names its learner so."""
+    federation_epoch: str = ""
+    """Of the federation secret under which ``subject_token`` was made."""
     is_even_in_maintenance: bool = False
     """Whether to ask peers that announced maintenance for now."""
 

@@ -69,7 +69,7 @@ def verify_answer(composed: Composed, response: bytes, snapshot: Snapshot, now: 
     came = open_body(composed, response, snapshot, now)
     content = _content(composed, came.envelope, came.body)
     answer = came.answer
-    checkpoint = require_receipt(composed, answer.receipt, "OK", content.count, answer.body)
+    checkpoint = require_receipt(composed, answer.receipt, "OK", content.count, answer.body, now)
     return VerifiedAnswer(
         outcome="OK",
         message=came.envelope.message,
@@ -155,7 +155,7 @@ def verify_refusal(
         raise PeerFaultError("ANSWER_MALFORMED", "the refusal states an unknown reason.") from error
     if reason != stated:
         raise PeerFaultError("ANSWER_NOT_BOUND", "the signed reason differs from the status.")
-    checkpoint = require_receipt(composed, refusal.receipt, reason, 0, refusal.body, chunk)
+    checkpoint = require_receipt(composed, refusal.receipt, reason, 0, refusal.body, now, chunk)
     return VerifiedAnswer(
         outcome=reason,
         message=message,
@@ -231,7 +231,13 @@ def _records(
 
 
 def require_receipt(
-    composed: Composed, receipt: Receipt, outcome: str, count: int, body: bytes, chunk: int = 0
+    composed: Composed,
+    receipt: Receipt,
+    outcome: str,
+    count: int,
+    body: bytes,
+    now: datetime,
+    chunk: int = 0,
 ) -> PeerCheckpoint:
     """Rebuild the peer's log entry from what we hold and demand its inclusion.
 
@@ -245,7 +251,7 @@ def require_receipt(
     try:
         if receipt.log_origin != card.log_origin:
             raise PeerFaultError("RECEIPT_INVALID", "the receipt names another log than the peer's card.")
-        return verify_receipt(expected, receipt, card.log_verifier_key)
+        return verify_receipt(expected, receipt, card.live_log_verifiers(now))
     except PeerFaultError:
         raise
     except GatewayError as error:
