@@ -21,6 +21,7 @@ from gateway.cli import (
     query_commands,
 )
 from gateway.cli.access_commands import access_app
+from gateway.cli.archive_commands import archive_app
 from gateway.cli.audit_commands import audit_app
 from gateway.cli.code_commands import code_app
 from gateway.cli.consent_commands import consent_app
@@ -61,6 +62,7 @@ audit_app.command("accept-rollback")(audit_trust_commands.accept_rollback_comman
 app.add_typer(peers_commands.peers_app, name="peers")
 app.add_typer(records_app, name="records")
 app.add_typer(scheme_app, name="scheme")
+app.add_typer(archive_app, name="archive")
 app.add_typer(audit_app, name="audit")
 app.add_typer(consent_app, name="consent")
 app.add_typer(code_app, name="code")

@@ -100,7 +100,7 @@ def learner_record(
     if holder_name:
         subject["identifier"] = [_holder(holder_name)]
     subject["verifiableCredential"] = list(credentials)
-    parts = _associations(credentials, credential_id)
+    parts = _associations(credentials)
     if parts:
         subject["association"] = parts
     credential: dict[str, Any] = {
@@ -191,7 +191,7 @@ def _creator(record: LearningRecord, base: str, name: str) -> dict[str, Any]:
     return creator
 
 
-def _associations(credentials: Sequence[dict[str, Any]], base: str) -> list[dict[str, str]]:
+def _associations(credentials: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     """Tie each record to the certificate that replaced it, where both are in the archive."""
     achievements = {}
     for each in credentials:

@@ -27,7 +27,7 @@ class Issuer:
     """Names for people by language tag."""
     key: Ed25519PrivateKey
     domain: str = ""
-    """Host, with its port if that is not 443, under which the open page is reached over HTTPS; may be empty."""
+    """Host, with its port if it is not 443, under which the open page is reached over HTTPS; may be empty."""
 
     def __repr__(self) -> str:
         """Hide the key."""

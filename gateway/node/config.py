@@ -220,6 +220,15 @@ class AuditTable(_Table):
         return self.witness or f"{self.origin.split('/', 1)[0]}/witness"
 
 
+class CredentialsTable(_Table):
+    """``[credentials]``: what this node issues to learners."""
+
+    domain: Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?)?$")] = ""
+    """Host, with a port if it is not 443, under which the open page (audit.listen) is reached over HTTPS,
+    for example "credentials.zhejiang.example". It becomes the issuer's name, did:web:DOMAIN, and stands in
+    every credential and status list: what was issued keeps it. Empty = did:key, without status lists."""
+
+
 class ExchangeTable(_Table):
     """``[exchange]``: how messages are measured."""
 
@@ -371,6 +380,7 @@ class NodeConfig(_Table):
     policy: PolicyTable = PolicyTable()
     federation: FederationTable = FederationTable()
     exchange: ExchangeTable = ExchangeTable()
+    credentials: CredentialsTable = CredentialsTable()
     asking: AskingTable = AskingTable()
     maintenance: tuple[MaintenanceTable, ...] = Field(default=(), max_length=MAINTENANCE_MAX)
     rotation: RotationTable = RotationTable()

@@ -43,6 +43,7 @@ from gateway.peers.node_ca import (
     issue_leaf,
     make_ca,
 )
+from gateway.peers.node_ca import generate_tls_key, issue_document_certificate, issue_leaf, make_ca
 from gateway.signing.hsm_keys import open_hsm_key
 from gateway.signing.key_files import (
     find_passphrase,
@@ -62,6 +63,10 @@ SECRET_BYTES = 32
 EVIDENCE_KEY = "evidence.secret"
 PREVIOUS_EVIDENCE_KEY = "evidence-previous.secret"
 """There only while the evidence key is being rotated."""
+CREDENTIAL_KEY = "credential.pem"
+"""Ed25519; signs verifiable credentials."""
+DOCUMENT_KEY, DOCUMENT_CERTIFICATE = "documents.pem", "documents.crt"
+"""P-256; signs XML and PDF, under a certificate of the node's CA."""
 
 
 @dataclass(frozen=True)
@@ -255,6 +260,31 @@ def is_leaf_due(keys: NodeKeys, now: datetime) -> bool:
         or not is_issued_by(leaf, keys.tls_ca)
         or (after is not None and leaf.not_valid_before_utc < after - LEAF_BACKDATED)
     )
+def make_credential_keys(
+    folder: NodeFolder, config: NodeConfig, now: datetime, passphrase: bytes | None
+) -> list[str]:
+    """Make the keys that sign what learners take away, where they are missing; return their names.
+
+    Raises:
+        KeyFileError: the node's CA, which certifies the key for documents, cannot be read.
+    created = []
+    if not folder.key(CREDENTIAL_KEY).exists():
+        write_private_key(folder.key(CREDENTIAL_KEY), SigningKey.generate(ED25519).private, passphrase)
+        created.append(f"keys/{CREDENTIAL_KEY}")
+    if not folder.key(DOCUMENT_KEY).exists():
+        key = generate_tls_key()
+        ca = _read_certificate(folder.key("tls-ca.crt"))
+        ca_key = read_private_key(folder.key("tls-ca.pem"), passphrase)
+        certificate = issue_document_certificate(config.node.id, key.public_key(), ca, ca_key, now=now)
+        folder.key(DOCUMENT_CERTIFICATE).write_bytes(certificate.public_bytes(Encoding.PEM))
+        write_private_key(folder.key(DOCUMENT_KEY), key, passphrase)
+        created.append(f"keys/{DOCUMENT_KEY}")
+    return created
+
+
+def read_certificate(path: Path) -> x509.Certificate:
+    """Return the certificate in a file of ``keys/``. Raises ``KeyFileError``."""
+    return _read_certificate(path)
 
 
 def renew_leaf(folder: NodeFolder, config: NodeConfig, now: datetime) -> None:
@@ -409,7 +439,7 @@ def _make_keys(folder: NodeFolder, config: NodeConfig, now: datetime, suites: Se
         folder.key("tls-ca.crt").write_bytes(ca.public_bytes(Encoding.PEM))
         folder.key("tls-leaf.crt").write_bytes(leaf.public_bytes(Encoding.PEM))
         created += ["keys/tls-ca.pem", "keys/tls-leaf.pem"]
-    return created
+    return created + make_credential_keys(folder, config, now, passphrase)
 
 
 def _make_databases(folder: NodeFolder, config: NodeConfig, now: datetime, *, born_with_keys: bool) -> None:

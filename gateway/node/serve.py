@@ -18,7 +18,7 @@ from gateway.errors import AlreadyRunningError, GatewayError
 from gateway.exchange.answering.charging import forget_use
 from gateway.exchange.answering.handlers import peer_handlers, stream_handlers
 from gateway.exchange.learning_codes import forget_codes
-from gateway.node.assemble import Node, assemble
+from gateway.node.assemble import Node, assemble, exports_of
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
 from gateway.node.reload import Reloader
@@ -159,6 +159,7 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     calls = LocalCalls(token)
     services = {
         ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, lambda: node.asking, calls).rpcs(),
+        ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, node.asking, calls, exports_of(node)).rpcs(),
         OPERATOR_SERVICE: OperatorServicer(lambda: node.snapshot, node.operating, calls).rpcs(),
     }
     operator, _ = operator_server(services, listen.operator, health)

@@ -9,7 +9,8 @@ from gateway.storage.driver_sql import execute, execute_many, fetch_all, fetch_o
 from gateway.storage.node_tables import Transaction
 
 _COLUMNS = (
-    "credential_id, content_tag, source_node, record_id, list_number, list_index, issued_at, state, changed_at"
+    "credential_id, content_tag, source_node, record_id, list_number, list_index, "
+    "issued_at, state, changed_at"
 )
 
 
