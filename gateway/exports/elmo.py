@@ -22,6 +22,7 @@ from gateway.schemes.shared_words import FRAMEWORKS, GRADE_STATUSES, HOUR_KINDS,
 
 NAMESPACE = "https://github.com/emrex-eu/elmo-schemas/tree/v1"
 OWN_NAMESPACE = "urn:credit-exchange:v1"
+_PREFIXES: Any = {None: NAMESPACE, "ce": OWN_NAMESPACE}
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 _TYPES = {
@@ -48,7 +49,7 @@ def elmo_transcript(
     """Return the signed transcript of one learner's records."""
     from lxml import etree
 
-    root = etree.Element(f"{{{NAMESPACE}}}elmo", nsmap={None: NAMESPACE, "ce": OWN_NAMESPACE})
+    root = etree.Element(f"{{{NAMESPACE}}}elmo", nsmap=_PREFIXES)
     _add(root, "generatedDate", timestamp(now))
     _add_learner(root, next((each.holder_name for each in records if each.holder_name), ""))
     for group in _by_institution(records):

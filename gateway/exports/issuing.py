@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from secrets import randbelow
 from typing import Any
 from uuid import UUID, uuid4
@@ -42,7 +41,7 @@ class ChangedState:
     record_id: str
     state: int
     changed_at_ms: int
-    content: bytes = b""
+    content: LearningRecord | None
 
 
 @dataclass(frozen=True)
@@ -110,14 +109,14 @@ class Credentials:
             return row.state
         if change.state not in (pb.RECORD_STATE_VALID, pb.RECORD_STATE_UNSPECIFIED):
             return change.state
-        if change.content:
+        if change.content is not None:
             is_same = self._tag(change.content) == row.content_tag
         else:
             is_same = row.state in PURPOSES["suspension"]
         return change.state if is_same else pb.RECORD_STATE_SUPERSEDED
 
     def _row(self, record: LearningRecord) -> CredentialRow:
-        tag = self._tag(record.SerializeToString(deterministic=True))
+        tag = self._tag(record)
         with self.log.reading() as connection:
             row = credential_rows.find_credential(connection, tag)
         return row or self.log.transact(lambda transaction: self._new_row(transaction, record, tag))
@@ -144,5 +143,6 @@ class Credentials:
                 return found
         raise StorageError("no free place in the status list was found.", remedy="Try again.")
 
-    def _tag(self, content: bytes) -> bytes:
-        return hmac.digest(self.issuer.secret_for("content-tag"), content, sha256)
+    def _tag(self, record: LearningRecord) -> bytes:
+        content = record.SerializeToString(deterministic=True)
+        return hmac.digest(self.issuer.secret_for("content-tag"), content, "sha256")

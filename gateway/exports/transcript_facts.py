@@ -44,6 +44,7 @@ def transcript_facts(
         "holder": next((each.record.holder_name for each in entries if each.record.holder_name), ""),
         "day": (now + _CHINA).strftime("%Y-%m-%d"),
         "digest": digest,
+        "has_status": bool(issuer.domain),
         "notes": list(notes),
         "certificates": [_certificate(each) for each in entries if each.record.kind in CERTIFICATES],
         "learning": [_learning(each) for each in entries if each.record.kind not in CERTIFICATES],

@@ -78,7 +78,8 @@ def _typeset(facts: dict[str, Any], qr: str, attached: bytes, now: datetime, fon
     except ImportError as error:
         raise _missing() from error
     paths = [fonts] if fonts is not None and fonts.is_dir() else []
-    families = set(typst.Fonts(include_system_fonts=True, font_paths=paths).families())
+    known = typst.Fonts(include_system_fonts=True, font_paths=paths)
+    families = set(known.families())
     chosen = {"serif": _first(SERIF, families), "sans": _first(SANS, families)}
     template = (resources.files("gateway.exports") / _TEMPLATE).read_bytes()
     inputs = {
@@ -87,8 +88,14 @@ def _typeset(facts: dict[str, Any], qr: str, attached: bytes, now: datetime, fon
         "attached": attached.decode(),
         "attachment": ATTACHMENT,
     }
-    content = typst.compile(template, font_paths=paths, sys_inputs=inputs, timestamp=int(now.timestamp()))
-    return bytes(content)
+    return typst.compile(
+        template,
+        format="pdf",
+        font_paths=known,
+        sys_inputs=inputs,
+        timestamp=int(now.timestamp()),
+        pdf_standards="a-3u",
+    )
 
 
 def _first(wanted: Sequence[str], families: set[str]) -> str:
@@ -112,7 +119,7 @@ def _sign(content: bytes, signer: DocumentSigner, issuer: Issuer) -> bytes:
         raise _missing() from error
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    store = SimpleCertificateStore()
+    store = SimpleCertificateStore()  # type: ignore[no-untyped-call]
     for authority in signer.authorities:
         store.register(x509.Certificate.load(authority.public_bytes(Encoding.DER)))
     private = signer.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())

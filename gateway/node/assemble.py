@@ -22,12 +22,15 @@ from gateway.exchange.asking.question import OK
 from gateway.exchange.asking.retrying import AskingSettings
 from gateway.exchange.messages import ExchangeSettings, Snapshot
 from gateway.exports.exporting import Exporting
+from gateway.exports.issuing import Credentials
 from gateway.learners.subject_token import FederationSecret
 from gateway.node.card_file import RENEWAL_DAYS, present_card
 from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
 from gateway.node.rotation_plan import ANNOUNCED, live_epochs, read_plan
 from gateway.node.folder import NodeFolder, NodeKeys, load_keys, renew_leaf
+from gateway.node.credential_status import CredentialStatus
+from gateway.node.folder import CREDENTIAL_KEY, NodeFolder, NodeKeys, load_keys, renew_leaf
 from gateway.node.issuing_keys import load_document_signer, load_issuer
 from gateway.node.sources import sources_of
 from gateway.peers.card import Card
@@ -124,6 +127,7 @@ class Node:
             self.reaches,
         )
         self.cards = PeerCards(self.folder.peers, lambda: self.asking)
+        self.credential_status = CredentialStatus(self._credentials, self.asking)
         self.witnessing = Witnessing(
             log=self.log,
             witness=self.witness,
@@ -162,10 +166,15 @@ class Node:
             self.folder.root / "fonts",
         )
 
+    def _credentials(self) -> Credentials | None:
+        if not self.folder.key(CREDENTIAL_KEY).exists():
+            return None
+        return self.exporting.credentials()
+
     @property
     def record_changes(self) -> RecordChanges:
         """What tells peers of records that have changed since they were given."""
-        return RecordChanges(self.log, self.registry, self.clock)
+        return RecordChanges(self.log, self.registry, self.clock, self.credential_status.note_own)
 
     @property
     def operating(self) -> Operating:

@@ -62,5 +62,5 @@ def _require(folder: NodeFolder, config: NodeConfig, name: str) -> None:
     if not folder.key(name).exists():
         raise KeyFileError(
             f"{folder.key(name)} is missing: this node cannot issue yet.",
-            remedy=f"Run `credit-gateway init {folder.root} --id {config.node.id}`; it makes what is missing.",
+            remedy=f"Run `credit-gateway init {folder.root} --id {config.node.id}`: it makes the missing.",
         )

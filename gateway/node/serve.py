@@ -43,6 +43,7 @@ from gateway.signing.signed_note import NoteVerifier, Verifiers
 from gateway.telemetry.events import configure, logger
 from gateway.upkeep.own_log import ask_witnesses
 from gateway.upkeep.witnessing import PeerRounds
+from gateway.web.credential_page import CredentialPages
 from gateway.web.log_page import LogPage, LogServer
 
 UPKEEP_S = 60.0
@@ -165,6 +166,17 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     operator, _ = operator_server(services, listen.operator, health)
     reloader = Reloader(node)
     rounds = _peer_rounds(node)
+    revocations = node.operating.revocations
+    rounds = PeerRounds(
+        (
+            node.witnessing.round,
+            node.record_changes.round,
+            node.credential_status.round,
+            lambda: node.operating.notices.deliver(node.snapshot),
+            lambda: revocations.round(node.snapshot),
+        ),
+        node.config.audit.cosign_s,
+    )
     retranslator = Retranslator(node)
     rotator = Rotator(node, reloader.reload_if_changed)
     keep_up(node)
@@ -238,7 +250,8 @@ def _log_server(node: Node) -> LogServer | None:
         peers = [peer.card.live_log_verifiers(node.clock()) for peer in node.snapshot.roster.peers.values()]
         return {known[0].name: known for known in (*((one,) for one in foreign), *filter(None, peers))}
 
-    return LogServer(LogPage(node.log, node.witness, verifiers), address)
+    pages = CredentialPages(node.exporting.credentials)
+    return LogServer(LogPage(node.log, node.witness, verifiers, pages), address)
 
 
 def keep_up(node: Node) -> None:
