@@ -19,6 +19,7 @@ from gateway.cli import (
     node_commands,
     peers_commands,
     query_commands,
+    saved_archive,
 )
 from gateway.cli.access_commands import access_app
 from gateway.cli.archive_commands import archive_app
@@ -51,6 +52,9 @@ app.command()(locate_commands.locate)
 app.command()(changes_commands.changes)
 app.command()(conformance_commands.conformance)
 app.command()(demo)
+archive_app.command("save")(saved_archive.save)
+archive_app.command("open")(saved_archive.open_)
+archive_app.command("compare")(saved_archive.compare_)
 audit_app.command("export")(audit_evidence_commands.export)
 audit_app.command("prove")(audit_evidence_commands.prove)
 audit_app.command("disclose")(audit_evidence_commands.disclose)

@@ -13,6 +13,7 @@ from gateway.audit import AuditLog
 from gateway.clock import Clock
 from gateway.errors import CallerError
 from gateway.exchange.asking.question import OK, Archive, ArchiveEntry
+from gateway.exchange.collect_evidence import Collector
 from gateway.exports.credential import learner_record
 from gateway.exports.document_signer import DocumentSigner
 from gateway.exports.issuer import Issuer
@@ -40,6 +41,8 @@ FORMS: Mapping[str, Form] = {
     "csv": Form("text/csv; charset=utf-8", "csv"),
     "json": Form("application/json", "json"),
 }
+SAVED = "archive"
+"""Form of what is encrypted into the learner's own file; it never leaves unencrypted."""
 """Forms by the name that ``--format`` takes."""
 
 
@@ -65,6 +68,8 @@ class Exporting:
     """Raises ``KeyFileError`` when the node has no credential key yet."""
     signer: Callable[[], DocumentSigner]
     """Raises ``KeyFileError`` when the node has no key for documents yet."""
+    nodes: Callable[[], Sequence[str]] = tuple
+    """Ids of this node and its peers, whose cards go with evidence."""
     fonts: Path | None = None
     """Folder of the node's own fonts."""
 
@@ -85,13 +90,14 @@ class Exporting:
             KeyFileError: the node has no key for it yet.
             ExportUnavailableError: a program part or a font that the form needs is not there.
         """
-        if form not in FORMS:
+        if form not in (*FORMS, SAVED):
             raise CallerError(f"no format {form[:20]!r}.", remedy=f"Use one of: {', '.join(FORMS)}.")
-        entries = chosen(archive.records, record_id, must_be_one=FORMS[form].is_of_one_record)
+        wanted = FORMS.get(form) or Form("application/json", "json")
+        entries = chosen(archive.records, record_id, must_be_one=wanted.is_of_one_record)
         now = self.clock()
         content = self._content(form, entries, notes_of(archive), now)
-        signed_by = self.issuer().did if form in ("vc", "clr") else ""
-        return Exported(content, FORMS[form].media_type, FORMS[form].extension, len(entries), signed_by)
+        signed_by = self.issuer().did if form in ("vc", "clr", SAVED) else ""
+        return Exported(content, wanted.media_type, wanted.extension, len(entries), signed_by)
 
     def learner_record(
         self, entries: Sequence[ArchiveEntry], notes: Sequence[str], now: datetime
@@ -115,6 +121,13 @@ class Exporting:
             return json_bytes(self.credentials().issue(entry.record, self._given_by(entry)))
         if form == "clr":
             return json_bytes(self.learner_record(entries, notes, now))
+        if form == SAVED:
+            from gateway.exports.archive_package import archive_package
+
+            signed = self.learner_record(entries, notes, now)
+            with self.log.reading() as connection:
+                collector = Collector(connection, self.log.vault, tuple(self.nodes()))
+                return archive_package(signed, entries, collector, now)
         if form == "elmo":
             from gateway.exports.elmo import elmo_transcript
 

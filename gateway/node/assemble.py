@@ -163,6 +163,7 @@ class Node:
             self.clock,
             lambda: load_issuer(self.folder, self.config),
             lambda: load_document_signer(self.folder, self.config),
+            lambda: (self.config.node.id, *self.snapshot.roster.peers),
             self.folder.root / "fonts",
         )
 
