@@ -58,7 +58,7 @@ class Credentials:
         Raises:
             RefusedError: the store cannot be written.
         """
-        row = self._row(record)
+        row = self._row(record, given_by)
         issued = from_unix_ms(row.issued_at // 1000 * 1000)
         status = status_entries(self.issuer, row.list_number, row.list_index)
         credential_id = UUID(bytes=row.credential_id).urn
@@ -110,13 +110,13 @@ class Credentials:
         if change.state not in (pb.RECORD_STATE_VALID, pb.RECORD_STATE_UNSPECIFIED):
             return change.state
         if change.content is not None:
-            is_same = self._tag(change.content) == row.content_tag
+            is_same = self._tag(change.content, ()) == row.content_tag
         else:
             is_same = row.state in PURPOSES["suspension"]
         return change.state if is_same else pb.RECORD_STATE_SUPERSEDED
 
-    def _row(self, record: LearningRecord) -> CredentialRow:
-        tag = self._tag(record)
+    def _row(self, record: LearningRecord, given_by: Sequence[Provenance]) -> CredentialRow:
+        tag = self._tag(record, given_by)
         with self.log.reading() as connection:
             row = credential_rows.find_credential(connection, tag)
         return row or self.log.transact(lambda transaction: self._new_row(transaction, record, tag))
@@ -143,6 +143,7 @@ class Credentials:
                 return found
         raise StorageError("no free place in the status list was found.", remedy="Try again.")
 
-    def _tag(self, record: LearningRecord) -> bytes:
-        content = record.SerializeToString(deterministic=True)
+    def _tag(self, record: LearningRecord, given_by: Sequence[Provenance]) -> bytes:
+        who = "".join(f"{each.node_id} {each.signed_by}\n" for each in given_by)
+        content = who.encode() + record.SerializeToString(deterministic=True)
         return hmac.digest(self.issuer.secret_for("content-tag"), content, "sha256")

@@ -23,7 +23,7 @@ CLR = "https://purl.imsglobal.org/spec/clr/v2p0/context-2.0.1.json"
 OWN_PATH = "/credentials/context/v1.json"
 OWN_WITHOUT_DOMAIN = "urn:credit-exchange:context:v1"
 """Address of the own context in credentials of a node that has no domain."""
-OWN_SHA256 = "7aa476d294190fe98d11e0fbe3ba39f7cd22a0367601d60ed4b5ea477a74f12e"
+OWN_SHA256 = "d826faac7444463bc6116be903e104b1a20c65cada8a89b227820e18d6fc676e"
 """SHA-256 of the own context; a test holds it."""
 
 _OWN_ADDRESS = re.compile(rf"https://[a-z0-9.:-]{{1,253}}{re.escape(OWN_PATH)}")

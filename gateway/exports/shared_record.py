@@ -35,7 +35,8 @@ _BASES = SharedWords(Basis, "BASIS_")
 def shared_record(record: LearningRecord, given_by: Iterable[Provenance], base: str) -> dict[str, Any]:
     """Return ``record`` in the terms of the own context; ``base`` is the credential's id.
 
-    ``given_by`` is empty for a record of the issuer's own registry.
+    ``given_by`` is empty for a record of the issuer's own registry. The exchange is not named: the same
+    record, asked for again, makes the same credential.
     """
     receptions = [
         {
@@ -43,7 +44,6 @@ def shared_record(record: LearningRecord, given_by: Iterable[Provenance], base: 
             "type": "Reception",
             "fromNode": each.node_id,
             "signedWith": each.signed_by,
-            "exchangeId": each.exchange_id.hex(),
         }
         for number, each in enumerate(given_by)
     ]
