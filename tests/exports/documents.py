@@ -145,12 +145,17 @@ def office(node: SimulatedNode, domain: str = DOMAIN, now: datetime | None = Non
     certificate = issue_document_certificate("zhejiang", key.public_key(), ca, ca_key, now=made_at)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     signer = DocumentSigner(key, certificate, [ca])
-    exporting = Exporting(node.log, node.clock if now is None else lambda: now, lambda: issuer, lambda: signer)
+    exporting = Exporting(
+        node.log, node.clock if now is None else lambda: now, lambda: issuer, lambda: signer
+    )
     return Office(exporting, issuer, signer)
 
 
 def npm_verify(
-    jobs: list[dict[str, Any]], documents: list[dict[str, Any]], folder: Path, now: str = "2060-01-01T00:00:00Z"
+    jobs: list[dict[str, Any]],
+    documents: list[dict[str, Any]],
+    folder: Path,
+    now: str = "2060-01-01T00:00:00Z",
 ) -> list[dict[str, Any]]:
     """What npm's libraries say of credentials; they get the published contexts and ``documents`` by id."""
     contexts = {

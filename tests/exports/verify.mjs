@@ -52,5 +52,6 @@ for (const { name, credential, suite, status } of job.credentials) {
   const result = await vc.verifyCredential(asked);
   const errors = (result.error?.errors ?? [result.error]).filter(Boolean).map(each => each.message ?? String(each));
   console.log(JSON.stringify({ name, suite, verified: result.verified, errors,
-    status: result.statusResult?.verified ?? null, cause: String(result.error?.errors?.[0]?.cause ?? '') }));
+    status: Object.fromEntries((result.statusResult?.results ?? []).map(each =>
+      [each.credentialStatus.statusPurpose, each.status])) }));
 }
