@@ -23,9 +23,9 @@ from gateway.exports.issuer import DID_PATH, Issuer
 from gateway.exports.transcript_facts import transcript_facts
 
 ATTACHMENT = "archive.clr.json"
-SERIF = ("Noto Serif CJK SC", "Source Han Serif SC", "Noto Serif SC")
 SANS = ("Noto Sans CJK SC", "Source Han Sans SC", "Noto Sans SC", "WenQuanYi Zen Hei")
-"""Font families that the template can be set in, the best first; one of each list has to be there."""
+SERIF = ("Noto Serif CJK SC", "Source Han Serif SC", "Noto Serif SC", *SANS)
+"""Font families that the template can be set in, the best first; one of them has to be there."""
 _TEMPLATE = "transcript.typ"
 _SIGNATURE_BYTES = 16_384
 
@@ -104,7 +104,7 @@ def _first(wanted: Sequence[str], families: set[str]) -> str:
             return family
     raise ExportUnavailableError(
         "no Chinese font is installed, so that a PDF would show boxes.",
-        remedy=f"Install fonts-noto-cjk, or put a font into the node's folder fonts/: {', '.join(wanted)}.",
+        remedy=f"Install fonts-noto-cjk, or put a font into the node's folder fonts/: {', '.join(SANS)}.",
     )
 
 

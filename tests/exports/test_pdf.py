@@ -93,7 +93,7 @@ def test_what_does_not_hold_or_was_failed_is_not_counted(desk_today: Office, tmp
 def test_without_a_chinese_font_there_is_no_document_of_boxes(
     desk: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transcript_pdf, "SERIF", ("No Such Serif",))
+    monkeypatch.setattr(transcript_pdf, "SERIF", ("No Such Font",))
     with pytest.raises(ExportUnavailableError, match=r"no Chinese font.*fonts-noto-cjk"):
         desk.export("pdf")
 
