@@ -12,6 +12,7 @@ import pytest
 import urllib3
 
 from gateway.clock import monotonic_s
+from gateway.exports.status import encoded_list
 from gateway.exports.verifying import verify_archive
 from tests.exports.documents import by_both_suites, npm_verify
 from tests.ports import free_port
