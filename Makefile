@@ -40,8 +40,6 @@ softhsm:
 	@command -v softhsm2-util >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet softhsm2; } || \
 		echo "softhsm2 is not installed; tests/hsm will fail" >&2
 
-test: $(READY) node_modules/.ready .interop/.ready softhsm ## run all tests; T=path runs some
-	$(PYTHON) -m pytest $(T) --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 # What tests/exports look at PDF with, and a font to set Chinese in; they fail and say so without.
 pdf-tools:
 	@command -v pdftotext >/dev/null && ls /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc >/dev/null 2>&1 || \
@@ -49,7 +47,7 @@ pdf-tools:
 		echo "poppler-utils or fonts-noto-cjk is not installed; tests/exports will fail" >&2
 
 test: $(READY) node_modules/.ready .interop/.ready softhsm pdf-tools ## run all tests; T=path runs some
-	$(PYTHON) -m pytest $(T) $(PYTEST_ARGS)
+	$(PYTHON) -m pytest $(T) --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 bulk-story: $(READY) ## LEARNERS=50000 applicants at two provinces while processes die
 	BULK_LEARNERS=$(or $(LEARNERS),50000) $(PYTHON) -m pytest tests/processes/test_bulk_story.py -s

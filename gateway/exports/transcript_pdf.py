@@ -63,10 +63,8 @@ def _missing() -> ExportUnavailableError:
 
 
 def _qr_svg(text: str) -> str:
-    try:
-        import segno
-    except ImportError as error:
-        raise _missing() from error
+    import segno
+
     image = BytesIO()
     segno.make_qr(text, error="m").save(image, kind="svg", border=0, xmldecl=False, dark="#1b2a4a")
     return image.getvalue().decode()
