@@ -26,12 +26,10 @@ from gateway.exports.issuing import Credentials
 from gateway.learners.subject_token import FederationSecret
 from gateway.node.card_file import RENEWAL_DAYS, present_card
 from gateway.node.config import NodeConfig, load_config
-from gateway.node.folder import NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
-from gateway.node.rotation_plan import ANNOUNCED, live_epochs, read_plan
-from gateway.node.folder import NodeFolder, NodeKeys, load_keys, renew_leaf
 from gateway.node.credential_status import CredentialStatus
-from gateway.node.folder import CREDENTIAL_KEY, NodeFolder, NodeKeys, load_keys, renew_leaf
+from gateway.node.folder import CREDENTIAL_KEY, NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
 from gateway.node.issuing_keys import load_document_signer, load_issuer
+from gateway.node.rotation_plan import ANNOUNCED, live_epochs, read_plan
 from gateway.node.sources import sources_of
 from gateway.peers.card import Card
 from gateway.peers.reach import Reaches
@@ -127,7 +125,7 @@ class Node:
             self.reaches,
         )
         self.cards = PeerCards(self.folder.peers, lambda: self.asking)
-        self.credential_status = CredentialStatus(self._credentials, self.asking)
+        self.credential_status = CredentialStatus(self._credentials, lambda: self.asking)
         self.witnessing = Witnessing(
             log=self.log,
             witness=self.witness,
@@ -162,7 +160,7 @@ class Node:
             self.log,
             self.clock,
             lambda: load_issuer(self.folder, self.config),
-            lambda: load_document_signer(self.folder, self.config),
+            lambda: load_document_signer(self.folder, self.config, self.clock()),
             lambda: (self.config.node.id, *self.snapshot.roster.peers),
             self.folder.root / "fonts",
         )

@@ -25,7 +25,7 @@ class CredentialStatus:
 
     credentials: Callable[[], Credentials | None]
     """What was issued; ``None`` while the node has no key for credentials, and so has issued nothing."""
-    asking: Asking
+    asking: Callable[[], Asking]
     heard_until_ms: int = 0
     """Up to here what peers told was looked at; from the beginning again after each start."""
 
@@ -62,7 +62,7 @@ class CredentialStatus:
         if credentials is None:
             return False
         request = archive_pb2.ListHeardChangesRequest(since_ms=self.heard_until_ms)
-        heard = heard_changes_message(request, self.asking).changes
+        heard = heard_changes_message(request, self.asking()).changes
         _say(
             credentials.note_changes(
                 ChangedState(

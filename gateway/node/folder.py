@@ -33,17 +33,17 @@ from cryptography.hazmat.primitives.serialization import (
 from gateway.audit import AuditLog
 from gateway.errors import CallerError, KeyFileError
 from gateway.node.config import CONFIG_FILE, KeysTable, NodeConfig, load_config
-from gateway.node.key_slots import Slot, load_ca, load_slot, read_certificate
+from gateway.node.key_slots import CaSlot, Slot, load_ca, load_slot, read_certificate
 from gateway.node.rotation_plan import SWITCHED, Plan, Role, read_plan
 from gateway.peers.node_ca import (
     LEAF_BACKDATED,
     LEAF_RENEWAL_DAYS,
     generate_tls_key,
     is_issued_by,
+    issue_document_certificate,
     issue_leaf,
     make_ca,
 )
-from gateway.peers.node_ca import generate_tls_key, issue_document_certificate, issue_leaf, make_ca
 from gateway.signing.hsm_keys import open_hsm_key
 from gateway.signing.key_files import (
     find_passphrase,
@@ -260,6 +260,8 @@ def is_leaf_due(keys: NodeKeys, now: datetime) -> bool:
         or not is_issued_by(leaf, keys.tls_ca)
         or (after is not None and leaf.not_valid_before_utc < after - LEAF_BACKDATED)
     )
+
+
 def make_credential_keys(
     folder: NodeFolder, config: NodeConfig, now: datetime, passphrase: bytes | None
 ) -> list[str]:
@@ -267,24 +269,36 @@ def make_credential_keys(
 
     Raises:
         KeyFileError: the node's CA, which certifies the key for documents, cannot be read.
+    """
     created = []
     if not folder.key(CREDENTIAL_KEY).exists():
         write_private_key(folder.key(CREDENTIAL_KEY), SigningKey.generate(ED25519).private, passphrase)
         created.append(f"keys/{CREDENTIAL_KEY}")
     if not folder.key(DOCUMENT_KEY).exists():
         key = generate_tls_key()
-        ca = _read_certificate(folder.key("tls-ca.crt"))
-        ca_key = read_private_key(folder.key("tls-ca.pem"), passphrase)
-        certificate = issue_document_certificate(config.node.id, key.public_key(), ca, ca_key, now=now)
-        folder.key(DOCUMENT_CERTIFICATE).write_bytes(certificate.public_bytes(Encoding.PEM))
+        certify_document_key(folder, config, key, now)
         write_private_key(folder.key(DOCUMENT_KEY), key, passphrase)
         created.append(f"keys/{DOCUMENT_KEY}")
     return created
 
 
-def read_certificate(path: Path) -> x509.Certificate:
-    """Return the certificate in a file of ``keys/``. Raises ``KeyFileError``."""
-    return _read_certificate(path)
+def present_ca(folder: NodeFolder, config: NodeConfig) -> CaSlot:
+    """Return the node's TLS authority as it stands now. Raises ``KeyFileError``."""
+    return load_ca(read_plan(folder.keys), folder.keys, passphrase_of(folder, config))
+
+
+def certify_document_key(folder: NodeFolder, config: NodeConfig, key: Any, now: datetime) -> x509.Certificate:
+    """Issue the certificate of the key for documents, from the node's present CA, and swap the file in.
+
+    Raises:
+        KeyFileError: the CA cannot be read.
+    """
+    ca = present_ca(folder, config)
+    certificate = issue_document_certificate(config.node.id, key.public_key(), ca.active, ca.key, now=now)
+    fresh = folder.key(f"{DOCUMENT_CERTIFICATE}.new")
+    fresh.write_bytes(certificate.public_bytes(Encoding.PEM))
+    fresh.replace(folder.key(DOCUMENT_CERTIFICATE))
+    return certificate
 
 
 def renew_leaf(folder: NodeFolder, config: NodeConfig, now: datetime) -> None:

@@ -6,6 +6,8 @@ none and serves all the same, until ``init`` makes them.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -18,10 +20,16 @@ from gateway.node.folder import (
     DOCUMENT_CERTIFICATE,
     DOCUMENT_KEY,
     NodeFolder,
+    certify_document_key,
     passphrase_of,
-    read_certificate,
+    present_ca,
 )
+from gateway.node.key_slots import read_certificate
+from gateway.peers.node_ca import is_issued_by
 from gateway.signing.key_files import read_private_key
+
+RENEWAL_DAYS = 30
+"""A certificate with fewer days left is issued anew."""
 
 
 def load_issuer(folder: NodeFolder, config: NodeConfig) -> Issuer:
@@ -41,8 +49,10 @@ def load_issuer(folder: NodeFolder, config: NodeConfig) -> Issuer:
     return Issuer(config.node.id, config.node.names, key, config.credentials.domain)
 
 
-def load_document_signer(folder: NodeFolder, config: NodeConfig) -> DocumentSigner:
+def load_document_signer(folder: NodeFolder, config: NodeConfig, now: datetime) -> DocumentSigner:
     """Return the key that signs documents, with its certificate and the node's CA.
+
+    A certificate that is about to end, or of a CA that was replaced, is issued anew.
 
     Raises:
         KeyFileError: one of the files is missing, readable by others, or they do not belong together.
@@ -55,7 +65,11 @@ def load_document_signer(folder: NodeFolder, config: NodeConfig) -> DocumentSign
             f"{folder.key(DOCUMENT_CERTIFICATE)} does not belong to {DOCUMENT_KEY}.",
             remedy="Move both away and run `credit-gateway init`, which makes new ones.",
         )
-    return DocumentSigner(key, certificate, [read_certificate(folder.key("tls-ca.crt"))])
+    ca = present_ca(folder, config).active
+    is_ending = certificate.not_valid_after_utc - now < timedelta(days=RENEWAL_DAYS)
+    if is_ending or not is_issued_by(certificate, ca):
+        certificate = certify_document_key(folder, config, key, now)
+    return DocumentSigner(key, certificate, [ca])
 
 
 def _require(folder: NodeFolder, config: NodeConfig, name: str) -> None:

@@ -159,24 +159,14 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     token = announce(folder, running)
     calls = LocalCalls(token)
     services = {
-        ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, lambda: node.asking, calls).rpcs(),
-        ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, node.asking, calls, exports_of(node)).rpcs(),
+        ARCHIVE_SERVICE: ArchiveServicer(
+            lambda: node.snapshot, lambda: node.asking, calls, exports_of(node)
+        ).rpcs(),
         OPERATOR_SERVICE: OperatorServicer(lambda: node.snapshot, node.operating, calls).rpcs(),
     }
     operator, _ = operator_server(services, listen.operator, health)
     reloader = Reloader(node)
     rounds = _peer_rounds(node)
-    revocations = node.operating.revocations
-    rounds = PeerRounds(
-        (
-            node.witnessing.round,
-            node.record_changes.round,
-            node.credential_status.round,
-            lambda: node.operating.notices.deliver(node.snapshot),
-            lambda: revocations.round(node.snapshot),
-        ),
-        node.config.audit.cosign_s,
-    )
     retranslator = Retranslator(node)
     rotator = Rotator(node, reloader.reload_if_changed)
     keep_up(node)
@@ -218,6 +208,7 @@ def _peer_rounds(node: Node) -> PeerRounds:
         (
             node.witnessing.round,
             node.record_changes.round,
+            node.credential_status.round,
             lambda: node.operating.notices.deliver(node.snapshot),
             lambda: revocations.round(node.snapshot),
         ),

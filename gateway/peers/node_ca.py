@@ -93,7 +93,6 @@ def is_issued_by(leaf: x509.Certificate, ca: x509.Certificate) -> bool:
     return True
 
 
-def _key_usage(*, sign_certificates: bool) -> x509.KeyUsage:
 def issue_document_certificate(
     node_id: str, public_key: Any, ca: x509.Certificate, ca_key: Any, *, now: datetime
 ) -> x509.Certificate:
@@ -109,7 +108,7 @@ def issue_document_certificate(
         .issuer_name(ca.subject)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
+        .not_valid_before(now - LEAF_BACKDATED)
         .not_valid_after(min(now + timedelta(days=DOCUMENT_DAYS), ca.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage, critical=True)
@@ -119,7 +118,11 @@ def issue_document_certificate(
         )
         .sign(ca_key, hashes.SHA256())
     )
+
+
 _DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
+
+
 def _key_usage(*, sign_certificates: bool, commit_to_content: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not sign_certificates,
