@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from creditexchange.v1 import archive_pb2, operator_pb2
-from gateway.node.assemble import Node, assemble
+from gateway.node.assemble import Node, assemble, exports_of
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, find_announced, find_running, node_lock
 from gateway.rpc.archive import (
@@ -20,6 +20,7 @@ from gateway.rpc.archive import (
     search_events,
 )
 from gateway.rpc.bulk_archive import bulk_messages
+from gateway.rpc.exports import export_message
 from gateway.rpc.heard_changes import heard_changes_message
 from gateway.rpc.issued_consents import consents_message, grant_message, withdraw_message
 from gateway.rpc.learning_codes import codes_message, issue_message, redeem_message, revoke_message
@@ -63,6 +64,10 @@ class LocalNode(Protocol):
         self, request: archive_pb2.ListHeardChangesRequest
     ) -> archive_pb2.ListHeardChangesResponse:
         """List what peers told of records that they gave."""
+        ...
+
+    def export(self, request: archive_pb2.ExportArchiveRequest) -> archive_pb2.ExportArchiveResponse:
+        """Return a learner's archive as a document."""
         ...
 
     def search_in_bulk(
@@ -164,6 +169,9 @@ class _Running:
     ) -> archive_pb2.ListHeardChangesResponse:
         return self._client.heard_changes(request)
 
+    def export(self, request: archive_pb2.ExportArchiveRequest) -> archive_pb2.ExportArchiveResponse:
+        return self._client.export(request)
+
     def search_in_bulk(
         self, request: archive_pb2.SearchRecordsInBulkRequest
     ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
@@ -247,6 +255,9 @@ class _InProcess:
         self, request: archive_pb2.ListHeardChangesRequest
     ) -> archive_pb2.ListHeardChangesResponse:
         return heard_changes_message(request, self._node.asking)
+
+    def export(self, request: archive_pb2.ExportArchiveRequest) -> archive_pb2.ExportArchiveResponse:
+        return export_message(request, self._node.snapshot, exports_of(self._node))
 
     def search_in_bulk(
         self, request: archive_pb2.SearchRecordsInBulkRequest

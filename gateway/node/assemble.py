@@ -21,10 +21,14 @@ from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.question import OK
 from gateway.exchange.asking.retrying import AskingSettings
 from gateway.exchange.messages import ExchangeSettings, Snapshot
+from gateway.exports.exporting import Exporting
+from gateway.exports.issuing import Credentials
 from gateway.learners.subject_token import FederationSecret
 from gateway.node.card_file import RENEWAL_DAYS, present_card
 from gateway.node.config import NodeConfig, load_config
-from gateway.node.folder import NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
+from gateway.node.credential_status import CredentialStatus
+from gateway.node.folder import CREDENTIAL_KEY, NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
+from gateway.node.issuing_keys import load_document_signer, load_issuer
 from gateway.node.lock import file_lock
 from gateway.node.rotation_plan import ANNOUNCED, live_epochs, read_plan
 from gateway.node.sources import sources_of
@@ -33,7 +37,9 @@ from gateway.peers.reach import Reaches
 from gateway.peers.roster import Roster, load_roster
 from gateway.policy.grants import Access, load_access
 from gateway.records import RecordSource, Registry
+from gateway.rpc.archive import archive_of
 from gateway.rpc.channels import Channels, TlsLeaf
+from gateway.rpc.exports import Exports
 from gateway.rpc.methods import METHODS
 from gateway.rpc.operator import Operating
 from gateway.schemes import Scheme, load_scheme
@@ -125,6 +131,7 @@ class Node:
         """Of the workers of this node, on all its hosts, one does what is to be done once."""
         self.presence = self.log.leadership(SERVING, shared=True)
         """Held while this process serves: who must work on the database alone is refused meanwhile."""
+        self.credential_status = CredentialStatus(self._credentials, lambda: self.asking)
         self.witnessing = Witnessing(
             log=self.log,
             witness=self.witness,
@@ -153,9 +160,26 @@ class Node:
         return Answering(self.source, self.log, self.metrics, self.clock)
 
     @property
+    def exporting(self) -> Exporting:
+        """What learners take away, and what became of it."""
+        return Exporting(
+            self.log,
+            self.clock,
+            lambda: load_issuer(self.folder, self.config),
+            lambda: load_document_signer(self.folder, self.config, self.clock()),
+            lambda: (self.config.node.id, *self.snapshot.roster.peers),
+            self.folder.root / "fonts",
+        )
+
+    def _credentials(self) -> Credentials | None:
+        if not self.folder.key(CREDENTIAL_KEY).exists():
+            return None
+        return self.exporting.credentials()
+
+    @property
     def record_changes(self) -> RecordChanges:
         """What tells peers of records that have changed since they were given."""
-        return RecordChanges(self.log, self.registry, self.clock)
+        return RecordChanges(self.log, self.registry, self.clock, self.credential_status.note_own)
 
     @property
     def operating(self) -> Operating:
@@ -269,6 +293,13 @@ class Node:
             metrics.card_expiry.labels(peer.node_id).set(peer.card.expires.timestamp())
             soonest = min(ca.not_valid_after_utc for ca in peer.card.cas)
             metrics.certificate_expiry.labels(peer.node_id, "ca").set(soonest.timestamp())
+
+
+def exports_of(node: Node) -> Exports:
+    """Return what exports work with."""
+    return Exports(
+        node.exporting, node.source, lambda request: archive_of(request, node.snapshot, node.asking)
+    )
 
 
 @contextmanager

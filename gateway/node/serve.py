@@ -20,7 +20,7 @@ from gateway.errors import AlreadyRunningError, GatewayError
 from gateway.exchange.answering.charging import forget_use
 from gateway.exchange.answering.handlers import peer_handlers, stream_handlers
 from gateway.exchange.learning_codes import forget_codes
-from gateway.node.assemble import Node, assemble
+from gateway.node.assemble import Node, assemble, exports_of
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
 from gateway.node.reload import Reloader
@@ -45,6 +45,7 @@ from gateway.signing.signed_note import NoteVerifier, Verifiers
 from gateway.telemetry.events import configure, logger
 from gateway.upkeep.own_log import ask_witnesses
 from gateway.upkeep.witnessing import PeerRounds
+from gateway.web.credential_page import CredentialPages
 from gateway.web.log_page import LogPage, LogServer
 
 UPKEEP_S = 60.0
@@ -177,7 +178,9 @@ def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None
     running = RunningNode(_pid(), _with_port(listen.peers, port), listen.operator, listen.metrics)
     calls = LocalCalls(announce(folder, running) if worker is None else worker.token)
     services = {
-        ARCHIVE_SERVICE: ArchiveServicer(lambda: node.snapshot, lambda: node.asking, calls).rpcs(),
+        ARCHIVE_SERVICE: ArchiveServicer(
+            lambda: node.snapshot, lambda: node.asking, calls, exports_of(node)
+        ).rpcs(),
         OPERATOR_SERVICE: OperatorServicer(lambda: node.snapshot, node.operating, calls).rpcs(),
     }
     operator, _ = operator_server(services, listen.operator, health, shares_port=worker is not None)
@@ -235,6 +238,7 @@ def _rounds(node: Node, *, is_first: bool) -> tuple[Callable[[], object], ...]:
         read_epochs,
         lead(node.witnessing.round, node.witnessing.hear),
         lead(node.record_changes.round),
+        lead(node.credential_status.round),
         lead(lambda: notices.deliver(node.snapshot)),
         lead(lambda: revocations.round(node.snapshot)),
     )
@@ -281,7 +285,8 @@ def _log_server(node: Node) -> LogServer | None:
         peers = [peer.card.live_log_verifiers(node.clock()) for peer in node.snapshot.roster.peers.values()]
         return {known[0].name: known for known in (*((one,) for one in foreign), *filter(None, peers))}
 
-    return LogServer(LogPage(node.log, node.witness, verifiers), address)
+    pages = CredentialPages(node.exporting.credentials)
+    return LogServer(LogPage(node.log, node.witness, verifiers, pages), address)
 
 
 def keep_up(node: Node) -> None:

@@ -25,6 +25,7 @@ from gateway.rpc.archive_messages import (
     require_purpose,
 )
 from gateway.rpc.bulk_archive import bulk_messages
+from gateway.rpc.exports import Exports, export_message
 from gateway.rpc.heard_changes import heard_changes_message
 from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
 from gateway.rpc.methods import DEADLINE_S_MAX
@@ -174,6 +175,7 @@ class ArchiveServicer:
     snapshot: Callable[[], Snapshot]
     node: Callable[[], Asking]
     calls: LocalCalls
+    exports: Exports
 
     def rpcs(self) -> LocalRpcs:
         """Return the handlers by method name."""
@@ -205,6 +207,10 @@ class ArchiveServicer:
             "CheckPeer": self.calls.guarded(
                 archive_pb2.CheckPeerRequest,
                 lambda request: check_message(request.node_id, self.snapshot(), self.node()),
+            ),
+            "ExportArchive": self.calls.guarded(
+                archive_pb2.ExportArchiveRequest,
+                lambda request: export_message(request, self.snapshot(), self.exports),
             ),
         }
 
@@ -252,6 +258,10 @@ class ArchiveClient(LocalClient):
     def check(self, request: archive_pb2.CheckPeerRequest) -> archive_pb2.CheckPeerResponse:
         """See ``ArchiveService.CheckPeer``; raises as :meth:`LocalClient.call`."""
         return self.call("CheckPeer", request, archive_pb2.CheckPeerResponse)
+
+    def export(self, request: archive_pb2.ExportArchiveRequest) -> archive_pb2.ExportArchiveResponse:
+        """See ``ArchiveService.ExportArchive``; raises as :meth:`LocalClient.call`."""
+        return self.call("ExportArchive", request, archive_pb2.ExportArchiveResponse)
 
 
 def _progress_message(progress: Progress) -> archive_pb2.PeerProgress:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 Database = Engine
@@ -218,6 +219,24 @@ REVOCATION_NOTICE = Table(
     PrimaryKeyConstraint("consent_id", "peer"),
 )
 """Whom a revocation of this node's concerns; ``delivered_at`` is 0 until the peer has confirmed it."""
+
+ISSUED_CREDENTIAL = Table(
+    "issued_credential",
+    NODE_METADATA,
+    Column("credential_id", LargeBinary, primary_key=True),
+    Column("content_tag", LargeBinary, nullable=False, unique=True),
+    Column("source_node", Text, nullable=False),
+    Column("record_id", Text, nullable=False),
+    Column("list_number", Integer, nullable=False),
+    Column("list_index", Integer, nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    UniqueConstraint("list_number", "list_index"),
+    Index("issued_credential_record", "source_node", "record_id"),
+)
+"""Credentials that this node issued. ``state`` is that of the record behind it: the bits of the status
+lists follow from it."""
 
 KNOWN_CARD = Table(
     "known_card",
