@@ -18,6 +18,7 @@
         ├── CardError         a node card
         ├── SchemeError       a credit scheme; carries every problem that was found
         ├── IntakeError       a file of records
+        ├── ExportUnavailableError  what an export needs is not installed
         ├── StorageError      a database
         │   └── AuditLogError the audit log does not agree with itself
         └── AlreadyRunningError  another process serves this node, or the port is taken
@@ -123,6 +124,10 @@ class CardError(OperatorError):
 
 class IntakeError(OperatorError):
     """A file of records was refused as a whole; nothing of it was kept."""
+
+
+class ExportUnavailableError(OperatorError):
+    """A form of export needs a library or a font that this machine does not have."""
 
 
 class StorageError(OperatorError):

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from gateway.cli.bulk_input import Applicant, ApplicantList
-from gateway.cli.output import inert
 from gateway.errors import CallerError
+from gateway.exports.formula_safe import inert
 from gateway.storage import bulk_job_rows
 from gateway.storage.bulk_job_rows import ANSWERED, FAILED, JobRow
 from gateway.storage.engine import reading, writing

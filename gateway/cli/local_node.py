@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from creditexchange.v1 import archive_pb2, operator_pb2
-from gateway.node.assemble import Node, assemble
+from gateway.node.assemble import Node, assemble, exports_of
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, find_announced, find_running, node_lock
 from gateway.rpc.accesses import accesses_message
@@ -21,6 +21,7 @@ from gateway.rpc.archive import (
     search_events,
 )
 from gateway.rpc.bulk_archive import bulk_messages
+from gateway.rpc.exports import export_message, own_message
 from gateway.rpc.heard_changes import heard_changes_message
 from gateway.rpc.issued_consents import consents_message, grant_message, withdraw_message
 from gateway.rpc.learning_codes import codes_message, issue_message, redeem_message, revoke_message
@@ -66,6 +67,10 @@ class LocalNode(Protocol):
         """List what peers told of records that they gave."""
         ...
 
+    def export(self, request: archive_pb2.ExportArchiveRequest) -> archive_pb2.ExportArchiveResponse:
+        """Return a learner's archive as a document."""
+        ...
+
     def search_in_bulk(
         self, request: archive_pb2.SearchRecordsInBulkRequest
     ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
@@ -78,6 +83,10 @@ class LocalNode(Protocol):
 
     def accesses(self, request: archive_pb2.ListAccessesRequest) -> archive_pb2.ListAccessesResponse:
         """List every exchange about a learner."""
+        ...
+
+    def own_records(self, request: archive_pb2.ListOwnRecordsRequest) -> archive_pb2.ListOwnRecordsResponse:
+        """List what the node itself holds of a learner."""
         ...
 
     def diagnose(
@@ -169,6 +178,9 @@ class _Running:
     ) -> archive_pb2.ListHeardChangesResponse:
         return self._client.heard_changes(request)
 
+    def export(self, request: archive_pb2.ExportArchiveRequest) -> archive_pb2.ExportArchiveResponse:
+        return self._client.export(request)
+
     def search_in_bulk(
         self, request: archive_pb2.SearchRecordsInBulkRequest
     ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
@@ -179,6 +191,9 @@ class _Running:
 
     def accesses(self, request: archive_pb2.ListAccessesRequest) -> archive_pb2.ListAccessesResponse:
         return self._client.accesses(request)
+
+    def own_records(self, request: archive_pb2.ListOwnRecordsRequest) -> archive_pb2.ListOwnRecordsResponse:
+        return self._client.own_records(request)
 
     def diagnose(
         self, request: operator_pb2.DiagnosePeerRequest
@@ -256,6 +271,9 @@ class _InProcess:
     ) -> archive_pb2.ListHeardChangesResponse:
         return heard_changes_message(request, self._node.asking)
 
+    def export(self, request: archive_pb2.ExportArchiveRequest) -> archive_pb2.ExportArchiveResponse:
+        return export_message(request, self._node.snapshot, exports_of(self._node))
+
     def search_in_bulk(
         self, request: archive_pb2.SearchRecordsInBulkRequest
     ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
@@ -266,6 +284,9 @@ class _InProcess:
 
     def accesses(self, request: archive_pb2.ListAccessesRequest) -> archive_pb2.ListAccessesResponse:
         return accesses_message(request, self._node.snapshot, self._node.asking)
+
+    def own_records(self, request: archive_pb2.ListOwnRecordsRequest) -> archive_pb2.ListOwnRecordsResponse:
+        return own_message(request, self._node.snapshot, exports_of(self._node))
 
     def diagnose(
         self, request: operator_pb2.DiagnosePeerRequest

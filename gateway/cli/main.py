@@ -19,8 +19,10 @@ from gateway.cli import (
     node_commands,
     peers_commands,
     query_commands,
+    saved_archive,
 )
 from gateway.cli.access_commands import access_app
+from gateway.cli.archive_commands import archive_app
 from gateway.cli.audit_commands import audit_app
 from gateway.cli.code_commands import code_app
 from gateway.cli.consent_commands import consent_app
@@ -29,6 +31,7 @@ from gateway.cli.keys_commands import keys_app
 from gateway.cli.output import EXIT_DEFECT, EXIT_WRONG, complain
 from gateway.cli.records_commands import records_app
 from gateway.cli.scheme_commands import scheme_app
+from gateway.cli.storage_commands import storage_app
 from gateway.errors import GatewayError
 
 app = typer.Typer(
@@ -50,6 +53,9 @@ app.command()(locate_commands.locate)
 app.command()(changes_commands.changes)
 app.command()(conformance_commands.conformance)
 app.command()(demo)
+archive_app.command("save")(saved_archive.save)
+archive_app.command("open")(saved_archive.open_)
+archive_app.command("compare")(saved_archive.compare_)
 audit_app.command("export")(audit_evidence_commands.export)
 audit_app.command("prove")(audit_evidence_commands.prove)
 audit_app.command("disclose")(audit_evidence_commands.disclose)
@@ -61,11 +67,13 @@ audit_app.command("accept-rollback")(audit_trust_commands.accept_rollback_comman
 app.add_typer(peers_commands.peers_app, name="peers")
 app.add_typer(records_app, name="records")
 app.add_typer(scheme_app, name="scheme")
+app.add_typer(archive_app, name="archive")
 app.add_typer(audit_app, name="audit")
 app.add_typer(consent_app, name="consent")
 app.add_typer(code_app, name="code")
 app.add_typer(access_app, name="access")
 app.add_typer(keys_app, name="keys")
+app.add_typer(storage_app, name="storage")
 app.add_typer(config_commands.config_app, name="config")
 
 

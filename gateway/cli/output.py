@@ -48,8 +48,8 @@ OutputOption = Annotated[Output, typer.Option("--output", help="table for people
 WIDTH_IN_FILES = 160
 """Width of tables that go into a file or pipe, characters."""
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_IN_FILES)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH_IN_FILES)
+errors = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def folder_at(path: Path) -> NodeFolder:
@@ -72,11 +72,6 @@ def table(*columns: str, title: str | None = None) -> Table:
     for column in columns:
         result.add_column(column, overflow="fold", no_wrap=column in NARROW)
     return result
-
-
-def inert(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def say(text: str = "") -> None:

@@ -23,7 +23,6 @@ from gateway.cli.output import (
     OutputOption,
     complain,
     errors,
-    inert,
     print_json,
     progress_bar,
     say,
@@ -32,6 +31,7 @@ from gateway.cli.output import (
 from gateway.cli.registry_access import OpenRegistry
 from gateway.clock import system_clock
 from gateway.errors import CallerError, IntakeError, OperatorError
+from gateway.exports.formula_safe import inert
 from gateway.learners.identifier import IDENTIFIER_TYPES, RESIDENT_ID
 from gateway.records import ImportFacts, ImportReport, Refusal, import_file
 from gateway.records.records_key import records_key_at

@@ -21,10 +21,15 @@ from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.question import OK
 from gateway.exchange.asking.retrying import AskingSettings
 from gateway.exchange.messages import ExchangeSettings, Snapshot
+from gateway.exports.exporting import Exporting
+from gateway.exports.issuing import Credentials
 from gateway.learners.subject_token import FederationSecret
 from gateway.node.card_file import RENEWAL_DAYS, present_card
 from gateway.node.config import NodeConfig, load_config
-from gateway.node.folder import NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
+from gateway.node.credential_status import CredentialStatus
+from gateway.node.folder import CREDENTIAL_KEY, NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
+from gateway.node.issuing_keys import load_document_signer, load_issuer
+from gateway.node.lock import file_lock
 from gateway.node.rotation_plan import ANNOUNCED, live_epochs, read_plan
 from gateway.node.sources import sources_of
 from gateway.peers.card import Card
@@ -32,7 +37,9 @@ from gateway.peers.reach import Reaches
 from gateway.peers.roster import Roster, load_roster
 from gateway.policy.grants import Access, load_access
 from gateway.records import RecordSource, Registry
+from gateway.rpc.archive import archive_of
 from gateway.rpc.channels import Channels, TlsLeaf
+from gateway.rpc.exports import Exports
 from gateway.rpc.methods import METHODS
 from gateway.rpc.operator import Operating
 from gateway.schemes import Scheme, load_scheme
@@ -40,6 +47,7 @@ from gateway.signing import dsse
 from gateway.signing.cosignature import CosignatureSigner, CosignatureVerifier
 from gateway.signing.key_files import read_secret
 from gateway.storage.engine import open_engine
+from gateway.storage.leadership import SERVING
 from gateway.storage.migrate import require_current
 from gateway.storage.node_tables import Database, Transaction
 from gateway.storage.shared_rates import SharedRates, shared_rates_of
@@ -119,6 +127,11 @@ class Node:
             self.reaches,
         )
         self.cards = PeerCards(self.folder.peers, lambda: self.asking)
+        self.upkeep = self.log.leadership("upkeep")
+        """Of the workers of this node, on all its hosts, one does what is to be done once."""
+        self.presence = self.log.leadership(SERVING, shared=True)
+        """Held while this process serves: who must work on the database alone is refused meanwhile."""
+        self.credential_status = CredentialStatus(self._credentials, lambda: self.asking)
         self.witnessing = Witnessing(
             log=self.log,
             witness=self.witness,
@@ -147,9 +160,26 @@ class Node:
         return Answering(self.source, self.log, self.metrics, self.clock)
 
     @property
+    def exporting(self) -> Exporting:
+        """What learners take away, and what became of it."""
+        return Exporting(
+            self.log,
+            self.clock,
+            lambda: load_issuer(self.folder, self.config),
+            lambda: load_document_signer(self.folder, self.config, self.clock()),
+            lambda: (self.config.node.id, *self.snapshot.roster.peers),
+            self.folder.root / "fonts",
+        )
+
+    def _credentials(self) -> Credentials | None:
+        if not self.folder.key(CREDENTIAL_KEY).exists():
+            return None
+        return self.exporting.credentials()
+
+    @property
     def record_changes(self) -> RecordChanges:
         """What tells peers of records that have changed since they were given."""
-        return RecordChanges(self.log, self.registry, self.clock)
+        return RecordChanges(self.log, self.registry, self.clock, self.credential_status.note_own)
 
     @property
     def operating(self) -> Operating:
@@ -227,6 +257,8 @@ class Node:
     def close(self) -> None:
         """Close channels and databases, after the last message that is under way was logged."""
         self.asking.stragglers.wait()
+        self.upkeep.release()
+        self.presence.release()
         self.channels.close()
         self._closing.close()
 
@@ -261,6 +293,13 @@ class Node:
             metrics.card_expiry.labels(peer.node_id).set(peer.card.expires.timestamp())
             soonest = min(ca.not_valid_after_utc for ca in peer.card.cas)
             metrics.certificate_expiry.labels(peer.node_id, "ca").set(soonest.timestamp())
+
+
+def exports_of(node: Node) -> Exports:
+    """Return what exports work with."""
+    return Exports(
+        node.exporting, node.source, lambda request: archive_of(request, node.snapshot, node.asking)
+    )
 
 
 @contextmanager
@@ -403,13 +442,14 @@ def load_state(folder: NodeFolder, config: NodeConfig, now: datetime) -> NodeSta
     Raises:
         GatewayError: one of them is wrong; the text names file and key. Nothing was taken up.
     """
-    keys = load_keys(folder, config)
-    if is_leaf_due(keys, now):
-        renew_leaf(folder, config, now)
-        keys = load_keys(folder, config)
-    secrets = load_secrets(folder, config)
     roster, access, scheme = load_policy(folder, config)
-    card = present_card(folder, config, keys, scheme.reference, now)
+    with file_lock(folder):  # other workers of the node write the same files
+        keys = load_keys(folder, config)
+        if is_leaf_due(keys, now):
+            renew_leaf(folder, config, now)
+            keys = load_keys(folder, config)
+        card = present_card(folder, config, keys, scheme.reference, now)
+    secrets = load_secrets(folder, config)
     return NodeState(config, keys, secrets, past_secrets(folder), roster, access, scheme, card)
 
 

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from gateway.errors import ConfigError
+from gateway.node.department_files import SOURCES_FOLDER, department_tables
 from gateway.peers.card import ENDPOINTS_MAX, MAINTENANCE_MAX, NODE_ID_PATTERN, is_endpoint
 from gateway.records.source import TEXT_FIELDS
 from gateway.schemes.shared_words import KINDS
@@ -220,6 +221,15 @@ class AuditTable(_Table):
         return self.witness or f"{self.origin.split('/', 1)[0]}/witness"
 
 
+class CredentialsTable(_Table):
+    """``[credentials]``: what this node issues to learners."""
+
+    domain: Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?)?$")] = ""
+    """Host, with a port if it is not 443, under which the open page (audit.listen) is reached over HTTPS,
+    for example "credentials.zhejiang.example". It becomes the issuer's name, did:web:DOMAIN, and stands in
+    every credential and status list: what was issued keeps it. Empty = did:key, without status lists."""
+
+
 class ExchangeTable(_Table):
     """``[exchange]``: how messages are measured."""
 
@@ -342,7 +352,7 @@ class SqlSourceTable(_Table):
 class RecordsTable(_Table):
     """``[records]``: where records come from beside the registry."""
 
-    sql: tuple[SqlSourceTable, ...] = Field(default=(), max_length=8)
+    sql: tuple[SqlSourceTable, ...] = Field(default=(), max_length=64)
     """Databases, asked after the registry in this order."""
 
     @model_validator(mode="after")
@@ -371,6 +381,7 @@ class NodeConfig(_Table):
     policy: PolicyTable = PolicyTable()
     federation: FederationTable = FederationTable()
     exchange: ExchangeTable = ExchangeTable()
+    credentials: CredentialsTable = CredentialsTable()
     asking: AskingTable = AskingTable()
     maintenance: tuple[MaintenanceTable, ...] = Field(default=(), max_length=MAINTENANCE_MAX)
     rotation: RotationTable = RotationTable()
@@ -399,7 +410,32 @@ def load_config(folder: Path) -> NodeConfig:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: no TOML: {error}.", remedy="Correct that line.") from error
-    return parse_config(data, str(path))
+    return _with_departments(parse_config(data, str(path)), folder)
+
+
+def _with_departments(config: NodeConfig, folder: Path) -> NodeConfig:
+    """Return ``config`` with the sources that files of ``sources/`` declare, after those of its own.
+
+    Raises:
+        ConfigError: one of the files is wrong; the text names it.
+    """
+    tables = []
+    for path, data in department_tables(folder):
+        try:
+            tables.append(SqlSourceTable.model_validate(data))
+        except ValidationError as error:
+            raise ConfigError(
+                "\n".join(problem_lines(error, str(path), SqlSourceTable)),
+                remedy="It has the keys of one [[records.sql]]; see docs/sources.md.",
+            ) from error
+    if not tables:
+        return config
+    try:
+        records = RecordsTable(sql=(*config.records.sql, *tables))
+    except ValidationError as error:
+        place = str(folder / SOURCES_FOLDER)
+        raise ConfigError("\n".join(problem_lines(error, place, RecordsTable))) from error
+    return config.model_copy(update={"records": records})
 
 
 def parse_config(data: dict[str, Any], place: str) -> NodeConfig:

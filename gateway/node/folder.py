@@ -33,13 +33,14 @@ from cryptography.hazmat.primitives.serialization import (
 from gateway.audit import AuditLog
 from gateway.errors import CallerError, KeyFileError
 from gateway.node.config import CONFIG_FILE, KeysTable, NodeConfig, load_config
-from gateway.node.key_slots import Slot, load_ca, load_slot, read_certificate
+from gateway.node.key_slots import CaSlot, Slot, load_ca, load_slot, read_certificate
 from gateway.node.rotation_plan import SWITCHED, Plan, Role, read_plan
 from gateway.peers.node_ca import (
     LEAF_BACKDATED,
     LEAF_RENEWAL_DAYS,
     generate_tls_key,
     is_issued_by,
+    issue_document_certificate,
     issue_leaf,
     make_ca,
 )
@@ -62,6 +63,10 @@ SECRET_BYTES = 32
 EVIDENCE_KEY = "evidence.secret"
 PREVIOUS_EVIDENCE_KEY = "evidence-previous.secret"
 """There only while the evidence key is being rotated."""
+CREDENTIAL_KEY = "credential.pem"
+"""Ed25519; signs verifiable credentials."""
+DOCUMENT_KEY, DOCUMENT_CERTIFICATE = "documents.pem", "documents.crt"
+"""P-256; signs XML and PDF, under a certificate of the node's CA."""
 
 
 @dataclass(frozen=True)
@@ -257,6 +262,45 @@ def is_leaf_due(keys: NodeKeys, now: datetime) -> bool:
     )
 
 
+def make_credential_keys(
+    folder: NodeFolder, config: NodeConfig, now: datetime, passphrase: bytes | None
+) -> list[str]:
+    """Make the keys that sign what learners take away, where they are missing; return their names.
+
+    Raises:
+        KeyFileError: the node's CA, which certifies the key for documents, cannot be read.
+    """
+    created = []
+    if not folder.key(CREDENTIAL_KEY).exists():
+        write_private_key(folder.key(CREDENTIAL_KEY), SigningKey.generate(ED25519).private, passphrase)
+        created.append(f"keys/{CREDENTIAL_KEY}")
+    if not folder.key(DOCUMENT_KEY).exists():
+        key = generate_tls_key()
+        certify_document_key(folder, config, key, now)
+        write_private_key(folder.key(DOCUMENT_KEY), key, passphrase)
+        created.append(f"keys/{DOCUMENT_KEY}")
+    return created
+
+
+def present_ca(folder: NodeFolder, config: NodeConfig) -> CaSlot:
+    """Return the node's TLS authority as it stands now. Raises ``KeyFileError``."""
+    return load_ca(read_plan(folder.keys), folder.keys, passphrase_of(folder, config))
+
+
+def certify_document_key(folder: NodeFolder, config: NodeConfig, key: Any, now: datetime) -> x509.Certificate:
+    """Issue the certificate of the key for documents, from the node's present CA, and swap the file in.
+
+    Raises:
+        KeyFileError: the CA cannot be read.
+    """
+    ca = present_ca(folder, config)
+    certificate = issue_document_certificate(config.node.id, key.public_key(), ca.active, ca.key, now=now)
+    fresh = folder.key(f"{DOCUMENT_CERTIFICATE}.new")
+    fresh.write_bytes(certificate.public_bytes(Encoding.PEM))
+    fresh.replace(folder.key(DOCUMENT_CERTIFICATE))
+    return certificate
+
+
 def renew_leaf(folder: NodeFolder, config: NodeConfig, now: datetime) -> None:
     """Issue a new TLS leaf from the node's CA, with a new key, and swap both files in."""
     keys = load_keys(folder, config)
@@ -409,7 +453,7 @@ def _make_keys(folder: NodeFolder, config: NodeConfig, now: datetime, suites: Se
         folder.key("tls-ca.crt").write_bytes(ca.public_bytes(Encoding.PEM))
         folder.key("tls-leaf.crt").write_bytes(leaf.public_bytes(Encoding.PEM))
         created += ["keys/tls-ca.pem", "keys/tls-leaf.pem"]
-    return created
+    return created + make_credential_keys(folder, config, now, passphrase)
 
 
 def _make_databases(folder: NodeFolder, config: NodeConfig, now: datetime, *, born_with_keys: bool) -> None:

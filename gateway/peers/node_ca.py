@@ -20,6 +20,8 @@ TLS_NAME_SUFFIX = ".node.creditexchange.alt"
 
 CA_DAYS = 3650
 LEAF_DAYS = 90
+DOCUMENT_DAYS = 1095
+"""How long the certificate for documents holds: a PDF shows as valid that long."""
 LEAF_RENEWAL_DAYS = 30
 """A leaf with fewer days left is renewed at start."""
 
@@ -91,10 +93,40 @@ def is_issued_by(leaf: x509.Certificate, ca: x509.Certificate) -> bool:
     return True
 
 
-def _key_usage(*, sign_certificates: bool) -> x509.KeyUsage:
+def issue_document_certificate(
+    node_id: str, public_key: Any, ca: x509.Certificate, ca_key: Any, *, now: datetime
+) -> x509.Certificate:
+    """Return a certificate for signing documents (RFC 9336); no TLS stack takes it for a leaf."""
+    subject = [
+        x509.NameAttribute(NameOID.COMMON_NAME, f"{node_id} documents"),
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, node_id),
+    ]
+    usage = _key_usage(sign_certificates=False, commit_to_content=True)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name(subject))
+        .issuer_name(ca.subject)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - LEAF_BACKDATED)
+        .not_valid_after(min(now + timedelta(days=DOCUMENT_DAYS), ca.not_valid_after_utc))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([_DOCUMENT_SIGNING]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
+        )
+        .sign(ca_key, hashes.SHA256())
+    )
+
+
+_DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
+
+
+def _key_usage(*, sign_certificates: bool, commit_to_content: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not sign_certificates,
-        content_commitment=False,
+        content_commitment=commit_to_content,
         key_encipherment=False,
         data_encipherment=False,
         key_agreement=False,

@@ -26,6 +26,7 @@ from gateway.rpc.archive_messages import (
     require_purpose,
 )
 from gateway.rpc.bulk_archive import bulk_messages
+from gateway.rpc.exports import Exports, export_message, own_message
 from gateway.rpc.heard_changes import heard_changes_message
 from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
 from gateway.rpc.methods import DEADLINE_S_MAX
@@ -175,6 +176,7 @@ class ArchiveServicer:
     snapshot: Callable[[], Snapshot]
     node: Callable[[], Asking]
     calls: LocalCalls
+    exports: Exports
 
     def rpcs(self) -> LocalRpcs:
         """Return the handlers by method name."""
@@ -210,6 +212,14 @@ class ArchiveServicer:
             "ListAccesses": self.calls.guarded(
                 archive_pb2.ListAccessesRequest,
                 lambda request: accesses_message(request, self.snapshot(), self.node()),
+            ),
+            "ListOwnRecords": self.calls.guarded(
+                archive_pb2.ListOwnRecordsRequest,
+                lambda request: own_message(request, self.snapshot(), self.exports),
+            ),
+            "ExportArchive": self.calls.guarded(
+                archive_pb2.ExportArchiveRequest,
+                lambda request: export_message(request, self.snapshot(), self.exports),
             ),
         }
 
@@ -261,6 +271,14 @@ class ArchiveClient(LocalClient):
     def accesses(self, request: archive_pb2.ListAccessesRequest) -> archive_pb2.ListAccessesResponse:
         """See ``ArchiveService.ListAccesses``; raises as :meth:`LocalClient.call`."""
         return self.call("ListAccesses", request, archive_pb2.ListAccessesResponse)
+
+    def own_records(self, request: archive_pb2.ListOwnRecordsRequest) -> archive_pb2.ListOwnRecordsResponse:
+        """See ``ArchiveService.ListOwnRecords``; raises as :meth:`LocalClient.call`."""
+        return self.call("ListOwnRecords", request, archive_pb2.ListOwnRecordsResponse)
+
+    def export(self, request: archive_pb2.ExportArchiveRequest) -> archive_pb2.ExportArchiveResponse:
+        """See ``ArchiveService.ExportArchive``; raises as :meth:`LocalClient.call`."""
+        return self.call("ExportArchive", request, archive_pb2.ExportArchiveResponse)
 
 
 def _progress_message(progress: Progress) -> archive_pb2.PeerProgress:

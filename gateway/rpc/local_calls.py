@@ -32,6 +32,9 @@ LocalRpcs = Mapping[str, LocalRpc | LocalStream]
 
 CALL_S_MAX = 600.0
 """Longest call on the operator port, seconds: an erasure may have to rewrite tables."""
+RESPONSE_BYTES_MAX = 64 * 1024 * 1024
+"""Largest response on the operator port: an exported document may be large."""
+_OPTIONS = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", RESPONSE_BYTES_MAX)]
 TOKEN_METADATA = "authorization"  # noqa: S105 - the name of a header
 
 
@@ -95,7 +98,7 @@ class LocalClient:
     service: str
 
     def __init__(self, address: str, token: str) -> None:
-        self._channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
+        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
         self._metadata = ((TOKEN_METADATA, f"Bearer {token}"),)
 
     def close(self) -> None:

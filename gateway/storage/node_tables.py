@@ -20,6 +20,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 Database = Engine
@@ -219,6 +220,24 @@ REVOCATION_NOTICE = Table(
 )
 """Whom a revocation of this node's concerns; ``delivered_at`` is 0 until the peer has confirmed it."""
 
+ISSUED_CREDENTIAL = Table(
+    "issued_credential",
+    NODE_METADATA,
+    Column("credential_id", LargeBinary, primary_key=True),
+    Column("content_tag", LargeBinary, nullable=False, unique=True),
+    Column("source_node", Text, nullable=False),
+    Column("record_id", Text, nullable=False),
+    Column("list_number", Integer, nullable=False),
+    Column("list_index", Integer, nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    UniqueConstraint("list_number", "list_index"),
+    Index("issued_credential_record", "source_node", "record_id"),
+)
+"""Credentials that this node issued. ``state`` is that of the record behind it: the bits of the status
+lists follow from it."""
+
 KNOWN_CARD = Table(
     "known_card",
     NODE_METADATA,
@@ -257,9 +276,13 @@ EVIDENCE = Table(
     Column("part", SmallInteger, nullable=False),
     Column("nonce", LargeBinary, nullable=False),
     Column("ciphertext", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("idx", "part"),
 )
-"""The openings: personal, encrypted with AES-256-GCM under the key of the same (idx, part)."""
+"""The openings: personal, encrypted with AES-256-GCM under the key of the same (idx, part).
+
+On PostgreSQL this table and the next two are divided by the month of ``expires_at``, which therefore
+belongs to their keys there (``partitions``)."""
 
 EVIDENCE_KEY = Table(
     "evidence_key",
@@ -280,6 +303,7 @@ SUBJECT_INDEX = Table(
     Column("subject_ref", LargeBinary, nullable=False),
     Column("idx", BigInteger, nullable=False),
     Column("part", SmallInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("subject_ref", "idx", "part"),
     sqlite_with_rowid=False,
 )

@@ -7,7 +7,7 @@ same ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -41,6 +41,8 @@ class RecordChanges:
     log: AuditLog
     registry: Registry
     clock: Clock
+    also: Callable[[Sequence[ChangedRecord]], None] = lambda _changes: None
+    """Told of each batch before it is forgotten; an error leaves it for the next round."""
 
     def round(self) -> int:
         """Queue notices of what has changed; return how many. What fails is tried again the next time."""
@@ -70,6 +72,7 @@ class RecordChanges:
         if notices:
             now_ms = unix_ms(self.clock())
             self.log.transact(partial(notice_rows.insert_notices, notices=notices, now_ms=now_ms))
+        self.also(changes)
         self.registry.forget_changes(changes[-1].change_id)
         return len(notices)
 

@@ -1,4 +1,4 @@
-"""The open HTTP page of a node: its log (C2SP tlog-tiles) and its witness (C2SP tlog-witness).
+"""The open HTTP page of a node: its log (C2SP tlog-tiles), its witness (C2SP tlog-witness), its credentials.
 
 Everything on it is public by design: leaves say nothing about persons. It has no sign-in and reads
 nothing but proofs; writing is only what a witness writes.
@@ -25,6 +25,7 @@ from gateway.errors import AlreadyRunningError, GatewayError, RefusedError
 from gateway.signing.signed_note import Verifiers
 from gateway.storage import witness_rows
 from gateway.web.add_checkpoint import BODY_BYTES_MAX, parse_body
+from gateway.web.credential_page import CredentialPages
 
 THREADS = 4
 CONNECTIONS_MAX = 200
@@ -33,6 +34,7 @@ LOOP_S = 30.0
 SOURCE = "http"
 IMMUTABLE = ("Cache-Control", "public, max-age=31536000, immutable")
 FRESH = ("Cache-Control", "no-cache")
+SHORT = ("Cache-Control", "public, max-age=60")
 
 STATUS = {
     "MALFORMED_MESSAGE": "400 Bad Request",
@@ -68,6 +70,8 @@ class LogPage:
     witness: Witness
     verifiers: Callable[[], Mapping[str, Verifiers]]
     """The logs that are cosigned, by origin."""
+    credentials: CredentialPages | None = None
+    """What verifiers of credentials look up."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -76,7 +80,7 @@ class LogPage:
         except RefusedError as refused:
             page = _refused(refused)
         except GatewayError:
-            page = Page(b"the log cannot be read just now\n", "503 Service Unavailable")
+            page = Page(b"this cannot be read just now\n", "503 Service Unavailable")
         headers = [
             ("Content-Type", page.kind),
             ("Content-Length", str(len(page.body))),
@@ -97,15 +101,20 @@ class LogPage:
             return self._checkpoint()
         if path.startswith("/tile/"):
             return self._tile(path[1:])
+        document = self.credentials.find(path) if self.credentials is not None else None
+        if document is not None:
+            return Page(document[0], kind=document[1], cache=SHORT)
         found = _WITNESSED.fullmatch(path)
         return self._witnessed(found.group(1)) if found else NOT_FOUND
 
     def _checkpoint(self) -> Page:
+        self.log.refresh()
         with self.log.reading() as connection:
             note = cosigned_checkpoint(connection, self.log.latest_checkpoint())
         return Page(note.encode()) if note else NOT_FOUND
 
     def _tile(self, path: str) -> Page:
+        self.log.refresh()
         with self.log.reading() as connection:
             tiles = StoredTiles(connection, size_of(self.log.latest_checkpoint()))
             try:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import registry_access
-from gateway.cli.output import inert
 from gateway.cli.registry_access import OpenRegistry
 from gateway.errors import CallerError, OperatorError, StorageError
+from gateway.exports.formula_safe import inert
 from tests.records.conftest import Desk, run
 from tests.records.synthetic import NODE, learner_id, make_row, make_rows, write_csv
 

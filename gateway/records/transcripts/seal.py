@@ -15,26 +15,23 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.records.transcripts.contexts import Contexts
+from gateway.records.transcripts.linked_data import (
+    JCS,
+    RDFC,
+    UNNAMED_OBJECTS_MAX,
+    missing_contexts,
+    proof_digest,
+)
 from gateway.records.transcripts.tree import DocumentError
 from gateway.records.transcripts.xml_tree import SIGNATURE_NAMESPACE
+from gateway.signing.multibase import decode_base58, key_of_multikey
 
 NONE = "none"
 PROOFS_MAX = 8
-UNNAMED_OBJECTS_MAX = 512
-"""Objects without id. Canonical form of a graph of many can take for ever; a transcript has a few hundred."""
-
-_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_BASE58_CHARACTERS_MAX = 200
-_ED25519_PREFIX = b"\xed\x01"
-"""Multicodec of an Ed25519 public key."""
-_UNDEFINED = "urn:x-undefined:"
-
 _CERTIFICATE = f".//{{{SIGNATURE_NAMESPACE}}}X509Certificate"
 
-RDFC, JCS = "eddsa-rdfc-2022", "eddsa-jcs-2022"
 
-
-def check_proofs(data: dict[str, Any], contexts: Contexts) -> str:
+def check_proofs(data: dict[str, Any], contexts: Contexts, unnamed_max: int = UNNAMED_OBJECTS_MAX) -> str:
     """Return what the Data Integrity proofs of a credential show (W3C VC-DI-EDDSA).
 
     Raises:
@@ -47,31 +44,24 @@ def check_proofs(data: dict[str, Any], contexts: Contexts) -> str:
     if len(proofs) > PROOFS_MAX:
         raise DocumentError(f"it has more than {PROOFS_MAX} proofs.")
     document = {name: value for name, value in data.items() if name != "proof"}
-    results = [_check_proof(document, proof, contexts) for proof in proofs]
+    results = [_check_proof(document, proof, contexts, unnamed_max) for proof in proofs]
     return "; ".join(dict.fromkeys(results))
 
 
-def _check_proof(document: dict[str, Any], proof: Any, contexts: Contexts) -> str:
+def _check_proof(document: dict[str, Any], proof: Any, contexts: Contexts, unnamed_max: int) -> str:
     if not isinstance(proof, dict):
         raise DocumentError("/proof is no object.")
     suite = proof.get("cryptosuite")
     if proof.get("type") != "DataIntegrityProof" or suite not in (RDFC, JCS):
         return f"not checked: unknown kind of proof {str(suite or proof.get('type'))[:40]!r}"
-    missing = _missing_contexts(document, contexts) if suite == RDFC else []
+    missing = missing_contexts(document, contexts) if suite == RDFC else []
     if missing:
         return f"not checked: the contexts are not there: {', '.join(missing)}"
     key, name = _key_of(proof)
     options = {member: value for member, value in proof.items() if member != "proofValue"}
-    if suite == RDFC:
-        _refuse_undefined(document, contexts)
-        options["@context"] = document.get("@context")
-        digest = (
-            sha256(_canonical(options, contexts)).digest() + sha256(_canonical(document, contexts)).digest()
-        )
-    else:
-        digest = sha256(_jcs(options)).digest() + sha256(_jcs(document)).digest()
+    digest = proof_digest(suite, document, options, contexts, unnamed_max)
     try:
-        key.verify(_base58(str(proof.get("proofValue"))), digest)
+        key.verify(_signature_of(proof), digest)
     except InvalidSignature as error:
         raise DocumentError(
             "its signature does not fit: it was altered, or another key signed it."
@@ -79,116 +69,21 @@ def _check_proof(document: dict[str, Any], proof: Any, contexts: Contexts) -> st
     return f"unaltered since it was signed with key {name}; whose key that is, is not shown"
 
 
-def _missing_contexts(document: dict[str, Any], contexts: Contexts) -> list[str]:
-    stated = [document.get("@context")]
-    found: list[str] = []
-    while stated:
-        item = stated.pop()
-        if isinstance(item, list):
-            stated += item
-        elif isinstance(item, str) and item not in contexts:
-            found.append(item[:100])
-    return sorted(found)
-
-
 def _key_of(proof: dict[str, Any]) -> tuple[Ed25519PublicKey, str]:
     """Return the key that a proof names as multibase, after ``#`` or ``did:key:``."""
     method = str(proof.get("verificationMethod"))
     name = method.rpartition("#")[2].removeprefix("did:key:")
-    content = _base58(name)
-    if not content.startswith(_ED25519_PREFIX) or len(content) != len(_ED25519_PREFIX) + 32:
-        raise DocumentError("/proof/verificationMethod names no Ed25519 key.")
-    return Ed25519PublicKey.from_public_bytes(content[2:]), name
-
-
-def _base58(text: str) -> bytes:
-    """Return the bytes of multibase base58btc (``z…``)."""
-    if not text.startswith("z") or len(text) > _BASE58_CHARACTERS_MAX or set(text[1:]) - set(_ALPHABET):
-        raise DocumentError("/proof holds a value that is no base58.")
-    number = 0
-    for character in text[1:]:
-        number = number * 58 + _ALPHABET.index(character)
-    zeros = len(text[1:]) - len(text[1:].lstrip("1"))
-    return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
-
-
-def _canonical(document: dict[str, Any], contexts: Contexts) -> bytes:
-    """Return the document's RDF dataset in canonical form (RDFC-1.0)."""
-    from pyld import jsonld
-
-    plain = _with_floats(document)
-    if _unnamed(plain) > UNNAMED_OBJECTS_MAX:
-        raise DocumentError(f"it has more than {UNNAMED_OBJECTS_MAX} objects without id.")
-    options = {"algorithm": "URDNA2015", "format": "application/n-quads", "documentLoader": contexts.load}
     try:
-        return str(jsonld.normalize(plain, options)).encode()
-    except (jsonld.JsonLdError, LookupError, ValueError, TypeError, RecursionError) as error:
-        raise DocumentError("it is no right JSON-LD, so its signature cannot fit.") from error
+        return key_of_multikey(name), name
+    except ValueError as error:
+        raise DocumentError("/proof/verificationMethod names no Ed25519 key.") from error
 
 
-def _refuse_undefined(document: dict[str, Any], contexts: Contexts) -> None:
-    """Refuse terms that the contexts do not define: they are dropped before signing, so nobody did sign."""
-    from pyld import jsonld
-
-    stated = document.get("@context")
-    open_ended = [{"@vocab": _UNDEFINED}, *(stated if isinstance(stated, list) else [stated])]
+def _signature_of(proof: dict[str, Any]) -> bytes:
     try:
-        expanded = jsonld.expand(
-            _with_floats(document | {"@context": open_ended}), {"documentLoader": contexts.load}
-        )
-    except (jsonld.JsonLdError, LookupError, ValueError, TypeError, RecursionError) as error:
-        raise DocumentError("it is no right JSON-LD, so its signature cannot fit.") from error
-    names = sorted(_undefined_in(expanded))
-    if names:
-        shown = ", ".join(name[:40] for name in names[:5])
-        raise DocumentError(f"it is signed, but no signature covers {shown}: anybody could have added it.")
-
-
-def _undefined_in(value: Any) -> set[str]:
-    found: set[str] = set()
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, list):
-            waiting += item
-        elif isinstance(item, dict):
-            found.update(name.removeprefix(_UNDEFINED) for name in item if name.startswith(_UNDEFINED))
-            waiting += item.values()
-    return found
-
-
-def _with_floats(value: Any) -> Any:
-    """Return a document as JSON-LD takes it, whose numbers are xsd:double; only a signature sees these."""
-    from gateway.records.transcripts.json_tree import Number
-
-    if isinstance(value, dict):
-        return {name: _with_floats(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_with_floats(item) for item in value]
-    if isinstance(value, Number):
-        return float(value) if set(value) & set(".eE") else int(value)
-    return value
-
-
-def _unnamed(value: Any) -> int:
-    count, waiting = 0, [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, list):
-            waiting += item
-        elif isinstance(item, dict):
-            count += "id" not in item and "@id" not in item
-            waiting += item.values()
-    return count
-
-
-def _jcs(document: dict[str, Any]) -> bytes:
-    import rfc8785
-
-    try:
-        return rfc8785.dumps(_with_floats(document))
-    except (rfc8785.CanonicalizationError, ValueError) as error:
-        raise DocumentError("it has no canonical form (RFC 8785), so its signature cannot fit.") from error
+        return decode_base58(str(proof.get("proofValue")))
+    except ValueError as error:
+        raise DocumentError("/proof holds a value that is no base58.") from error
 
 
 def check_xml_signature(root: Any) -> str:

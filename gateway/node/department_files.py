@@ -1,0 +1,37 @@
+"""``sources/NAME.toml``: one department of the province a file, so that adding one touches nothing else."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import ConfigError
+
+SOURCES_FOLDER = "sources"
+FILES_MAX = 64
+
+
+def department_tables(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Return what each file of the node's ``sources/`` declares, by file name.
+
+    A file holds the keys of one ``[[records.sql]]``; without ``name`` the file's name is it.
+
+    Raises:
+        ConfigError: one cannot be read or is no TOML, or there are too many.
+    """
+    paths = sorted((folder / SOURCES_FOLDER).glob("*.toml"))
+    if len(paths) > FILES_MAX:
+        raise ConfigError(f"{folder / SOURCES_FOLDER}: more than {FILES_MAX} files.")
+    return [(path, {"name": path.stem} | _read(path)) for path in paths]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text.", remedy="Save it as UTF-8.") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: no TOML: {error}.", remedy="Correct that line.") from error
