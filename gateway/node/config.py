@@ -21,6 +21,7 @@ from pydantic import (
 
 from gateway.errors import ConfigError
 from gateway.node.department_files import SOURCES_FOLDER, department_tables
+from gateway.node.portal_table import PortalTable
 from gateway.peers.card import ENDPOINTS_MAX, MAINTENANCE_MAX, NODE_ID_PATTERN, is_endpoint
 from gateway.records.source import TEXT_FIELDS
 from gateway.schemes.shared_words import KINDS
@@ -387,6 +388,7 @@ class NodeConfig(_Table):
     rotation: RotationTable = RotationTable()
     limits: LimitsTable = LimitsTable()
     records: RecordsTable = RecordsTable()
+    portal: PortalTable = PortalTable()
     log: LogTable = LogTable()
 
 

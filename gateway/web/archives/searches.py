@@ -83,6 +83,11 @@ class Search:
             if is_over or not fresh:
                 return
 
+    def wait_for_more(self, seen: int, seconds: float) -> None:
+        """Wait until more than ``seen`` nodes have answered, or the search is done."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._parts) > seen or self.is_done, seconds)
+
     def wait(self, seconds: float) -> bool:
         """Wait until the search is done; whether it is."""
         with self._changed:
@@ -139,6 +144,13 @@ class Searches:
             self._forget_old()
             search = self._kept.get(name)
         return search if search is not None and search.owner == owner else None
+
+    def newest(self, owner: str) -> Search | None:
+        """Return the search that ``owner`` began last, if it is not forgotten."""
+        with self._lock:
+            self._forget_old()
+            mine = [each for each in self._kept.values() if each.owner == owner]
+        return mine[-1] if mine else None
 
     def forget(self, owner: str, name: str) -> bool:
         """Forget a search and all that it brought; whether there was one."""
