@@ -25,6 +25,7 @@ from gateway.learners.subject_token import FederationSecret
 from gateway.node.card_file import RENEWAL_DAYS, present_card
 from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
+from gateway.node.loaded import LoadedFiles
 from gateway.node.lock import file_lock
 from gateway.node.rotation_plan import ANNOUNCED, live_epochs, read_plan
 from gateway.node.sources import sources_of
@@ -112,6 +113,7 @@ class Node:
 
     def __post_init__(self) -> None:
         """Prepare what remembers: the rounds of witnessing, and who can be reached."""
+        self.loaded = LoadedFiles(self.folder, self.clock)
         self.asking = Asking(
             self.channels,
             self.log,
@@ -171,6 +173,7 @@ class Node:
             metrics=self.metrics,
             clock=self.clock,
             leaf=lambda: (self.tls[0].certificate, self.tls[0].key),
+            loaded=lambda: self.loaded.now,
         )
 
     def adopt(self, roster: Roster, access: Access, scheme: Scheme) -> None:
