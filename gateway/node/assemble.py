@@ -29,6 +29,7 @@ from gateway.node.config import NodeConfig, load_config
 from gateway.node.credential_status import CredentialStatus
 from gateway.node.folder import CREDENTIAL_KEY, NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
 from gateway.node.issuing_keys import load_document_signer, load_issuer
+from gateway.node.loaded import LoadedFiles
 from gateway.node.lock import file_lock
 from gateway.node.rotation_plan import ANNOUNCED, live_epochs, read_plan
 from gateway.node.sources import sources_of
@@ -118,6 +119,7 @@ class Node:
 
     def __post_init__(self) -> None:
         """Prepare what remembers: the rounds of witnessing, and who can be reached."""
+        self.loaded = LoadedFiles(self.folder, self.clock)
         self.asking = Asking(
             self.channels,
             self.log,
@@ -195,6 +197,7 @@ class Node:
             metrics=self.metrics,
             clock=self.clock,
             leaf=lambda: (self.tls[0].certificate, self.tls[0].key),
+            loaded=lambda: self.loaded.now,
         )
 
     def adopt(self, roster: Roster, access: Access, scheme: Scheme) -> None:

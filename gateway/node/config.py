@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from gateway.errors import ConfigError
+from gateway.node.console_table import ConsoleTable
 from gateway.node.department_files import SOURCES_FOLDER, department_tables
 from gateway.node.portal_table import PortalTable
 from gateway.peers.card import ENDPOINTS_MAX, MAINTENANCE_MAX, NODE_ID_PATTERN, is_endpoint
@@ -388,6 +389,7 @@ class NodeConfig(_Table):
     rotation: RotationTable = RotationTable()
     limits: LimitsTable = LimitsTable()
     records: RecordsTable = RecordsTable()
+    console: ConsoleTable = ConsoleTable()
     portal: PortalTable = PortalTable()
     log: LogTable = LogTable()
 
