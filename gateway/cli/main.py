@@ -19,6 +19,7 @@ from gateway.cli import (
     locate_commands,
     node_commands,
     peers_commands,
+    portal_commands,
     query_commands,
     saved_archive,
 )
@@ -54,6 +55,7 @@ app.command()(locate_commands.locate)
 app.command()(changes_commands.changes)
 app.command()(conformance_commands.conformance)
 app.command("console")(console_commands.console_pages)
+app.command("portal")(portal_commands.portal)
 app.command()(demo)
 archive_app.command("save")(saved_archive.save)
 archive_app.command("open")(saved_archive.open_)

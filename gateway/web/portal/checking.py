@@ -67,6 +67,28 @@ class CheckedRecord:
     issued: datetime
     state: str
 
+    def text(self, name: str) -> str:
+        """Return a term as text; empty when it is not stated."""
+        return str(self.record.get(name, ""))
+
+    def title(self, language: str) -> str:
+        """Return the title in the reader's language, else in the first that there is."""
+        return _in_language(self.record.get("title"), language) or self.text("recordId")
+
+    def institution(self, language: str) -> str:
+        """Return the institution's name; empty when it is not stated."""
+        stated = self.record.get("institution")
+        first = stated[0] if isinstance(stated, list) and stated else stated
+        names = first.get("institutionName", first.get("name")) if isinstance(first, Mapping) else None
+        return _in_language(names, language)
+
+
+def _in_language(stated: Any, language: str) -> str:
+    if isinstance(stated, Mapping):
+        fitting = [str(text) for tag, text in stated.items() if str(tag).split("-")[0] == language]
+        return (fitting or [str(text) for text in stated.values()] or [""])[0]
+    return stated if isinstance(stated, str) else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -76,6 +98,8 @@ class Checked:
     issuer_name: str
     known_as: str
     """Node id, when the operator knows the issuer and its published key is the one that signed; else empty."""
+    is_known: bool
+    """Whether node.toml knows the issuer."""
     is_key_published: bool | None
     """Whether the issuer publishes the key; ``None`` when it could not be asked or is not known."""
     issued: datetime
@@ -108,6 +132,7 @@ class Checker:
             archive.issuer,
             archive.issuer_name,
             known.node_id if known is not None and published else "",
+            known is not None,
             published,
             archive.issued,
             archive.holder_name,
