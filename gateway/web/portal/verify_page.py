@@ -16,6 +16,8 @@ from creditexchange.v1 import archive_pb2, operator_pb2
 from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT
 from gateway.clock import monotonic_s
 from gateway.errors import CallerError
+from gateway.exports.archive_file import ArchiveFileError
+from gateway.exports.verifying import CredentialError
 from gateway.policy.consent import read_consent
 from gateway.policy.purposes import kind_word, purpose_word
 from gateway.web.archives.running_node import Connect, connected
@@ -142,7 +144,12 @@ class VerifyPage:
         self.rate.take()
         if not content:
             raise CallerError("choose a file.")
-        checked = self.checker.check(content, passphrase)
+        try:
+            checked = self.checker.check(content, passphrase)
+        except (CredentialError, ArchiveFileError) as error:
+            return self.pages.render(
+                request, "problem.html", status=422, key="verify.not-genuine", text=str(error)
+            )
         note = operator_pb2.NoteAccessRequest(
             action="evidence-opened", reason=REASON, count=len(checked.records)
         )
