@@ -72,6 +72,7 @@ def _settings(folder: NodeFolder, config: NodeConfig, port: int) -> PortalSettin
         zone=ZoneInfo(config.console.time_zone),
         limits=SessionLimits(timedelta(minutes=table.idle_minutes), timedelta(hours=table.session_hours)),
         checks_per_minute=table.checks_per_minute,
+        kinds=table.kinds,
         issuers=[KnownIssuer(i.node, i.domain, i.page or f"https://{i.domain}") for i in table.issuers],
         tokens=_tokens(table),
         sign_in=_sign_in(folder, table.oidc) if table.oidc is not None else None,

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from gateway.schemes.shared_words import KINDS
 
 Issuer = Annotated[str, Field(pattern=r"^https?://[^\s?#]{1,500}$")]
 Claim = Annotated[str, Field(min_length=1, max_length=200)]
 _TYPE = r"^(resident-id|passport|student-number)$"
+
+
+def _kind(word: str) -> str:
+    if word not in KINDS.words:
+        raise ValueError(f"unknown kind; use some of {', '.join(KINDS.words)}")
+    return word
 
 
 class _PortalTable(BaseModel):
@@ -23,10 +31,10 @@ class TokensTable(_PortalTable):
     audience: str = Field(min_length=1, max_length=500)
     """What tokens for this API are made out to."""
     applications: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = ()
-    """Client ids of applications that may name any learner; empty = none. Trap: such an application's word
-    is all that says whom it serves."""
+    """Client ids of applications that may name any learner; empty = none. Trap: their
+    word is all that says whom they serve."""
     learner_claim: Claim = "resident_id"
-    """Claim with the identifier of the learner whose token it is; a dotted name reaches into nested claims."""
+    """Claim with the identifier of the token's learner; a dotted name reaches into nested claims."""
     identifier_type: Annotated[str, Field(pattern=_TYPE)] = "resident-id"
     """Type of that identifier."""
 
@@ -37,7 +45,7 @@ class PortalOidcTable(_PortalTable):
     issuer: Issuer
     """The provider, exactly as it states itself; its metadata lies below it."""
     client_id: str = Field(min_length=1, max_length=200)
-    """Under which the portal is registered there; the redirect URI to register is `url` + /sign-in/callback."""
+    """Under which the portal is registered there, with the redirect URI `url` + /sign-in/callback."""
     client_secret_file: str = ""
     """File (mode 0600) with the client's secret, relative to the node's folder; empty = a public client."""
     scopes: tuple[Annotated[str, Field(pattern=r"^[!#-\[\]-~]{1,64}$")], ...] = ("profile",)
@@ -70,6 +78,20 @@ class PortalTable(_PortalTable):
     """After so long without a click a learner's session ends, minutes."""
     session_hours: float = Field(default=2.0, ge=0.1, le=24)
     """After so long it ends in any case, hours."""
+    kinds: tuple[Annotated[str, AfterValidator(_kind)], ...] = Field(
+        default=(
+            "degree",
+            "graduation",
+            "course",
+            "vocational-qualification",
+            "skill-level",
+            "x-certificate",
+            "training",
+        ),
+        min_length=1,
+    )
+    """Kinds of record that a learner's archive is collected of. Trap: a peer that does not grant one of them
+    for personal-archive refuses the whole question."""
     checks_per_minute: int = Field(default=30, ge=1, le=10_000)
     """How many documents and codes the verifiers' page takes a minute, from everybody together."""
     tokens: TokensTable | None = None

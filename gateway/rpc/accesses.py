@@ -62,4 +62,3 @@ def _access(collector: Collector, part: evidence_rows.PartRow) -> archive_pb2.Ac
         record_count=draft.count,
         exchange_id=draft.exchange_id,
     )
-

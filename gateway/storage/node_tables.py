@@ -398,4 +398,4 @@ IDEMPOTENT_CALL = Table(
     Column("answer", LargeBinary, nullable=False),
     Index("idempotent_call_begun_at", "begun_at"),
 )
-"""Calls of the local API that must not be done twice, for a day; answers are encrypted under the callers' keys."""
+"""Calls of the local API that are not done twice, for a day; answers are encrypted under callers' keys."""

@@ -34,7 +34,9 @@ class RunningPortal:
 
 
 @contextmanager
-def portal_federation(parent: Path, *, running: tuple[str, ...] = (OWN, *PEERS)) -> Iterator[dict[str, ProcessNode]]:
+def portal_federation(
+    parent: Path, *, running: tuple[str, ...] = (OWN, *PEERS)
+) -> Iterator[dict[str, ProcessNode]]:
     """Four provinces; of which some run. The first one serves what it issues, and all believe its consents."""
     own = make_node(parent, OWN)
     names = (*PEERS, AWAY)

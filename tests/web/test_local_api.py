@@ -18,13 +18,14 @@ from joserfc.jwk import OctKey, RSAKey
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.clock import system_clock
+from gateway.learners.identifier import check_character
 from gateway.web.archive_api.operations import SCOPE_OF
 from gateway.web.archive_api.problems import TITLES
 from tests.processes.provinces import DEMO_LEARNER
 from tests.web.portal_federation import AWAY, OWN, RunningPortal, portal_federation, portal_of
 from tests.web.token_issuer import APPLICATION, AUDIENCE, TokenIssuer, token_issuer
 
-OTHER_LEARNER = "990001199001011239"
+OTHER_LEARNER = f"99000119900101124{check_character('99000119900101124')}"
 WANTED = {"purpose": "employment", "legal_basis": "statutory-duty"}
 CODE = {"purpose": "employment", "kinds": ["training"]}
 
@@ -244,9 +245,13 @@ def test_a_learner_reaches_nobody_else_and_no_other_caller_reaches_a_search(api:
             assert problem(thief.post(path, json=body, headers=victim)) == (403, "learner-not-allowed")
         assert problem(thief.post("/v1/searches", json=WANTED)) == (403, "learner-not-allowed")
         assert DEMO_LEARNER not in thief.get("/v1/accesses").text
-    with api.portal.client(api.issuer.sign({"client_id": "stranger", "sub": "stranger"}), DEMO_LEARNER) as app:
+    with api.portal.client(
+        api.issuer.sign({"client_id": "stranger", "sub": "stranger"}), DEMO_LEARNER
+    ) as app:
         assert problem(app.get("/v1/codes")) == (403, "learner-not-allowed")
-    with api.portal.client(api.issuer.sign({"client_id": APPLICATION, "sub": "a person"}), DEMO_LEARNER) as app:
+    with api.portal.client(
+        api.issuer.sign({"client_id": APPLICATION, "sub": "a person"}), DEMO_LEARNER
+    ) as app:
         assert problem(app.get("/v1/codes")) == (403, "learner-not-allowed")
     with api.app() as app:
         state = [one["state"] for one in app.get("/v1/consents").json()["consents"] if one["id"] == consent]
@@ -258,7 +263,10 @@ def test_wrong_requests_are_problems_that_name_the_place(api: Api) -> None:
         wrong = app.post("/v1/codes", json=CODE | {"minutes": 0, "colour": "red"})
         assert problem(wrong) == (422, "invalid-argument")
         assert {each["pointer"] for each in wrong.json()["errors"]} == {"/body/minutes", "/body/colour"}
-        assert problem(app.post("/v1/codes", content=b"{")) == (400, "malformed-request")
+        assert problem(app.post("/v1/codes", content=b"{", headers={"Content-Type": "application/json"})) == (
+            400,
+            "malformed-request",
+        )
         assert problem(app.post("/v1/codes", content=b"x" * 200_000)) == (413, "body-too-large")
         chunks = (b"x" for _ in range(3))
         assert problem(app.post("/v1/codes", content=chunks)) == (400, "malformed-request")

@@ -50,7 +50,11 @@ schema = schemathesis.pytest.from_fixture("document")
 
 @schema.parametrize()
 @settings(
-    max_examples=CASES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+    max_examples=CASES,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    database=None,
 )
 def test_every_answer_is_one_that_the_document_tells_of(
     case: schemathesis.Case, running: tuple[str, dict[str, str]]

@@ -57,7 +57,9 @@ class OnceOnly:
             return act(), False
         found = _KEY.fullmatch(key)
         if found is None:
-            raise ProblemError("invalid-argument", "Idempotency-Key: 16 to 128 visible characters, at random.")
+            raise ProblemError(
+                "invalid-argument", "Idempotency-Key: 16 to 128 visible characters, at random."
+            )
         secret = found[1].encode()
         tag = sha256(f"{principal.name}\0{operation}\0".encode() + secret).digest()
         text = json.dumps(body, sort_keys=True, separators=(",", ":"))
@@ -97,7 +99,9 @@ class OnceOnly:
             return known.answer
         if known.begun_at > unix_ms(self.clock() - STUCK_AFTER):
             raise ProblemError(
-                "conflict", "The first request with this key is not answered yet.", headers={"Retry-After": "1"}
+                "conflict",
+                "The first request with this key is not answered yet.",
+                headers={"Retry-After": "1"},
             )
         with writing(self.database) as transaction:
             idempotent_rows.delete_call(transaction, row.tag)

@@ -64,13 +64,15 @@ LearnerHeader = Annotated[
     Header(
         alias="Learner-Identifier",
         max_length=64,
-        description="Whom it is about; applications only. Never part of an address, so that it stands in no log.",
+        description="Whom it is about; applications only. Never part of an address, so that no log has it.",
     ),
 ]
 TypeHeader = Annotated[str | None, Header(alias="Learner-Identifier-Type", max_length=32)]
 KeyHeader = Annotated[
     str | None,
-    Header(alias="Idempotency-Key", max_length=130, description="16 to 128 random characters; kept for a day."),
+    Header(
+        alias="Idempotency-Key", max_length=130, description="16 to 128 random characters; kept for a day."
+    ),
 ]
 Authorization = Annotated[str | None, Header(include_in_schema=False)]
 Cursor = Annotated[str | None, Query(max_length=120)]
@@ -420,7 +422,7 @@ def _further_routes(router: APIRouter, ops: Operations) -> None:
         learner_identifier: LearnerHeader = None,
         learner_identifier_type: TypeHeader = None,
     ) -> Response:
-        """Return a learner's archive, or one record of it, as a document that others verify (docs/exports.md)."""
+        """Return an archive, or one record of it, as a document that others verify (docs/exports.md)."""
         principal = ops.allowed(authorization, "archive:export")
         learner = ops.learner(principal, learner_identifier, learner_identifier_type)
         search = archive_pb2.SearchRecordsRequest(

@@ -1,4 +1,4 @@
-"""Who calls: OAuth 2.0 access tokens as JSON Web Tokens (RFC 9068), of a provider found by OpenID Connect Discovery.
+"""Who calls: OAuth 2.0 access tokens (RFC 9068) of a provider found by OpenID Connect Discovery.
 
 Two kinds of caller. A *learner* is named by a claim that the provider vouches for, and may speak of
 nobody else. An *application* is on the list of node.toml, got its token for itself (client credentials,

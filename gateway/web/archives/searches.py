@@ -75,8 +75,8 @@ class Search:
         """Yield what has come and what comes, until the search is done or nothing came for ``wait_s``."""
         seen = 0
         while True:
+            self.wait_for_more(seen, wait_s)
             with self._changed:
-                self._changed.wait_for(lambda: len(self._parts) > seen or self.is_done, wait_s)
                 fresh, is_over = self._parts[seen:], self.is_done
             yield from fresh
             seen += len(fresh)

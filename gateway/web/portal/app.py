@@ -1,4 +1,4 @@
-"""Puts the portal together: the local API, the learners' pages, the verifiers' page, each behind its own fence."""
+"""Puts the portal together: the local API, the learners' pages, the verifiers' page, each behind a fence."""
 
 from __future__ import annotations
 
@@ -58,6 +58,8 @@ class PortalSettings:
     zone: tzinfo
     limits: SessionLimits
     checks_per_minute: int
+    kinds: Sequence[str]
+    """Kinds of record that archives are collected of."""
     issuers: Sequence[KnownIssuer]
     tokens: TokenSettings | None = None
     """``None`` = the local API is not served."""
@@ -135,14 +137,19 @@ def _site(
             is_secure,
         )
         routes += sign_in.routes()
-        routes += _learner_routes(door, nodes, connect, searches, clock)
+        routes += _learner_routes(door, nodes, connect, searches, clock, settings.kinds)
     return Fence(Starlette(routes=routes), hosts, is_secure, {"/verify/document": DOCUMENT_BYTES_MAX})
 
 
 def _learner_routes(
-    door: Door, nodes: KnownNodes, connect: Connect, searches: Searches, clock: Clock
+    door: Door,
+    nodes: KnownNodes,
+    connect: Connect,
+    searches: Searches,
+    clock: Clock,
+    kinds: Sequence[str],
 ) -> list[Route]:
-    archive = ArchivePage(connect, searches, nodes, clock)
+    archive = ArchivePage(connect, searches, nodes, clock, kinds)
     permissions = PermissionPages(connect, nodes, clock)
     return [
         door.route("/archive", archive.show),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,11 +12,10 @@ from starlette.responses import RedirectResponse, Response
 from creditexchange.v1 import archive_pb2, operator_pb2
 from creditexchange.v1.consent_pb2 import LEARNER_AUTHENTICATION_PROVINCE_ACCOUNT
 from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT, PURPOSE_PERSONAL_ARCHIVE
-from creditexchange.v1.record_pb2 import RecordKind
 from gateway.clock import Clock, unix_ms
 from gateway.errors import CallerError
 from gateway.exchange.record_json import record_json
-from gateway.policy.purposes import KINDS
+from gateway.policy.purposes import parse_kind
 from gateway.web.archives.running_node import Connect, connected
 from gateway.web.archives.searches import Search, Searches
 from gateway.web.portal.nodes import KnownNodes
@@ -26,7 +26,6 @@ WAIT_S = 5.0
 """How long a look at a running search waits for something new: the page shows it the moment it comes."""
 CONSENT_FOR = timedelta(hours=1)
 FORMS = ("pdf", "clr", "elmo", "csv", "json")
-ARCHIVE_KINDS = tuple(KINDS.values())
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ class ArchivePage:
     searches: Searches
     nodes: KnownNodes
     clock: Clock
+    kinds: Sequence[str]
+    """Kinds of record that are asked for."""
 
     def show(self, visit: Visit) -> Response:
         """Show what was collected, or how to begin."""
@@ -63,7 +64,7 @@ class ArchivePage:
             asking_organisation=self.nodes.name(self.nodes.own, "zh"),
             every_node_may_answer=True,
             purpose=PURPOSE_PERSONAL_ARCHIVE,
-            kinds=_kinds(),
+            kinds=[parse_kind(kind) for kind in self.kinds],  # type: ignore[misc]
             end_ms=ends,
             authentication=LEARNER_AUTHENTICATION_PROVINCE_ACCOUNT,
         )
@@ -144,7 +145,3 @@ class ArchivePage:
 
     def _language(self, visit: Visit) -> str:
         return visit.pages.preferences(visit.request).language
-
-
-def _kinds() -> list[Any]:
-    return [kind for kind in RecordKind.values() if kind in ARCHIVE_KINDS]

@@ -97,7 +97,7 @@ class Checked:
     issuer: str
     issuer_name: str
     known_as: str
-    """Node id, when the operator knows the issuer and its published key is the one that signed; else empty."""
+    """Node id, when the operator knows the issuer and it publishes the key that signed; else empty."""
     is_known: bool
     """Whether node.toml knows the issuer."""
     is_key_published: bool | None
@@ -282,5 +282,3 @@ def _attached(content: bytes) -> bytes:
         return bytes(listed[1]["/EF"]["/F"].data)
     except (PdfError, KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
         raise CallerError("this PDF carries no credential.") from error
-
-

@@ -91,9 +91,7 @@ class SignIn:
         assert session is not None, "it was begun just now"
         self.door.learners.keep(session, learner)
         response = RedirectResponse("/archive", status_code=303)
-        response.set_cookie(
-            self.door.cookie, begun, secure=self.is_secure, httponly=True, samesite="lax"
-        )
+        response.set_cookie(self.door.cookie, begun, secure=self.is_secure, httponly=True, samesite="lax")
         response.delete_cookie(self.door.cookie + PENDING_COOKIE, secure=self.is_secure)
         _log.info("a learner signed in")
         return response

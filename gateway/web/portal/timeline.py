@@ -49,7 +49,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Credits of one kind, in one unit of this node's scheme; ``originals`` are the sums as issued, by unit."""
+    """Credits of one kind, in one unit of this node's scheme; ``originals`` are sums as issued, by unit."""
 
     kind: str
     amount: str
@@ -183,5 +183,3 @@ def _texts(found: Mapping[str, Decimal]) -> list[tuple[str, str]]:
 
 def _short(unit: str) -> str:
     return unit.rsplit("/", 1)[-1]
-
-

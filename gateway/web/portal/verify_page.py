@@ -52,9 +52,7 @@ class Rate:
         """Take one. Raises ``CallerError`` when there is none left."""
         with self._lock:
             now_s = monotonic_s()
-            self._left = min(
-                float(self.per_minute), self._left + (now_s - self._at_s) * self.per_minute / 60
-            )
+            self._left = min(float(self.per_minute), self._left + (now_s - self._at_s) * self.per_minute / 60)
             self._at_s = now_s
             if self._left < 1:
                 raise CallerError("too much is being checked just now.", remedy="Try again in a minute.")
@@ -155,9 +153,7 @@ class VerifyPage:
         )
         with connected(self.connect) as node:
             node.note_access(note)
-        return self.pages.render(
-            request, "verify_document.html", checked=checked, name=self._name(request)
-        )
+        return self.pages.render(request, "verify_document.html", checked=checked, name=self._name(request))
 
     def _result(self, request: Request, template: str) -> Response:
         search = self._search(request)

@@ -33,7 +33,7 @@ _log = logger("portal")
 
 @dataclass
 class LearnersOfSessions:
-    """Who each session is about. In memory only: no cookie and no disk holds an identifier. Safe for threads."""
+    """Who each session is about. In memory only: no cookie, no disk holds an identifier. Safe for threads."""
 
     _known: dict[str, Learner] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
