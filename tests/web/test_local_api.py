@@ -272,7 +272,7 @@ def test_wrong_requests_are_problems_that_name_the_place(api: Api) -> None:
         assert problem(app.post("/v1/codes", content=chunks)) == (400, "malformed-request")
         assert problem(app.put("/v1/codes", json={})) == (405, "method-not-allowed")
         assert problem(app.get("/v1/codes", params={"cursor": "AAAA"})) == (422, "invalid-argument")
-        assert problem(app.post("/v1/searches", json={"peers": ["nowhere"]}))[0] in (201, 422)
+        assert problem(app.post("/v1/searches", json={"peers": ["nowhere"]})) == (422, "invalid-argument")
     with api.app("11010519491231002Y") as app:
         assert problem(app.get("/v1/codes")) == (422, "invalid-argument")
 

@@ -252,3 +252,52 @@ def test_a_node_that_is_away_is_named_and_the_first_result_comes_before_it(
             )
         assert page.locator(".entry").count() > 5
         shoot(page, "12-away")
+
+
+def test_nobody_else_reaches_what_a_learner_sees(scene: Scene) -> None:
+    site, host = scene.learner_site, urlsplit(scene.learner_site).netloc
+    with scene.visitor(site, DESK) as page:
+        page.context.add_cookies([{"name": f"portal-{OWN}", "value": "planted", "url": site}])
+        sign_in(page, site)
+        cookies = {each["name"]: each for each in page.context.cookies(site)}
+        mine = cookies[f"portal-{OWN}"]
+        assert mine["value"] != "planted"
+        assert (mine["httpOnly"], mine["sameSite"]) == (True, "Lax")
+        assert DEMO_LEARNER not in json.dumps(page.context.cookies())
+        page.goto(f"{site}/consents")
+        form = page.locator("form[action='/consents/grant'] input[name=csrf]").get_attribute("value")
+    jar = {mine["name"]: mine["value"]}
+    with httpx2.Client(base_url=site, trust_env=False) as client:
+        assert client.get("/archive").headers["location"] == "/"
+        for path in ("/archive/part", "/consents", "/code", "/accesses", "/archive/record/anhui/AH1001"):
+            assert client.get(path, cookies={f"portal-{OWN}": "planted"}).status_code == 303
+    with httpx2.Client(base_url=site, cookies=jar, trust_env=False) as client:
+        answer = client.get("/consents")
+        assert answer.status_code == 200
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["cache-control"] == "no-store"
+        act = "/archive/collect"
+        assert client.post(act).status_code == 403
+        assert client.post(act, data={"csrf": "guess"}).status_code == 403
+        evil = {"Origin": "https://evil.example"}
+        assert client.post(act, data={"csrf": form}, headers=evil).status_code == 403
+        cross = {"Sec-Fetch-Site": "cross-site"}
+        assert client.post(act, data={"csrf": form}, headers=cross).status_code == 403
+        assert client.get("/consents", headers={"Host": "evil.example"}).status_code == 421
+        for path in (f"/consents/{'0' * 32}/revoke", "/code/ABCDEFGH/revoke"):
+            assert client.post(path, data={"csrf": form}).status_code == 422
+        assert client.post("/code/make", content=b"x" * 20_000).status_code == 413
+        assert client.post("/verify/document", content=b"x" * 4_200_000).status_code == 413
+        assert client.post("/sign-out", data={"csrf": form}).headers["location"] == "/"
+        assert client.get("/consents", cookies=jar).headers["location"] == "/"
+    assert host not in scene.provinces[OWN].log_text
+
+
+def test_an_account_without_a_real_name_stays_outside(scene: Scene) -> None:
+    context = scene.browser.new_context(locale="en-GB")
+    page = context.new_page()
+    sign_in(page, scene.learner_site, "guest")
+    expect(page.locator(".problem")).to_contain_text("no verified identity number")
+    page.goto(f"{scene.learner_site}/archive")
+    assert page.url == f"{scene.learner_site}/"
+    context.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -90,6 +90,8 @@ class Operations:
     searches: Searches
     once: OnceOnly
     clock: Clock
+    peers: Callable[[], Collection[str]]
+    """Ids of the peers that can be asked."""
 
     def allowed(self, authorization: str | None, scope: str) -> Principal:
         """Return who calls. Raises ``ProblemError`` when the token does not permit ``scope``."""
@@ -450,6 +452,9 @@ def _search_request(
     identifier: str | None,
     kind: str | None,
 ) -> archive_pb2.SearchRecordsRequest:
+    unknown = set(body.peers).difference(ops.peers())
+    if unknown:
+        raise ProblemError("invalid-argument", f"peers: unknown: {', '.join(sorted(unknown))}.")
     request = archive_pb2.SearchRecordsRequest(
         purpose=parse_purpose(body.purpose),  # type: ignore[arg-type]
         kinds=_kinds(body.kinds),

@@ -126,7 +126,8 @@ class AccessTokens:
             jti={"essential": True},
         )
         registry.validate(decoded.claims)
-        return decoded.claims
+        claims: Mapping[str, Any] = decoded.claims
+        return claims
 
     def _decode(self, token: str) -> Any:
         try:

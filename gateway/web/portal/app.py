@@ -83,7 +83,7 @@ def make_portal(
     api = None
     if settings.tokens is not None:
         tokens, once = AccessTokens(settings.tokens, clock), OnceOnly(database, clock)
-        api = make_api(Operations(nodes.own, connect, tokens, searches, once, clock))
+        api = make_api(Operations(nodes.own, connect, tokens, searches, once, clock, nodes.peer_ids))
     return Fork(api, _site(nodes, connect, searches, clock, settings))
 
 

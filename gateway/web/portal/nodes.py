@@ -23,6 +23,10 @@ class KnownNodes:
         peers = self.roster().peers.values()
         return {self.own: self.own_names} | {peer.node_id: peer.card.names for peer in peers}
 
+    def peer_ids(self) -> set[str]:
+        """Return the ids of the peers."""
+        return set(self.roster().peers)
+
     def name(self, node_id: str, language: str) -> str:
         """Return what people call a node."""
         return name_of(node_id, self.names(), language)
