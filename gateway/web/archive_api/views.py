@@ -35,9 +35,10 @@ def peer_view(result: archive_pb2.PeerResult) -> dict[str, Any]:
 
 def search_view(search: Search) -> dict[str, Any]:
     """Return where a search stands."""
+    is_done = search.is_done  # read first: what is called done must have everything
     return {
         "id": search.name,
-        "state": "failed" if search.problem else "done" if search.is_done else "running",
+        "state": "failed" if search.problem else "done" if is_done else "running",
         "problem": search.problem,
         "record_count": len(search.records()),
         "peers": [peer_view(part.peer) for part in search.parts()],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from starlette.responses import RedirectResponse, Response
@@ -19,7 +20,7 @@ from gateway.policy.purposes import parse_kind
 from gateway.web.archives.running_node import Connect, connected
 from gateway.web.archives.searches import Search, Searches
 from gateway.web.portal.nodes import KnownNodes
-from gateway.web.portal.timeline import Item, items, sums, years
+from gateway.web.portal.timeline import Item, items, sums, unit_in, years
 from gateway.web.portal.visits import Visit
 
 WAIT_S = 5.0
@@ -115,16 +116,19 @@ class ArchivePage:
         language = self._language(visit)
         if search is None:
             return {"search": None, "others": self.nodes.others(language)}
+        is_done = search.is_done  # read first: a page that says so must have everything
         parts = search.parts()
         shown = items(search.records(), language, self.nodes.own)
         heard = {part.peer.node_id for part in parts}
         return {
             "search": search,
+            "is_done": is_done,
             "seen": len(parts),
             "parts": parts,
             "waiting": [node for node in self.nodes.all(language) if node[0] not in heard],
             "years": years(shown),
             "sums": sums(shown),
+            "unit": partial(unit_in, language),
             "count": len(shown),
             "certificates": sum(item.is_certificate for item in shown),
             "name": lambda node: self.nodes.name(node, language),

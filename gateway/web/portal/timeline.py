@@ -18,6 +18,15 @@ from creditexchange.v1.record_pb2 import (
 from gateway.exchange.record_json import date_text, word
 from gateway.policy.purposes import kind_word
 
+UNITS: Mapping[str, Mapping[str, str]] = {
+    "credit": {"en": "credits", "zh": "学分"},
+    "point": {"en": "points", "zh": "积分"},
+    "practice-credit": {"en": "practice credits", "zh": "实践学分"},
+    "pe-credit": {"en": "physical education credits", "zh": "体育学分"},
+    "hour": {"en": "hours", "zh": "学时"},
+}
+"""What common units of schemes are called; another is shown by its own name."""
+
 Names = Mapping[str, Mapping[str, str]]
 """Names of nodes for people, by node id and language tag."""
 
@@ -92,7 +101,7 @@ def sums(shown: Sequence[Item]) -> list[Sum]:
                 originals[item.kind, unit][_short(credit.unit)] += value
     kinds = sorted({kind for kind, _ in totals} | set(missing))
     found = [
-        Sum(kind, _plain(total), unit, _texts(originals[of, unit]), missing[kind])
+        Sum(kind, _plain(total), unit, _originals(originals[of, unit], total, unit), missing[kind])
         for kind in kinds
         for (of, unit), total in totals.items()
         if of == kind
@@ -110,8 +119,8 @@ def _item(entry: archive_pb2.ArchiveRecord, language: str, own: str) -> Item:
         title=in_language(record.titles, language) or record.record_id,
         institution=_institution(record, language),
         date=date_text(record.award_date) or date_text(record.end_date),
-        original=_original(record),
-        local=_local(entry),
+        original=_original(record, language),
+        local=_local(entry, language),
         state="valid" if state == RECORD_STATE_UNSPECIFIED else word(RecordState, state, "RECORD_STATE_"),
         is_certificate=record.HasField("certificate"),
         number=record.certificate.number,
@@ -139,17 +148,17 @@ def _institution(record: LearningRecord, language: str) -> str:
     return in_language(chosen[0].names, language) if chosen else ""
 
 
-def _original(record: LearningRecord) -> str:
-    parts = [f"{c.as_issued} {_short(c.unit)}".strip() for c in record.credits if c.as_issued]
+def _original(record: LearningRecord, language: str) -> str:
+    parts = [_amount(c.as_issued, c.unit, language) for c in record.credits if c.as_issued]
     if record.HasField("grade") and record.grade.as_issued:
         parts.append(record.grade.as_issued)
     parts += [level.as_issued for level in record.levels if level.as_issued]
     return " · ".join(parts)
 
 
-def _local(entry: archive_pb2.ArchiveRecord) -> str:
+def _local(entry: archive_pb2.ArchiveRecord, language: str) -> str:
     local = entry.local
-    parts = [f"{c.value} {_short(c.unit)}".strip() for c in local.credits if c.value]
+    parts = [_amount(c.value, c.unit, language) for c in local.credits if c.value]
     if local.HasField("grade") and local.grade.value:
         parts.append(local.grade.value)
     parts += [level.value for level in local.levels if level.value]
@@ -177,8 +186,22 @@ def _plain(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _texts(found: Mapping[str, Decimal]) -> list[tuple[str, str]]:
+def _originals(found: Mapping[str, Decimal], total: Decimal, unit: str) -> list[tuple[str, str]]:
+    """Return the sums as issued; nothing where they are the same as here."""
+    if dict(found) == {unit: total}:
+        return []
     return [(_plain(value), unit) for unit, value in found.items()]
+
+
+def _amount(value: str, unit: str, language: str) -> str:
+    """Return an amount with its unit, unless it was written with one."""
+    is_bare = _decimal(value) is not None
+    return f"{value} {unit_in(language, _short(unit))}".strip() if is_bare else value
+
+
+def unit_in(language: str, unit: str) -> str:
+    """Return what a unit is called."""
+    return UNITS.get(unit, {}).get(language, unit.replace("-", " "))
 
 
 def _short(unit: str) -> str:

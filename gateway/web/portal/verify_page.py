@@ -159,6 +159,7 @@ class VerifyPage:
         search = self._search(request)
         language = self.pages.preferences(request).language
         consent = read_consent(search.request.consent)
+        is_done = search.is_done  # read first: a page that says so must have everything
         parts = search.parts()
         heard = {part.peer.node_id for part in parts}
         asked = consent.answering_node_ids or [node for node, _ in self.nodes.others(language)]
@@ -166,6 +167,7 @@ class VerifyPage:
             request,
             template,
             search=search,
+            is_done=is_done,
             seen=len(parts),
             parts=parts,
             waiting=[(node, self.nodes.name(node, language)) for node in asked if node not in heard],
