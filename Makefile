@@ -40,7 +40,15 @@ softhsm:
 	@command -v softhsm2-util >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet softhsm2; } || \
 		echo "softhsm2 is not installed; tests/hsm will fail" >&2
 
-test: $(READY) node_modules/.ready .interop/.ready softhsm ## run all tests; T=path runs some
+# promtool and a real Prometheus for tests/telemetry, nginx for tests/deploy; both fail and say so where they
+# cannot be installed.
+servers:
+	@command -v promtool >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends prometheus; } || \
+		echo "prometheus is not installed; tests/telemetry will fail" >&2
+	@command -v nginx >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends nginx libnginx-mod-stream; } || \
+		echo "nginx is not installed; tests/deploy will fail" >&2
+
+test: $(READY) node_modules/.ready .interop/.ready softhsm servers ## run all tests; T=path runs some
 	$(PYTHON) -m pytest $(T) --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 bulk-story: $(READY) ## LEARNERS=50000 applicants at two provinces while processes die
@@ -80,4 +88,4 @@ bench: $(READY) ## measure; QUICK=1 for a short run
 clean: ## remove everything that was made
 	rm -rf $(VENV) $(DEMO) .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help softhsm cluster-tools cluster-test install protos test bulk-story properties lint fix demo demo-stop bench clean
+.PHONY: help softhsm servers cluster-tools cluster-test install protos test bulk-story properties lint fix demo demo-stop bench clean

@@ -277,6 +277,20 @@ class AuditLog:
         return self._head.note
 
     @property
+    def database(self) -> Database:
+        """Where the log is stored."""
+        return self._database
+
+    @property
+    def groups_waiting(self) -> int:
+        """How many callers wait for the next transaction."""
+        return self._groups.waiting
+
+    def watch_commits(self, committed: Callable[[int, float], None]) -> None:
+        """Have ``committed`` told of each transaction: how many items it had, how many seconds it took."""
+        self._groups.committed = committed
+
+    @property
     def vault(self) -> EvidenceVault:
         """What encrypts and decrypts openings."""
         return self._vault

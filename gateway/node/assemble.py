@@ -26,6 +26,7 @@ from gateway.node.card_file import RENEWAL_DAYS, present_card
 from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
 from gateway.node.lock import file_lock
+from gateway.node.observing import Observing
 from gateway.node.rotation_plan import ANNOUNCED, live_epochs, read_plan
 from gateway.node.sources import sources_of
 from gateway.peers.card import Card
@@ -51,6 +52,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.upkeep.consent_revocations import ConsentRevocations
 from gateway.upkeep.notices import Notices
 from gateway.upkeep.peer_cards import PeerCards
+from gateway.upkeep.probing import Probing
 from gateway.upkeep.record_changes import RecordChanges
 from gateway.upkeep.witnessing import Witnessing
 from gateway.web.http_witness import HttpWitness
@@ -112,6 +114,7 @@ class Node:
 
     def __post_init__(self) -> None:
         """Prepare what remembers: the rounds of witnessing, and who can be reached."""
+        self.observing = Observing(self.log, self.registry.database, self.clock, self.metrics)
         self.asking = Asking(
             self.channels,
             self.log,
@@ -158,6 +161,11 @@ class Node:
         return RecordChanges(self.log, self.registry, self.clock)
 
     @property
+    def probing(self) -> Probing:
+        """What asks silent peers for a sign of life."""
+        return Probing(self.log.origin, self.channels, self.observing.last_heard_s, self.clock)
+
+    @property
     def operating(self) -> Operating:
         """The operator's acts."""
         return Operating(
@@ -172,6 +180,11 @@ class Node:
             clock=self.clock,
             leaf=lambda: (self.tls[0].certificate, self.tls[0].key),
         )
+
+    def heard_from(self, node_id: str) -> None:
+        """A peer gave a sign of life."""
+        self.reaches.heard_from(node_id)
+        self.observing.heard_from(node_id)
 
     def adopt(self, roster: Roster, access: Access, scheme: Scheme) -> None:
         """Swap in changed peers, grants and scheme as one; calls in flight keep what they began with."""
@@ -258,6 +271,7 @@ class Node:
         metrics.left_alone.clear()
         for node_id in roster.peers:
             metrics.left_alone.labels(node_id).set_function(partial(self.reaches.rest_s, node_id))
+        self.observing.describe(roster)
         metrics.card_expiry.clear()
         metrics.certificate_expiry.clear()
         own = self._snapshot.node_id
@@ -489,7 +503,11 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         log=log,
         witness=Witness(log, _cosigners(config, keys), clock),
         metrics=metrics,
-        channels=Channels(lambda: node.tls[0], config.limits.message_bytes_max, reaches.heard_from),
+        channels=Channels(
+            lambda: node.tls[0],
+            config.limits.message_bytes_max,
+            lambda peer: node.heard_from(peer),  # noqa: PLW0108 - the node is made after this
+        ),
         reaches=reaches,
         shared_rates=shared_rates,
         clock=clock,
@@ -498,4 +516,5 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         _closing=closing,
     )
     node.adopt(state.roster, state.access, state.scheme)
+    node.observing.watch(config.limits.threads)
     return node

@@ -129,6 +129,7 @@ def keep_up_or_say(node: Node) -> None:
     try:
         keep_up(node)
     except GatewayError as error:
+        node.metrics.state.upkeep_failures.labels("own").inc()
         _log.error("upkeep failed and is tried again", problem=str(error.__cause__ or error))
 
 
@@ -156,7 +157,7 @@ def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None
         node.metrics,
         clock,
         node.config.limits.threads,
-        node.reaches.heard_from,
+        node.heard_from,
         CallRates(node.shared_rates),
     )
     peers = peer_server(
@@ -185,7 +186,8 @@ def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None
     loops: list[Reloader | Retranslator | Rotator] = [reloader, Retranslator(node)]
     if is_first:
         loops.append(Rotator(node, reloader.reload_if_changed))
-    rounds = PeerRounds(_rounds(node, is_first=is_first), node.config.audit.cosign_s)
+    failed = node.metrics.state.upkeep_failures.labels("peers").inc
+    rounds = PeerRounds(_rounds(node, is_first=is_first), node.config.audit.cosign_s, failed)
     keep_up(node)
     for part in (peers, operator, rounds, *loops):
         part.start()
@@ -234,6 +236,7 @@ def _rounds(node: Node, *, is_first: bool) -> tuple[Callable[[], object], ...]:
     return (
         read_epochs,
         lead(node.witnessing.round, node.witnessing.hear),
+        lambda: node.probing.round(node.snapshot.roster),
         lead(node.record_changes.round),
         lead(lambda: notices.deliver(node.snapshot)),
         lead(lambda: revocations.round(node.snapshot)),
@@ -287,8 +290,11 @@ def _log_server(node: Node) -> LogServer | None:
 def keep_up(node: Node) -> None:
     """Refresh the gauges that follow from databases, forget expired message ids, renew the TLS leaf."""
     node.metrics.build.labels(__version__).set(1)
+    for work in ("own", "peers"):
+        node.metrics.state.upkeep_failures.labels(work)
     node.metrics.log_entries.set_function(lambda: node.log.size)
     node.log.refresh()
+    node.observing.refresh(node.snapshot.roster)
     node.presence.is_held()  # taken again after the database was away
     if node.upkeep.is_held():
         node.metrics.records_held.set(node.registry.count())

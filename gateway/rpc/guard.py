@@ -122,9 +122,11 @@ class Guard:
             if not is_room or self._streams[peer] >= max(1, self._streams_max // 2):
                 raise RefusedError("OVERLOADED", "too many answers in bulk at once.", retry_after_s=2.0)
             self._streams[peer] += 1
+        self.metrics.state.bulk_in_flight.inc()
         try:
             yield
         finally:
+            self.metrics.state.bulk_in_flight.dec()
             with self._streams_lock:
                 self._streams[peer] -= 1
 

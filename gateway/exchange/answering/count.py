@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import Any
 
 from gateway.clock import monotonic_s
@@ -60,6 +61,9 @@ def count(
         metrics.replays.labels(peer).inc()
     if outcome in ("INVALID_SIGNATURE", "UNKNOWN_KEY"):
         metrics.signature_failures.labels(ANSWERING, peer).inc()
+    if opened is not None and opened.authenticated:
+        ahead = opened.header.issue_time.ToDatetime(UTC) - call.received_at
+        metrics.state.clock_offset.labels(peer).set(ahead.total_seconds())
     _log.info(
         "exchange",
         peer=peer,

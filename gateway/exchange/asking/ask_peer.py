@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from gateway.audit import AuditLog
 from gateway.clock import Clock, monotonic_s
@@ -154,6 +155,7 @@ def _try(talk: PeerTalk, composed: Composed) -> _Tried:
     fault = dispatched.fault
     try:
         answer = _verified(dispatched, talk.snapshot, node)
+        _note_clock(answer, dispatched, node)
         _log_or_raise(lambda: log_answer(composed, answer, node.log))
         result = _result_of(answer, dispatched)
     except PeerFaultError as unaccepted:
@@ -178,6 +180,13 @@ def _call(talk: PeerTalk, composed: Composed) -> Dispatched:
     except PeerFaultError as fault:
         return Dispatched(composed, None, fault, monotonic_s() - started_s)
     return Dispatched(composed, response, None, monotonic_s() - started_s)
+
+
+def _note_clock(answer: VerifiedAnswer, dispatched: Dispatched, node: Asking) -> None:
+    """Note by how much the peer's clock is ahead; it is wrong by half the time that the call took at most."""
+    middle = node.clock() - timedelta(seconds=dispatched.elapsed_s / 2)
+    peer = node.metrics.peer(dispatched.composed.peer.node_id)
+    node.metrics.state.clock_offset.labels(peer).set((answer.issued - middle).total_seconds())
 
 
 def note_reach(peer: Peer, result: PeerResult, node: Asking) -> None:
