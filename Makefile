@@ -82,10 +82,13 @@ demo: $(READY) ## four provinces on this machine; KEEP=1 leaves them running
 demo-stop: $(READY) ## stop what `make demo KEEP=1` left running
 	$(VENV)/bin/credit-gateway demo --folder $(DEMO) --stop
 
+dashboards: $(READY) ## write deploy/grafana/*.json again
+	$(PYTHON) deploy/grafana/dashboards.py
+
 bench: $(READY) ## measure; QUICK=1 for a short run
 	$(PYTHON) -m bench $(if $(QUICK),--quick)
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) $(DEMO) .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help softhsm servers cluster-tools cluster-test install protos test bulk-story properties lint fix demo demo-stop bench clean
+.PHONY: help softhsm servers cluster-tools cluster-test install protos test bulk-story properties lint fix demo demo-stop dashboards bench clean

@@ -19,6 +19,7 @@ from gateway.cli import (
     node_commands,
     peers_commands,
     query_commands,
+    report_commands,
 )
 from gateway.cli.access_commands import access_app
 from gateway.cli.audit_commands import audit_app
@@ -50,6 +51,7 @@ app.command()(certificate_commands.certificate)
 app.command()(locate_commands.locate)
 app.command()(changes_commands.changes)
 app.command()(conformance_commands.conformance)
+app.command()(report_commands.report)
 app.command()(demo)
 audit_app.command("export")(audit_evidence_commands.export)
 audit_app.command("prove")(audit_evidence_commands.prove)
