@@ -559,6 +559,16 @@ def _without_entries(
 _NOTHING = Work(lambda _transaction: None)
 
 
+def raise_fence(engine: Database, now: datetime, skew_s: float) -> None:
+    """Refuse messages issued before ``now`` plus ``skew_s``: the store was put back from a copy.
+
+    Raises:
+        StorageError: the database cannot be written.
+    """
+    with writing(engine) as transaction:
+        _mark_guard(transaction, now, skew_s)
+
+
 def _mark_guard(transaction: Transaction, now: datetime, fence_s: float | None) -> None:
     """Note since when the replay guard is complete, and what it fences off."""
     message_ids.put_fact(transaction, GUARD_SINCE, str(unix_ms(now)))

@@ -11,6 +11,7 @@ import typer
 from gateway.cli import (
     audit_evidence_commands,
     audit_trust_commands,
+    backup_commands,
     certificate_commands,
     changes_commands,
     config_commands,
@@ -52,6 +53,8 @@ app.command()(locate_commands.locate)
 app.command()(changes_commands.changes)
 app.command()(conformance_commands.conformance)
 app.command()(report_commands.report)
+app.command()(backup_commands.backup)
+app.command()(backup_commands.restore)
 app.command()(demo)
 audit_app.command("export")(audit_evidence_commands.export)
 audit_app.command("prove")(audit_evidence_commands.prove)

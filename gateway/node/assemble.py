@@ -243,6 +243,10 @@ class Node:
             if epochs != self._snapshot.peer_epochs:
                 self._snapshot = replace(self._snapshot, peer_epochs=epochs)
 
+    def on_close(self, end: Callable[[], None]) -> None:
+        """Have ``end`` called when the node is closed."""
+        self._closing.callback(end)
+
     def close(self) -> None:
         """Close channels and databases, after the last message that is under way was logged."""
         self.asking.stragglers.wait()

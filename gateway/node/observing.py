@@ -14,6 +14,7 @@ from gateway.peers.roster import SUSPENDED, Roster
 from gateway.storage import audit_rows, reconcile_rows
 from gateway.storage.engine import connections_of, size_bytes
 from gateway.storage.node_tables import Database
+from gateway.telemetry import tracing
 from gateway.telemetry.metrics import Metrics
 
 
@@ -35,6 +36,7 @@ class Observing:
         def committed(items: int, seconds: float) -> None:
             state.group_entries.observe(items)
             state.group_seconds.observe(seconds)
+            tracing.note("commit", seconds, items=items)
             state.checkpoint_time.set(self.clock().timestamp())
 
         self.log.watch_commits(committed)

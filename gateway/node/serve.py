@@ -16,7 +16,7 @@ from prometheus_client import start_http_server
 from gateway import __version__
 from gateway.audit.retention import prepare_months
 from gateway.clock import Clock, monotonic_s, system_clock
-from gateway.errors import AlreadyRunningError, GatewayError
+from gateway.errors import AlreadyRunningError, ConfigError, GatewayError
 from gateway.exchange.answering.charging import forget_use
 from gateway.exchange.answering.handlers import peer_handlers, stream_handlers
 from gateway.exchange.learning_codes import forget_codes
@@ -42,6 +42,7 @@ from gateway.rpc.server import (
     peer_server,
 )
 from gateway.signing.signed_note import NoteVerifier, Verifiers
+from gateway.telemetry import tracing
 from gateway.telemetry.events import configure, logger
 from gateway.upkeep.own_log import ask_witnesses
 from gateway.upkeep.witnessing import PeerRounds
@@ -148,7 +149,7 @@ def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None
     """Start listening and return; the caller holds the node's lock. Raises as :func:`serve`."""
     is_first = worker is None or worker.slot == 0
     node = assemble(folder, clock)
-    configure(node.config.log.level)
+    _start_telemetry(node)
     _require_presence(node)
     _require_not_rolled_back(node)
     limits, health = _limits(node, shares_port=worker is not None), Health()
@@ -241,6 +242,20 @@ def _rounds(node: Node, *, is_first: bool) -> tuple[Callable[[], object], ...]:
         lead(lambda: notices.deliver(node.snapshot)),
         lead(lambda: revocations.round(node.snapshot)),
     )
+
+
+def _start_telemetry(node: Node) -> None:
+    """Write log lines, and send spans if node.toml says where to. Raises ``ConfigError``."""
+    configure(node.config.log.level)
+    telemetry = node.config.telemetry
+    if not telemetry.otlp_endpoint:
+        return
+    try:
+        stop = tracing.start(telemetry.otlp_endpoint, telemetry.sample_ratio, node.config.node.id)
+    except ConfigError:
+        node.close()
+        raise
+    node.on_close(stop)
 
 
 def _require_presence(node: Node) -> None:

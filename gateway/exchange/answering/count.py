@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.clock import monotonic_s
 from gateway.exchange.messages import IncomingCall, Opened
+from gateway.telemetry import tracing
 from gateway.telemetry.events import logger
 from gateway.telemetry.metrics import ANSWERING, Metrics
 
@@ -30,6 +31,7 @@ class StepTimes:
         """Note that ``step`` ended now."""
         now_s = monotonic_s()
         self.steps.append((step, now_s - self._last_s))
+        tracing.step(step, now_s - self._last_s)
         self._last_s = now_s
 
     @property
@@ -49,6 +51,7 @@ def count(
     """Count one answered or refused call and write one line about it."""
     peer = metrics.peer(call.peer.node_id)
     outcome_label = metrics.outcome(outcome)
+    tracing.outcome(outcome_label)
     metrics.exchanges.labels(ANSWERING, peer, metrics.method(call.method), outcome_label).inc()
     metrics.latency.labels(ANSWERING, peer).observe(times.total_s)
     for step, seconds in times.steps:

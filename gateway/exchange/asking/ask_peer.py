@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 from gateway.audit import AuditLog
 from gateway.clock import Clock, monotonic_s
@@ -23,6 +24,7 @@ from gateway.exchange.messages import Snapshot
 from gateway.peers.caller import PeerCaller, RefusedByPeerError
 from gateway.peers.reach import Reaches
 from gateway.peers.roster import Peer
+from gateway.telemetry import tracing
 from gateway.telemetry.events import logger
 from gateway.telemetry.metrics import ASKING, Metrics
 
@@ -54,6 +56,8 @@ class PeerTalk:
     snapshot: Snapshot
     node: Asking
     started_s: float = field(default_factory=monotonic_s)
+    trace: Any = None
+    """The span of the whole question, if there is one."""
 
     @property
     def peer(self) -> Peer:
@@ -151,6 +155,12 @@ def _send(talk: PeerTalk, composed: Composed, attempt: int, tell: Tell) -> tuple
 
 def _try(talk: PeerTalk, composed: Composed) -> _Tried:
     """Send one message; verify, log and count what comes."""
+    exchange = composed.header.exchange_id.hex()
+    with tracing.client("ask", talk.trace, peer=composed.peer.node_id, exchange=exchange):
+        return _tried(talk, composed)
+
+
+def _tried(talk: PeerTalk, composed: Composed) -> _Tried:
     node, dispatched = talk.node, _call(talk, composed)
     fault = dispatched.fault
     try:
@@ -258,6 +268,7 @@ def count_result(result: PeerResult, composed: Composed, metrics: Metrics, recor
     """Count one exchange and write one line about it."""
     peer = metrics.peer(result.node_id)
     outcome = metrics.outcome(result.outcome)
+    tracing.outcome(outcome)
     metrics.exchanges.labels(ASKING, peer, metrics.method(composed.method), outcome).inc()
     metrics.latency.labels(ASKING, peer).observe(result.elapsed_s)
     if records:
