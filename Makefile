@@ -82,6 +82,9 @@ demo: $(READY) ## four provinces on this machine; KEEP=1 leaves them running
 demo-stop: $(READY) ## stop what `make demo KEEP=1` left running
 	$(VENV)/bin/credit-gateway demo --folder $(DEMO) --stop
 
+monitoring: $(READY) servers ## four nodes, a real Prometheus, every fault, every alert
+	MONITORING_FULL=1 $(PYTHON) -m pytest tests/telemetry/test_alerts_fire.py -s
+
 dashboards: $(READY) ## write deploy/grafana/*.json again
 	$(PYTHON) deploy/grafana/dashboards.py
 
@@ -91,4 +94,4 @@ bench: $(READY) ## measure; QUICK=1 for a short run
 clean: ## remove everything that was made
 	rm -rf $(VENV) $(DEMO) .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help softhsm servers cluster-tools cluster-test install protos test bulk-story properties lint fix demo demo-stop dashboards bench clean
+.PHONY: help softhsm servers cluster-tools cluster-test install protos test bulk-story properties lint fix demo demo-stop dashboards monitoring bench clean
