@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -34,7 +35,7 @@ def logger(part: str) -> Any:
     return structlog.get_logger(part=part)
 
 
-def _with_trace(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _with_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Add the id of the trace that the line belongs to, if there is one."""
     trace = tracing.trace_id()
     if trace is not None:
