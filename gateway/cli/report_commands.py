@@ -93,6 +93,8 @@ def report(
         print_json(_as_json(statistics, rows, month, zone))
     else:
         _say(statistics, rows, month, zone)
+        for file in filter(None, (csv_file, html_file)):
+            say(f"written: {file}")
 
 
 def report_rows(statistics: Statistics) -> list[dict[str, Any]]:
@@ -161,7 +163,6 @@ def _write(path: Path, text: str) -> None:
         raise CallerError(
             f"{path} cannot be written: {error.strerror}.", remedy="Give another file."
         ) from error
-    say(f"written: {path}")
 
 
 def _as_json(statistics: Statistics, rows: list[dict[str, Any]], month: str, zone: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def units(tmp_path: Path) -> Path:
         text = unit.read_text(encoding="utf-8").replace(
             "/opt/credit-gateway/bin/credit-gateway", str(PROGRAM)
         )
-        (tmp_path / unit.name).write_text(text.replace("=credit-gateway\n", "=nobody\n"), encoding="utf-8")
+        (tmp_path / unit.name).write_text(text.replace("=credit-gateway\n", "=daemon\n"), encoding="utf-8")
     return tmp_path
 
 
