@@ -14,9 +14,9 @@ import yaml
 from tests.telemetry.promql import RULES
 
 DIVISOR = 30
-RANGE_S = (8, 30)
+RANGE_S = (10, 30)
 FOR_S_MAX = 4
-AGE_S = (8, 20)
+AGE_S = (12, 20)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 

@@ -98,11 +98,13 @@ def nodes(tmp_path_factory):
             node.close()
 
 
-def until_fired(server: Prometheus, names: set[str], fault: Callable[[], object], times: int = 6) -> None:
+def until_fired(
+    server: Prometheus, names: set[str], fault: Callable[[], object], times: int = 6, wait_s: float = 25
+) -> None:
     """Do the fault, again if need be, until every one of ``names`` is firing."""
     for _ in range(times):
         fault()
-        if server.await_fired(*names, timeout_s=25):
+        if server.await_fired(*names, timeout_s=wait_s):
             return
     raise AssertionError((names - server.fired.keys(), server.fired))
 
@@ -159,8 +161,9 @@ def four_nodes(nodes: dict[str, ProcessNode], server: Prometheus, folder: Path) 
     until_fired(
         server,
         {"CreditGatewayLogHalted"},
-        lambda: faults.larger_head(jiangsu, zhejiang, folder / "copy.db"),
+        lambda: rolled_back(jiangsu, zhejiang, folder / "copy.db"),
         times=1,
+        wait_s=90,
     )
     anhui.kill()
     cli("audit", "erase", "--learner", DEMO_LEARNER, "--yes", "--node", root)
@@ -171,6 +174,12 @@ def four_nodes(nodes: dict[str, ProcessNode], server: Prometheus, folder: Path) 
         lambda: ask_in_vain(zhejiang, "anhui"),
         times=12,
     )
+
+
+def rolled_back(node: ProcessNode, witness: ProcessNode, scratch: Path) -> None:
+    """The witness has cosigned more than the node has; the node shows it a head again when its log grows."""
+    faults.larger_head(node, witness, scratch)
+    witness.send(node, faults.query_of(witness, node))
 
 
 def overload(node: ProcessNode, askers: list[ProcessNode]) -> None:
