@@ -326,6 +326,18 @@ def trust() -> dashboard.Dashboard:
         )
         .with_panel(
             lines(
+                "Keys and cards under way",
+                "Keys that are being replaced here; newer cards that peers sent.",
+                "short",
+                (f"credit_gateway_key_rotations{{{here}}}", "{{role}} {{phase}}"),
+                (
+                    f"sum by (peer, outcome) (increase(credit_gateway_peer_cards_total{{{here}}}[1h]))",
+                    "{{peer}} {{outcome}}",
+                ),
+            )
+        )
+        .with_panel(
+            lines(
                 "Peers must still be told",
                 "Erasures, changes, revoked consents.",
                 "short",

@@ -14,13 +14,17 @@ from pathlib import Path
 
 import pytest
 
+from creditexchange.v1.archive_pb2 import SearchRecordsRequest
+from gateway.cli.local_node import local_node
 from gateway.clock import system_clock
 from gateway.node.card_file import present_card
 from gateway.node.config import load_config
 from gateway.node.folder import load_keys
+from gateway.node.lock import find_running
 from gateway.peers.card import CARD_DAYS
 from gateway.peers.node_ca import CA_DAYS
 from gateway.peers.onboarding import accept
+from gateway.rpc.operator import OperatorClient
 from gateway.schemes import load_scheme
 from tests.processes.provinces import DEMO_LEARNER, ProcessNode, cli, introduce, make_node
 from tests.telemetry import faults
@@ -190,9 +194,16 @@ def overload(node: ProcessNode, askers: list[ProcessNode]) -> None:
 
 
 def ask_in_vain(node: ProcessNode, peer: str) -> None:
-    for _ in range(2):
-        cli("peers", "retry", peer, "--node", str(node.folder.root))
-        node.query("--peer", peer, check=None)
+    """As `query` and `peers retry` do, one after the other, without a process each time."""
+    request = SearchRecordsRequest(learner_identifier=DEMO_LEARNER, purpose=1, peers=[peer])
+    found = find_running(node.folder)
+    assert found is not None
+    operator = OperatorClient(found[0].operator, found[1])
+    with local_node(node.folder) as local:
+        for _ in range(4):
+            operator.clear_reach(peer)
+            local.search(request)
+    operator.close()
 
 
 def test_the_list_of_what_is_seen_by_unit_tests_only_is_true() -> None:
