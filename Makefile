@@ -52,6 +52,14 @@ test: $(READY) node_modules/.ready .interop/.ready softhsm pdf-tools ## run all 
 bulk-story: $(READY) ## LEARNERS=50000 applicants at two provinces while processes die
 	BULK_LEARNERS=$(or $(LEARNERS),50000) $(PYTHON) -m pytest tests/processes/test_bulk_story.py -s
 
+cluster-tools:
+	@command -v nginx ip psql >/dev/null && ls /usr/lib/nginx/modules/ngx_stream_module.so /usr/lib/postgresql/*/bin/postgres \
+		>/dev/null 2>&1 || { apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends \
+		nginx libnginx-mod-stream iproute2 postgresql; }
+
+cluster-test: $(READY) cluster-tools ## three hosts in network namespaces behind nginx; hosts die (root)
+	$(PYTHON) -m pytest tests/cluster/cluster.py -s
+
 properties: $(READY) ## translate 5,000 made-up cases a property
 	CASES_A_PROPERTY=5000 $(PYTHON) -m pytest tests/schemes/test_properties.py tests/schemes/test_amounts.py tests/schemes/test_counting.py
 
@@ -78,4 +86,4 @@ bench: $(READY) ## measure; QUICK=1 for a short run
 clean: ## remove everything that was made
 	rm -rf $(VENV) $(DEMO) .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help softhsm pdf-tools install protos test bulk-story properties lint fix demo demo-stop bench clean
+.PHONY: help softhsm pdf-tools cluster-tools cluster-test install protos test bulk-story properties lint fix demo demo-stop bench clean

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from creditexchange.v1.audit_pb2 import ErasureNoticeBody
 from gateway.audit.entry import management_entry
 from gateway.audit.log import AuditLog
+from gateway.audit.retention import RETENTION, drop_months
 from gateway.clock import Clock, new_id, unix_ms
 from gateway.storage import evidence_rows, notice_rows
 from gateway.storage.evidence_rows import PartRow
@@ -28,7 +29,6 @@ NOTIFY_ERASURE = "/creditexchange.v1.AuditLogService/NotifyErasure"
 """By which method peers are told."""
 
 LEARNER_REQUEST = "learner-request"
-RETENTION = "retention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +55,19 @@ def erase_learner(log: AuditLog, clock: Clock, subject_tokens: Sequence[bytes], 
     with log.reading() as connection:
         parts = evidence_rows.read_parts_of_subjects(connection, refs) if refs else []
     notices = _erase(log, clock, parts, reason)
-    return Erased(len(parts), notices, log.scrub())
+    return Erased(len(parts), notices, log.scrub({part.expires_at for part in parts}))
 
 
 def erase_expired(log: AuditLog, clock: Clock, before_ms: int) -> Erased:
     """Erase every opening whose retention ended before ``before_ms``; raises as :func:`erase_learner`."""
-    total = notices = 0
+    total, notices = drop_months(log, before_ms), 0
+    touched: set[int] = set()
     while True:
         with log.reading() as connection:
             parts = evidence_rows.read_expired_parts(connection, before_ms, PARTS_AT_ONCE)
         if not parts:
-            return Erased(total, notices, log.scrub())
+            return Erased(total, notices, log.scrub(touched))
+        touched.update(part.expires_at for part in parts)
         notices += _erase(log, clock, parts, RETENTION)
         total += len(parts)
 

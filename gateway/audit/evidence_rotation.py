@@ -34,6 +34,7 @@ def rotate_evidence_key(
     with log.reading() as connection:
         total = evidence_rows.count_wrapped_otherwise(connection, key_id)
     done = 0
+    touched: set[int] = set()
     while True:
         with log.reading() as connection:
             parts = evidence_rows.read_parts_wrapped_otherwise(connection, key_id, PARTS_AT_ONCE)
@@ -47,10 +48,11 @@ def rotate_evidence_key(
 
         log.transact(write)
         done += len(parts)
+        touched.update(sealed.expires_at for _, _, sealed in parts)
         progress(done, total)
     if is_noted:
         log.append(management_entry("key-change", reason="evidence-key", count=done))
-    log.scrub()
+    log.scrub(touched)
     return done
 
 

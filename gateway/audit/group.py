@@ -123,6 +123,9 @@ def insert_evidence(transaction: Transaction, start: int, items: Sequence[Pendin
         signed=[(index, item.evidence.signed_row) for index, item in numbered if item.evidence is not None],
         parts=[(index, part) for index, item in numbered for part, _ in item.parts],
         subjects=[
-            (ref, index, part.part) for index, item in numbered for part, refs in item.parts for ref in refs
+            (ref, index, part.part, part.expires_at)
+            for index, item in numbered
+            for part, refs in item.parts
+            for ref in refs
         ],
     )

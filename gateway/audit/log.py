@@ -12,7 +12,7 @@ have one over the same tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,11 +46,13 @@ from gateway.signing.suites import PrivateKey
 from gateway.storage import audit_rows, evidence_rows, message_ids
 from gateway.storage.audit_rows import TreeRow
 from gateway.storage.driver_sql import HeldConnection
-from gateway.storage.engine import reading, scrub, writing
+from gateway.storage.engine import is_sqlite_database, reading, scrub, snapshot, writing
 from gateway.storage.evidence_rows import SealedPart
 from gateway.storage.group_commit import GroupCommitter
+from gateway.storage.leadership import Leadership
 from gateway.storage.migrate import require_current, upgrade
 from gateway.storage.node_tables import Database, Transaction
+from gateway.storage.partitions import tables_of
 from gateway.storage.quota_rows import Charge
 
 T = TypeVar("T")
@@ -121,6 +123,7 @@ class AuditLog:
         """What this process knows of peers' quotas; the transaction decides."""
         self._halted: GatewayError | None = None
         self._is_failing = False
+        self._is_shared = not is_sqlite_database(database)
         self._reads = HeldConnection(database)
         self._writes = HeldConnection(database)
         self._groups: GroupCommitter[PendingEntry | Work, Any] = GroupCommitter(self._commit)
@@ -184,7 +187,7 @@ class AuditLog:
         require_current(engine, "node")
         signers = [NoteSigner(origin, key) for key in (log_key, *further_log_keys)]
         known = [*(signer.verifier for signer in signers), *past_verifiers]
-        with reading(engine) as connection:
+        with snapshot(engine) as connection:
             head = require_sound(connection, origin, known)
             marked = message_ids.get_fact(connection, GUARD_SINCE) is not None
         if not marked:
@@ -241,7 +244,27 @@ class AuditLog:
 
     @property
     def size(self) -> int:
-        """Number of entries, as of this process's last commit."""
+        """Number of entries, as of this process's last commit or :meth:`refresh`."""
+        return self._head.size
+
+    def refresh(self) -> int:
+        """Take up what other processes have appended, and return the number of entries now.
+
+        Raises:
+            StorageError: the database cannot be read.
+            AuditLogError: the stored log does not agree with itself.
+        """
+        if not self._is_shared:
+            return self._head.size
+        with snapshot(self._database) as connection:
+            tree = audit_rows.read_tree(connection, self.origin)
+            if tree is None:
+                raise altered("the tree row is gone.")
+            if tree.size > self._head.size:
+                newer = head_of(connection, tree, self.origin, self.verifiers)
+                if newer.size > self._head.size:
+                    self._head = newer
+            self._take_up_halt(tree)
         return self._head.size
 
     @property
@@ -260,9 +283,28 @@ class AuditLog:
 
     def halt(self, why: GatewayError) -> None:
         """Append nothing any more: somebody holds a head of this log that the store cannot continue."""
-        if self._halted is None:
-            self._halted = why
-            self._failed(why)
+        if self._halted is not None:
+            return
+        self._halted = why
+        self._failed(why)
+        if self._is_shared:
+            self.transact(lambda transaction: message_ids.put_fact(transaction, self._halt_fact, str(why)))
+
+    def resume(self) -> None:
+        """Append again after peers were asked and none holds a head that the store cannot continue."""
+        if self._is_shared:
+            self.transact(lambda transaction: message_ids.delete_fact(transaction, self._halt_fact))
+        self._halted = None
+
+    @property
+    def _halt_fact(self) -> str:
+        return f"{audit_rows.HALTED} {self.origin}"
+
+    def _take_up_halt(self, tree: TreeRow) -> None:
+        """Stop appending if another process found that the log must not be continued."""
+        if tree.halted is not None and self._halted is None:
+            self._halted = AuditLogError(tree.halted)
+            self._failed(self._halted)
 
     @property
     def halted(self) -> GatewayError | None:
@@ -273,9 +315,18 @@ class AuditLog:
         """A connection of its own for longer reads. Raises ``StorageError``."""
         return reading(self._database)
 
-    def scrub(self) -> bool:
-        """Remove erased bytes from the database's files; see :func:`gateway.storage.engine.scrub`."""
-        return scrub(self._database)
+    def leadership(self, duty: str, *, shared: bool = False) -> Leadership:
+        """Return this process's candidacy for a ``duty``; see :class:`Leadership`."""
+        return Leadership(self._database, duty, shared=shared)
+
+    def scrub(self, expires_at: Collection[int]) -> bool:
+        """Remove erased bytes from the database's files; see :func:`gateway.storage.engine.scrub`.
+
+        ``expires_at`` is when the time of what was erased would have been over: it says where that lay.
+        """
+        with reading(self._database) as connection:
+            tables = tables_of(connection, expires_at)
+        return scrub(self._database, tables)
 
     def transact(self, run: Callable[[Transaction], T]) -> T:
         """Return what ``run`` returns, after it was committed together with a group of entries.
@@ -422,6 +473,8 @@ class AuditLog:
             with self._writes.writing() as transaction:
                 head = self._lock_head(transaction)
                 outcomes: list[Any] = [None] * len(items)
+                if self._halted is not None:
+                    items = _without_entries(items, outcomes, self._halted)
                 appends = without_replays(transaction, items, outcomes)
                 appends = without_second_answers(transaction, appends, outcomes)
                 now = self._clock()
@@ -429,7 +482,7 @@ class AuditLog:
                 if appends:
                     head = self._append_group(transaction, head, appends, outcomes)
                 for at, item in enumerate(items):
-                    if isinstance(item, Work):
+                    if isinstance(item, Work) and item is not _NOTHING:
                         outcomes[at] = item.run(transaction)
         except GatewayError as error:
             # Whether the commit reached the disk may be unknown. Nothing of it is released, and the
@@ -447,6 +500,7 @@ class AuditLog:
         tree = audit_rows.read_tree(transaction, self.origin, for_update=True)
         if tree is None:
             raise altered("the tree row is gone.")
+        self._take_up_halt(tree)
         known = self._head
         if (tree.size, tree.root) == (known.size, known.root):
             return known
@@ -476,6 +530,19 @@ class AuditLog:
                 item.beside(transaction)
             outcomes[at] = Placed(growth, note, position, proofs[position])
         return growth.head(note)
+
+
+def _without_entries(
+    items: Sequence[PendingEntry | Work], outcomes: list[Any], why: GatewayError
+) -> Sequence[PendingEntry | Work]:
+    """Refuse every entry of a group because the log was halted; other work is done all the same."""
+    for at, item in enumerate(items):
+        if isinstance(item, PendingEntry):
+            outcomes[at] = _unavailable(why)
+    return [item if isinstance(item, Work) else _NOTHING for item in items]
+
+
+_NOTHING = Work(lambda _transaction: None)
 
 
 def _mark_guard(transaction: Transaction, now: datetime, fence_s: float | None) -> None:

@@ -31,6 +31,7 @@ from gateway.cli.keys_commands import keys_app
 from gateway.cli.output import EXIT_DEFECT, EXIT_WRONG, complain
 from gateway.cli.records_commands import records_app
 from gateway.cli.scheme_commands import scheme_app
+from gateway.cli.storage_commands import storage_app
 from gateway.errors import GatewayError
 
 app = typer.Typer(
@@ -72,6 +73,7 @@ app.add_typer(consent_app, name="consent")
 app.add_typer(code_app, name="code")
 app.add_typer(access_app, name="access")
 app.add_typer(keys_app, name="keys")
+app.add_typer(storage_app, name="storage")
 app.add_typer(config_commands.config_app, name="config")
 
 

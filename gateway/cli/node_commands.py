@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +30,7 @@ from gateway.node.checks import Finding, run_checks
 from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder, add_federation_secret, init_node, load_keys
 from gateway.node.lock import node_lock
+from gateway.node.supervise import require_shareable
 from gateway.peers.card import NODE_ID_PATTERN, Card, fingerprint_for_people, is_endpoint
 from gateway.peers.fingerprint import fingerprint_numbers, fingerprint_words
 from gateway.schemes import load_scheme
@@ -147,12 +150,28 @@ def check(node: NodeOption = Path(), output: OutputOption = Output.table) -> Non
         raise typer.Exit(EXIT_WRONG)
 
 
-def serve(node: NodeOption = Path()) -> None:
+def serve(
+    node: NodeOption = Path(),
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1, max=64, help="Processes that serve the node together; more than 1 need PostgreSQL."
+        ),
+    ] = 1,
+) -> None:
     """Serve the node until SIGTERM or Ctrl-C; calls in flight are finished first.
 
     Changed peers, grants and schemes are taken up while it runs (at once on SIGHUP). Log lines
     are JSON on standard error.
+
+    One process uses about one core. With PostgreSQL, `--workers N` uses N: a worker that crashes is
+    started again, and the others go on meanwhile (docs/scaling.md).
     """
+    if workers > 1:
+        require_shareable(load_config(folder_at(node).root))
+        # The supervisor must never have imported grpc, and this process has.
+        command = ["-P", "-m", "gateway.node.supervise", "--node", str(folder_at(node).root)]
+        os.execv(sys.executable, [sys.executable, *command, "--workers", str(workers)])  # noqa: S606
     from gateway.node.serve import serve as serve_node
 
     serve_node(folder_at(node))

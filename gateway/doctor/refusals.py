@@ -104,6 +104,10 @@ REFUSALS: Mapping[str, Meaning] = {
     ),
     "UNSUPPORTED_VERSION": Meaning(Side.OURS, _version, VERSION),
     "RATE_EXCEEDED": Meaning(Side.THEIRS, _rate),
+    "QUOTA_EXCEEDED": Meaning(
+        Side.THEIRS,
+        lambda told: f"Ask again {told.later}, or agree with the operator of {told.peer} on a higher quota.",
+    ),
     "OVERLOADED": Meaning(Side.THEIRS, _wait),
     "SHUTTING_DOWN": Meaning(
         Side.THEIRS, lambda told: f"Wait until the node of {told.peer} is up again: it is stopping."

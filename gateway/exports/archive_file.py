@@ -17,7 +17,7 @@ WORK_FACTOR_MAX = 20
 MEASURES_MAX = 50
 _CLOSED = "the file does not open: the passphrase is another one, or the file was altered or cut short."
 _TRY_AGAIN = "Try the passphrase again; if it is right, take another copy of the file."
-_COSTLY = "It was made by a much faster machine, or altered to keep this one busy; on a busy machine try again later."
+_COSTLY = "It was made by a much faster machine, or altered to keep this one busy. A busy one may try later."
 _MAGIC = b"age-encryption.org/v1\n"
 _SCRYPT = re.compile(rb"\A-> scrypt [A-Za-z0-9+/]{22} ([1-9][0-9]{0,3})\n")
 

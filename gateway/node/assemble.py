@@ -29,6 +29,7 @@ from gateway.node.config import NodeConfig, load_config
 from gateway.node.credential_status import CredentialStatus
 from gateway.node.folder import CREDENTIAL_KEY, NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
 from gateway.node.issuing_keys import load_document_signer, load_issuer
+from gateway.node.lock import file_lock
 from gateway.node.rotation_plan import ANNOUNCED, live_epochs, read_plan
 from gateway.node.sources import sources_of
 from gateway.peers.card import Card
@@ -46,6 +47,7 @@ from gateway.signing import dsse
 from gateway.signing.cosignature import CosignatureSigner, CosignatureVerifier
 from gateway.signing.key_files import read_secret
 from gateway.storage.engine import open_engine
+from gateway.storage.leadership import SERVING
 from gateway.storage.migrate import require_current
 from gateway.storage.node_tables import Database, Transaction
 from gateway.storage.shared_rates import SharedRates, shared_rates_of
@@ -126,6 +128,10 @@ class Node:
         )
         self.cards = PeerCards(self.folder.peers, lambda: self.asking)
         self.credential_status = CredentialStatus(self._credentials, lambda: self.asking)
+        self.upkeep = self.log.leadership("upkeep")
+        """Of the workers of this node, on all its hosts, one does what is to be done once."""
+        self.presence = self.log.leadership(SERVING, shared=True)
+        """Held while this process serves: who must work on the database alone is refused meanwhile."""
         self.witnessing = Witnessing(
             log=self.log,
             witness=self.witness,
@@ -251,6 +257,8 @@ class Node:
     def close(self) -> None:
         """Close channels and databases, after the last message that is under way was logged."""
         self.asking.stragglers.wait()
+        self.upkeep.release()
+        self.presence.release()
         self.channels.close()
         self._closing.close()
 
@@ -434,13 +442,14 @@ def load_state(folder: NodeFolder, config: NodeConfig, now: datetime) -> NodeSta
     Raises:
         GatewayError: one of them is wrong; the text names file and key. Nothing was taken up.
     """
-    keys = load_keys(folder, config)
-    if is_leaf_due(keys, now):
-        renew_leaf(folder, config, now)
-        keys = load_keys(folder, config)
-    secrets = load_secrets(folder, config)
     roster, access, scheme = load_policy(folder, config)
-    card = present_card(folder, config, keys, scheme.reference, now)
+    with file_lock(folder):  # other workers of the node write the same files
+        keys = load_keys(folder, config)
+        if is_leaf_due(keys, now):
+            renew_leaf(folder, config, now)
+            keys = load_keys(folder, config)
+        card = present_card(folder, config, keys, scheme.reference, now)
+    secrets = load_secrets(folder, config)
     return NodeState(config, keys, secrets, past_secrets(folder), roster, access, scheme, card)
 
 

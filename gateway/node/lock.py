@@ -26,8 +26,10 @@ class RunningNode:
 
 
 @contextmanager
-def node_lock(folder: NodeFolder) -> Iterator[None]:
+def node_lock(folder: NodeFolder) -> Iterator[int]:
     """Hold the node's lock; released by the kernel when the process ends, however it ends.
+
+    Yields its file descriptor: a process that inherits it keeps the lock held as well.
 
     Raises:
         AlreadyRunningError: another process holds it.
@@ -48,6 +50,27 @@ def node_lock(folder: NodeFolder) -> Iterator[None]:
                 f"another process works on {folder.root}.",
                 remedy="Stop the running node first, or use another folder.",
             ) from error
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def file_lock(folder: NodeFolder) -> Iterator[None]:
+    """Wait for the other workers of this node to have written the folder's card and TLS leaf.
+
+    Raises:
+        OperatorError: the folder cannot be written.
+    """
+    try:
+        folder.run.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(folder.run / "files.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise OperatorError(
+            f"{folder.run} cannot be written: {error.strerror}.", remedy="Make the node's folder writable."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
@@ -63,6 +86,11 @@ def announce(folder: NodeFolder, running: RunningNode) -> str:
     fresh.write_text(json.dumps(asdict(running), indent=2) + "\n", encoding="utf-8")
     fresh.replace(folder.run / "node.json")
     return token
+
+
+def read_token(folder: NodeFolder) -> str:
+    """Return the operator token that :func:`announce` wrote. Raises ``KeyFileError``."""
+    return read_private_file(folder.run / "operator.token").decode().strip()
 
 
 def withdraw(folder: NodeFolder) -> None:
@@ -84,7 +112,7 @@ def find_running(folder: NodeFolder) -> tuple[RunningNode, str] | None:
         raise AlreadyRunningError(
             f"another process works on {folder.root} and is not ready.", remedy="Try again in a moment."
         ) from error
-    return running, read_private_file(folder.run / "operator.token").decode().strip()
+    return running, read_token(folder)
 
 
 def find_announced(folder: NodeFolder) -> tuple[RunningNode, str] | None:
@@ -95,6 +123,6 @@ def find_announced(folder: NodeFolder) -> tuple[RunningNode, str] | None:
     """
     try:
         running = RunningNode(**json.loads((folder.run / "node.json").read_text(encoding="utf-8")))
-        return running, read_private_file(folder.run / "operator.token").decode().strip()
+        return running, read_token(folder)
     except (OSError, ValueError, TypeError, OperatorError):
         return None

@@ -52,7 +52,7 @@ class Retranslator(threading.Thread):
         """Translate what is outdated, unless that was done for the present scheme already."""
         snapshot = self._node.snapshot
         digest = snapshot.scheme.reference.digest
-        if digest == self._finished:
+        if digest == self._finished or not self._node.upkeep.is_held():
             return
         try:
             outdated = count_outdated(self._node.registry, snapshot.scheme)

@@ -16,6 +16,7 @@ from gateway.node.lock import node_lock
 from gateway.peers.card import Card
 from gateway.storage import audit_rows
 from gateway.storage.engine import open_engine, reading
+from gateway.storage.leadership import served_by_nobody
 from gateway.upkeep.own_log import Contradiction, ask_witnesses
 
 
@@ -87,7 +88,8 @@ def _rename(folder: NodeFolder, old: str, new: str, found: Contradiction, clock:
     entry = management_entry("restore", reason="rollback-accepted", count=lost, peer=found.holder)
     engine = open_engine(folder.database_url(config.database.url))
     try:
-        rename_log(engine, old, new, load_keys(folder, config).log.private, clock, entry)
+        with served_by_nobody(engine):
+            rename_log(engine, old, new, load_keys(folder, config).log.private, clock, entry)
     finally:
         engine.dispose()
 

@@ -12,6 +12,8 @@ from gateway.node.config import load_config
 from gateway.node.folder import EVIDENCE_KEY, PREVIOUS_EVIDENCE_KEY, SECRET_BYTES, NodeFolder, load_keys
 from gateway.node.lock import node_lock
 from gateway.signing.key_files import write_secret
+from gateway.storage.engine import open_engine
+from gateway.storage.leadership import served_by_nobody
 
 
 def rotate_evidence(
@@ -22,17 +24,21 @@ def rotate_evidence(
     Interrupted at any point, it is finished by running it again; until then both keys stay.
 
     Raises:
-        AlreadyRunningError: the node runs.
+        AlreadyRunningError: the node runs, here or on another host.
         OperatorError: a key file or the database cannot be used.
         EvidenceError: openings do not decrypt under either key; nothing of them was changed.
     """
     config = load_config(folder.root)
-    with node_lock(folder):
-        begin_evidence(folder)
-        keys = load_keys(folder, config)
-        with audit_log_of(folder, config, keys, clock) as log:
-            done = rotate_evidence_key(log, progress)
-        folder.key(PREVIOUS_EVIDENCE_KEY).unlink()
+    database = open_engine(folder.database_url(config.database.url))
+    try:
+        with node_lock(folder), served_by_nobody(database):
+            begin_evidence(folder)
+            keys = load_keys(folder, config)
+            with audit_log_of(folder, config, keys, clock) as log:
+                done = rotate_evidence_key(log, progress)
+            folder.key(PREVIOUS_EVIDENCE_KEY).unlink()
+    finally:
+        database.dispose()
     return done
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import socket
 import threading
@@ -13,6 +14,7 @@ from wsgiref.simple_server import WSGIServer
 from prometheus_client import start_http_server
 
 from gateway import __version__
+from gateway.audit.retention import prepare_months
 from gateway.clock import Clock, monotonic_s, system_clock
 from gateway.errors import AlreadyRunningError, GatewayError
 from gateway.exchange.answering.charging import forget_use
@@ -23,7 +25,7 @@ from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
 from gateway.node.reload import Reloader
 from gateway.node.retranslate import Retranslator
-from gateway.node.rotator import Rotator
+from gateway.node.rotator import Rotator, read_heard
 from gateway.policy.rates import CallRates
 from gateway.rpc.archive import ArchiveServicer
 from gateway.rpc.guard import Guard
@@ -62,6 +64,7 @@ class Serving:
     node: Node
     running: RunningNode
     reloader: Reloader
+    metrics_port: int
     _stop: Callable[[], None]
 
     def stop(self) -> None:
@@ -75,16 +78,16 @@ def serve(folder: NodeFolder, clock: Clock = system_clock) -> None:
     Raises:
         OperatorError: the node cannot start; the text says why.
     """
-    with node_lock(folder), _signals() as arrived:
+    with node_lock(folder), signals() as arrived:
         serving = start(folder, clock)
         try:
-            _obey(serving, arrived)
+            obey(serving, arrived)
         finally:
             serving.stop()
 
 
 @contextmanager
-def _signals() -> Iterator[socket.socket]:
+def signals() -> Iterator[socket.socket]:
     """Yield a socket on which the numbers of arriving signals can be read, one byte each.
 
     The handlers themselves do nothing. One that took a lock, and be it that of an Event, would wait
@@ -102,20 +105,24 @@ def _signals() -> Iterator[socket.socket]:
         signal.set_wakeup_fd(-1)
 
 
-def _obey(serving: Serving, arrived: socket.socket) -> None:
-    """Keep the node up until a signal ends it; SIGHUP looks for changed files."""
+def obey(serving: Serving, arrived: socket.socket, supervisor: socket.socket | None = None) -> None:
+    """Keep the node up until a signal ends it, or the supervisor has gone; SIGHUP looks for changed files."""
+    watched = [arrived] if supervisor is None else [arrived, supervisor]
+    ending = {signal.SIGTERM, signal.SIGINT} if supervisor is None else {signal.SIGTERM}
     due_s = monotonic_s() + UPKEEP_S
     while True:
-        arrived.settimeout(max(0.001, due_s - monotonic_s()))
-        try:
-            numbers = arrived.recv(1024)
-        except TimeoutError:
+        ready, _, _ = select.select(watched, [], [], max(0.001, due_s - monotonic_s()))
+        if not ready:
             keep_up_or_say(serving.node)
             due_s = monotonic_s() + UPKEEP_S
-            continue
-        if set(numbers) & {signal.SIGTERM, signal.SIGINT}:
+        if supervisor in ready:
             return
-        serving.reloader.wake()
+        if arrived in ready:
+            numbers = set(arrived.recv(1024))
+            if numbers & ending:
+                return
+            if signal.SIGHUP in numbers:
+                serving.reloader.wake()
 
 
 def keep_up_or_say(node: Node) -> None:
@@ -126,12 +133,25 @@ def keep_up_or_say(node: Node) -> None:
         _log.error("upkeep failed and is tried again", problem=str(error.__cause__ or error))
 
 
-def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
+@dataclass(frozen=True)
+class Worker:
+    """One of several processes that serve a node together (``node/supervise.py``)."""
+
+    slot: int
+    """From 0. Slot 0 serves the open page of the log, which cannot share its port, and carries changes of
+    keys forward."""
+    token: str
+    """What all workers ask of callers on the operator port."""
+
+
+def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None = None) -> Serving:
     """Start listening and return; the caller holds the node's lock. Raises as :func:`serve`."""
+    is_first = worker is None or worker.slot == 0
     node = assemble(folder, clock)
     configure(node.config.log.level)
+    _require_presence(node)
     _require_not_rolled_back(node)
-    limits, health = _limits(node), Health()
+    limits, health = _limits(node, shares_port=worker is not None), Health()
     guard = Guard(
         lambda: node.snapshot,
         node.metrics,
@@ -150,30 +170,28 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
     listen = node.config.listen
     try:
         port = add_peer_port(peers, listen.peers, lambda: node.tls)
-        web, web_thread = _serve_metrics(listen.metrics, node)
-        page = _log_server(node)
+        web, web_thread = _serve_metrics(listen.metrics if worker is None else "127.0.0.1:0", node)
+        page = _log_server(node) if is_first else None
     except Exception:
         node.close()
         raise
     running = RunningNode(_pid(), _with_port(listen.peers, port), listen.operator, listen.metrics)
-    token = announce(folder, running)
-    calls = LocalCalls(token)
+    calls = LocalCalls(announce(folder, running) if worker is None else worker.token)
     services = {
         ARCHIVE_SERVICE: ArchiveServicer(
             lambda: node.snapshot, lambda: node.asking, calls, exports_of(node)
         ).rpcs(),
         OPERATOR_SERVICE: OperatorServicer(lambda: node.snapshot, node.operating, calls).rpcs(),
     }
-    operator, _ = operator_server(services, listen.operator, health)
+    operator, _ = operator_server(services, listen.operator, health, shares_port=worker is not None)
     reloader = Reloader(node)
-    rounds = _peer_rounds(node)
-    retranslator = Retranslator(node)
-    rotator = Rotator(node, reloader.reload_if_changed)
+    loops: list[Reloader | Retranslator | Rotator] = [reloader, Retranslator(node)]
+    if is_first:
+        loops.append(Rotator(node, reloader.reload_if_changed))
+    rounds = PeerRounds(_rounds(node, is_first=is_first), node.config.audit.cosign_s)
     keep_up(node)
-    peers.start()
-    operator.start()
-    for loop in (reloader, rounds, retranslator, rotator):
-        loop.start()
+    for part in (peers, operator, rounds, *loops):
+        part.start()
     if page is not None:
         page.start()
     health.set_serving(True)
@@ -181,9 +199,8 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
 
     def stop() -> None:
         _log.info("draining", node=node.config.node.id)
-        reloader.stop()
-        retranslator.stop()
-        rotator.stop()
+        for loop in loops:
+            loop.stop()
         health.set_serving(False)
         guard.drain(ANNOUNCE_S, node.config.limits.drain_s)
         drain(peers, health, GRACE_S).wait()
@@ -194,26 +211,51 @@ def start(folder: NodeFolder, clock: Clock = system_clock) -> Serving:
         web.shutdown()
         web.server_close()
         web_thread.join(timeout=5)
-        withdraw(folder)
+        if worker is None:
+            withdraw(folder)
         node.close()
         _log.info("stopped", node=node.config.node.id)
 
-    return Serving(node, running, reloader, stop)
+    return Serving(node, running, reloader, web.server_port, stop)
 
 
-def _peer_rounds(node: Node) -> PeerRounds:
-    """Return what is done with the peers again and again."""
-    revocations = node.operating.revocations
-    return PeerRounds(
-        (
-            node.witnessing.round,
-            node.record_changes.round,
-            node.credential_status.round,
-            lambda: node.operating.notices.deliver(node.snapshot),
-            lambda: revocations.round(node.snapshot),
-        ),
-        node.config.audit.cosign_s,
+def _rounds(node: Node, *, is_first: bool) -> tuple[Callable[[], object], ...]:
+    """Return what is done with the peers again and again: all of it by the worker that leads.
+
+    What the peers' cards say is asked for by the first worker's rotator; the others read what it wrote.
+    """
+    notices, revocations = node.operating.notices, node.operating.revocations
+
+    def lead(work: Callable[[], object], else_: Callable[[], object] = lambda: None) -> Callable[[], object]:
+        return lambda: work() if node.upkeep.is_held() else else_()
+
+    def read_epochs() -> None:
+        if not is_first:
+            node.cards.heard.update(read_heard(node.folder))
+            node.hear_epochs()
+
+    return (
+        read_epochs,
+        lead(node.witnessing.round, node.witnessing.hear),
+        lead(node.record_changes.round),
+        lead(node.credential_status.round),
+        lead(lambda: notices.deliver(node.snapshot)),
+        lead(lambda: revocations.round(node.snapshot)),
     )
+
+
+def _require_presence(node: Node) -> None:
+    """Refuse to serve while somebody works on the node's database alone.
+
+    Raises:
+        AlreadyRunningError: somebody does.
+    """
+    if not node.presence.is_held():
+        node.close()
+        raise AlreadyRunningError(
+            "somebody works on this node's database alone, for example to rotate a key.",
+            remedy="Start again when that has ended.",
+        )
 
 
 def _require_not_rolled_back(node: Node) -> None:
@@ -228,6 +270,8 @@ def _require_not_rolled_back(node: Node) -> None:
         raise found[0].error
     if node.snapshot.roster.peers and not answered:
         _log.warning("no peer could be asked whether this log was rolled back; they are asked again later")
+    if answered or not node.snapshot.roster.peers:
+        node.log.resume()
 
 
 def _log_server(node: Node) -> LogServer | None:
@@ -249,15 +293,19 @@ def keep_up(node: Node) -> None:
     """Refresh the gauges that follow from databases, forget expired message ids, renew the TLS leaf."""
     node.metrics.build.labels(__version__).set(1)
     node.metrics.log_entries.set_function(lambda: node.log.size)
-    node.metrics.records_held.set(node.registry.count())
-    node.log.purge_seen()
-    forget_codes(node.log, node.clock())
-    forget_use(node.log, node.clock())
+    node.log.refresh()
+    node.presence.is_held()  # taken again after the database was away
+    if node.upkeep.is_held():
+        node.metrics.records_held.set(node.registry.count())
+        node.log.purge_seen()
+        forget_codes(node.log, node.clock())
+        forget_use(node.log, node.clock())
+        prepare_months(node.log, node.clock)
     if node.renew_leaf_if_due():
         _log.info("TLS leaf or card renewed", node=node.config.node.id)
 
 
-def _limits(node: Node) -> ServerLimits:
+def _limits(node: Node, *, shares_port: bool) -> ServerLimits:
     limits = node.config.limits
     return ServerLimits(
         threads=limits.threads,
@@ -265,6 +313,7 @@ def _limits(node: Node) -> ServerLimits:
         streams_per_connection_max=limits.streams_per_connection_max,
         connection_age_ms_max=limits.connection_age_s_max * 1000,
         connection_idle_ms_max=limits.connection_idle_s_max * 1000,
+        shares_port=shares_port,
     )
 
 

@@ -42,6 +42,8 @@ class ServerLimits:
     connection_age_grace_ms: int = 35_000
     """Longer than the longest deadline, so that no accepted call dies of old age."""
     connection_idle_ms_max: int = 300_000
+    shares_port: bool = False
+    """Whether other workers of this node listen on the same port (SO_REUSEPORT)."""
 
 
 class Health:
@@ -107,8 +109,12 @@ def operator_server(
     services: Mapping[str, LocalRpcs],
     address: str,
     health_state: Health,
+    *,
+    shares_port: bool = False,
 ) -> tuple[grpc.Server, int]:
     """Build and bind the loopback server: ``services`` by name, health, reflection.
+
+    ``shares_port`` says that other workers of this node listen on the same port.
 
     Raises:
         AlreadyRunningError: the port is taken.
@@ -116,7 +122,7 @@ def operator_server(
     server = grpc.server(
         ThreadPoolExecutor(OPERATOR_THREADS, "operator"),
         maximum_concurrent_rpcs=OPERATOR_THREADS * 4,
-        options=[("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", 32)],
+        options=[("grpc.so_reuseport", int(shares_port)), ("grpc.max_concurrent_streams", 32)],
     )
     for service, rpcs in services.items():
         handlers: dict[str, Any] = {
@@ -188,7 +194,7 @@ def _configuration(tls: tuple[TlsLeaf, bytes]) -> grpc.ServerCertificateConfigur
 
 def _limit_options(limits: ServerLimits) -> list[tuple[str, int]]:
     return [
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(limits.shares_port)),
         ("grpc.max_receive_message_length", limits.message_bytes_max),
         ("grpc.max_send_message_length", limits.message_bytes_max),
         ("grpc.max_concurrent_streams", limits.streams_per_connection_max),

@@ -27,6 +27,8 @@ class TreeRow:
     edge: tuple[bytes, ...]
     logged_at: int
     """Of the newest entry; 0 when there is none."""
+    halted: str | None = None
+    """PostgreSQL: why no process appends any more, if so (:data:`HALTED`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,25 @@ def read_tree(transaction: Transaction, origin: str, *, for_update: bool = False
 
     On SQLite a write transaction excludes other writers from its beginning.
     """
-    lock = " FOR UPDATE" if for_update and not is_sqlite(transaction) else ""
-    statement = f"SELECT size, root, edge, logged_at FROM audit_tree WHERE origin = ?{lock}"  # noqa: S608
+    if is_sqlite(transaction):
+        statement = "SELECT size, root, edge, logged_at, NULL FROM audit_tree WHERE origin = ?"
+    else:
+        statement = _SHARED_TREE_LOCKED if for_update else _SHARED_TREE
     row = fetch_one(transaction, statement, (origin,))
     if row is None:
         return None
     edge = _bytes(row[2])
     parts = tuple(edge[at : at + HASH_BYTES] for at in range(0, len(edge), HASH_BYTES))
-    return TreeRow(_integer(row[0]), _bytes(row[1]), parts, _integer(row[3]))
+    return TreeRow(_integer(row[0]), _bytes(row[1]), parts, _integer(row[3]), row[4])
+
+
+HALTED = "log_halted"
+"""Fact: why nothing is appended to a log; its name is followed by a blank and the log's origin."""
+_SHARED_TREE = (
+    "SELECT size, root, edge, logged_at, "  # noqa: S608
+    f"(SELECT value FROM node_fact WHERE name = '{HALTED} ' || origin) FROM audit_tree WHERE origin = ?"
+)
+_SHARED_TREE_LOCKED = f"{_SHARED_TREE} FOR UPDATE"
 
 
 def list_origins(transaction: Transaction) -> list[str]:
@@ -72,10 +85,10 @@ def insert_tree(transaction: Transaction, origin: str, root: bytes) -> bool:
 
 def update_tree(transaction: Transaction, origin: str, tree: TreeRow) -> None:
     """Set the head of the log."""
-    execute(
+    execute_many(
         transaction,
         "UPDATE audit_tree SET size = ?, root = ?, edge = ?, logged_at = ? WHERE origin = ?",
-        (tree.size, tree.root, b"".join(tree.edge), tree.logged_at, origin),
+        [(tree.size, tree.root, b"".join(tree.edge), tree.logged_at, origin)],
     )
 
 
@@ -102,7 +115,7 @@ def insert_nodes(transaction: Transaction, first: int, hashes: Sequence[bytes]) 
 
 def insert_checkpoint(transaction: Transaction, size: int, note: str) -> None:
     """Keep a signed checkpoint."""
-    execute(transaction, "INSERT INTO audit_checkpoint (size, note) VALUES (?, ?)", (size, note))
+    execute_many(transaction, "INSERT INTO audit_checkpoint (size, note) VALUES (?, ?)", [(size, note)])
 
 
 def read_checkpoint(transaction: Transaction, size_max: int | None = None) -> tuple[int, str] | None:
@@ -169,9 +182,14 @@ def read_leaves_of_exchanges(transaction: Transaction, exchange_ids: Sequence[by
     """Return the leaves of all entries with one of these exchange ids, the oldest first."""
     if not exchange_ids:
         return []
-    marks = ", ".join("?" * len(exchange_ids))
-    statement = f"SELECT leaf FROM audit_entry WHERE exchange_id IN ({marks}) ORDER BY idx"  # noqa: S608
-    return [_bytes(row[0]) for row in fetch_all(transaction, statement, tuple(exchange_ids))]
+    if is_sqlite(transaction):
+        marks = ", ".join("?" * len(exchange_ids))
+        statement = f"SELECT leaf FROM audit_entry WHERE exchange_id IN ({marks}) ORDER BY idx"  # noqa: S608
+        rows = fetch_all(transaction, statement, tuple(exchange_ids))
+    else:
+        statement = "SELECT leaf FROM audit_entry WHERE exchange_id = ANY(%b) ORDER BY idx"
+        rows = fetch_all(transaction, statement, (list(exchange_ids),))
+    return [_bytes(row[0]) for row in rows]
 
 
 def read_entries_before(transaction: Transaction, idx: int, count: int) -> list[EntryRow]:

@@ -16,18 +16,42 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from gateway.clock import monotonic_s
 from gateway.storage.engine import reading
+from gateway.storage.joined_sql import Values, as_one, can_wait
 from gateway.storage.node_tables import Database, Transaction
 
+LIMITS = (
+    "SET idle_in_transaction_session_timeout = 3000; SET lock_timeout = 10000; "
+    "SET statement_timeout = 15000; "
+    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3"
+)
+"""PostgreSQL, milliseconds and seconds. A host that is cut off in the middle of a group must not hold the
+log's lock: the server ends its transaction when nothing comes any more."""
+
+IDLE_S = 2.0
+"""After how long without use a connection may be one that the server has ended, seconds."""
+
+_LATER = "credit-gateway later"
+"""Where a connection keeps the statements that are put off."""
+
 Row = Sequence[Any]
-Values = tuple[Any, ...]
 
 
 def execute_many(transaction: Transaction, statement: str, rows: Sequence[Values]) -> None:
-    """Run ``statement`` once for each of ``rows``; nothing is sent when there are none."""
-    if rows:
-        with _Cursor(transaction) as cursor:
-            cursor.executemany(_for_driver(transaction, statement), rows)
+    """Run ``statement`` once for each of ``rows``; nothing is sent when there are none.
+
+    In a write transaction of a :class:`HeldConnection` on PostgreSQL it may be sent later, together with
+    others, but before any other statement and before the commit.
+    """
+    if not rows:
+        return
+    later = None if is_sqlite(transaction) else transaction.info.get(_LATER)
+    if later is not None and can_wait(statement, rows, later):
+        later.append((statement, rows))
+        return
+    with _Cursor(transaction) as cursor:
+        cursor.executemany(_for_driver(transaction, statement), rows)
 
 
 def execute(transaction: Transaction, statement: str, values: Values = ()) -> int:
@@ -66,6 +90,8 @@ class _Cursor:
 
     def __init__(self, transaction: Transaction) -> None:
         self._error = transaction.dialect.loaded_dbapi.Error
+        if not is_sqlite(transaction):
+            _send_later_ones(transaction)
         connection: Any = transaction.connection.dbapi_connection
         try:
             self._cursor = connection.cursor()
@@ -85,11 +111,40 @@ def _as_sqlalchemy(error: Exception) -> DBAPIError:
     return DBAPIError(None, None, error)
 
 
-def _commit(transaction: Transaction) -> None:
+def _send_later_ones(transaction: Transaction) -> None:
+    """Send what :func:`execute_many` has put off, as one statement."""
+    later = transaction.info.get(_LATER)
+    if later:
+        statement, values = as_one(later)
+        later.clear()
+        with _Cursor(transaction) as cursor:
+            cursor.execute(statement, values, prepare=True)
+
+
+@contextmanager
+def _committed(transaction: Transaction) -> Iterator[None]:
+    """Commit what the block has written.
+
+    On PostgreSQL rows that are only to be written are put off and sent as one statement: a statement
+    costs a round trip and much of the driver's time, whatever is in it.
+    """
+    if is_sqlite(transaction):
+        yield
+        execute(transaction, "COMMIT")
+        return
+    transaction.info[_LATER] = []
     try:
-        transaction.dialect.do_commit(transaction.connection)
+        yield
+        _send_later_ones(transaction)
+    finally:
+        del transaction.info[_LATER]
+    connection: Any = transaction.connection.dbapi_connection
+    try:
+        committing = connection.execute("COMMIT")
     except transaction.dialect.loaded_dbapi.Error as error:
         raise _as_sqlalchemy(error) from error
+    if committing.statusmessage != "COMMIT":  # PostgreSQL ends a failed transaction without an error
+        raise _as_sqlalchemy(RuntimeError("the transaction was rolled back"))
 
 
 def _for_driver(transaction: Transaction, statement: str) -> str:
@@ -113,6 +168,7 @@ class HeldConnection:
         self._database = database
         self._lock = Lock()
         self._opened: tuple[AbstractContextManager[Transaction], Transaction] | None = None
+        self._used_s = 0.0
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -122,7 +178,7 @@ class HeldConnection:
             StorageError: the database cannot be read.
         """
         with self._lock:
-            manager, connection = self._open()
+            manager, connection = self._open_alive()
             try:
                 yield connection
             except SQLAlchemyError as error:
@@ -139,8 +195,8 @@ class HeldConnection:
         with self._lock:
             manager, connection = self._begin()
             try:
-                yield connection
-                _commit(connection)
+                with _committed(connection):
+                    yield connection
             except SQLAlchemyError as error:
                 self._drop(manager, connection, error)
                 raise
@@ -158,8 +214,25 @@ class HeldConnection:
     def _open(self) -> tuple[AbstractContextManager[Transaction], Transaction]:
         if self._opened is None:
             opening = reading(self._database)
-            self._opened = opening, opening.__enter__()
+            connection = opening.__enter__()
+            self._opened = opening, connection
+            if not is_sqlite(connection):
+                execute(connection, LIMITS)
         return self._opened
+
+    def _open_alive(self) -> tuple[AbstractContextManager[Transaction], Transaction]:
+        """The connection; one that was idle for a while is asked first whether the server still has it."""
+        manager, connection = self._open()
+        now_s = monotonic_s()
+        is_doubtful = now_s - self._used_s > IDLE_S and not is_sqlite(connection)
+        self._used_s = now_s
+        if is_doubtful:
+            try:
+                execute(connection, "SELECT 1")
+            except SQLAlchemyError:
+                self._forget(connection)
+                return self._open()
+        return manager, connection
 
     def _begin(self) -> tuple[AbstractContextManager[Transaction], Transaction]:
         """Begin; a connection that the server has closed meanwhile is opened anew once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,16 @@ from gateway.errors import StorageError
 
 BUSY_TIMEOUT_MS = 5_000
 """How long SQLite waits for another process's write lock."""
+POOL_CONNECTIONS = 4
+"""Connections that a process keeps open to one PostgreSQL database; twice as many more at a peak."""
+POSTGRESQL_LINK = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""A database host that is gone is noticed within about ten seconds (libpq; the last in milliseconds)."""
 
 
 def open_engine(url: str) -> Engine:
@@ -35,7 +45,13 @@ def open_engine(url: str) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(url)
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True)
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_size=POOL_CONNECTIONS,
+            max_overflow=2 * POOL_CONNECTIONS,
+            pool_pre_ping=True,
+            connect_args=POSTGRESQL_LINK,
+        )
     raise StorageError(
         f"no support for the database {parsed.get_backend_name()!r}.",
         remedy="Use sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE.",
@@ -97,12 +113,37 @@ def reading(engine: Engine) -> Iterator[Connection]:
         raise StorageError(*_explained(error, engine)) from error
 
 
-def scrub(engine: Engine) -> bool:
+def is_sqlite_database(engine: Engine) -> bool:
+    """Whether only this process can write to the database."""
+    return engine.url.get_backend_name() == "sqlite"
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """A connection for several reads that must belong together while other processes write.
+
+    On PostgreSQL all of them see one moment. SQLite has one writer, which is the one that reads.
+
+    Raises:
+        StorageError: the database cannot be read.
+    """
+    if is_sqlite_database(engine):
+        with reading(engine) as connection:
+            yield connection
+        return
+    try:
+        with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise StorageError(*_explained(error, engine)) from error
+
+
+def scrub(engine: Engine, tables: Sequence[str]) -> bool:
     """Remove what was deleted from the database's files; return whether nothing of it is left there.
 
     SQLite overwrites deleted rows (``secure_delete``) and empties its write-ahead log, unless somebody
-    is reading from it just now. PostgreSQL writes the tables of keys and learners anew; its own
-    write-ahead log holds the old bytes until it is recycled.
+    is reading from it just now. PostgreSQL writes ``tables`` anew; its own write-ahead log holds the old
+    bytes until it is recycled.
 
     Raises:
         StorageError: the database cannot be written.
@@ -111,7 +152,7 @@ def scrub(engine: Engine) -> bool:
         if engine.url.get_backend_name() == "sqlite":
             busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
             return not busy
-        for table in ("evidence_key", "evidence", "subject_index"):
+        for table in tables:
             connection.exec_driver_sql(f"VACUUM (FULL) {table}")
     return True
 

@@ -44,15 +44,16 @@ class PartRow:
     part: int
     peer: str
     exchange_id: bytes
+    expires_at: int
 
 
 def insert_evidence(
     transaction: Transaction,
     signed: Sequence[tuple[int, SignedRow]],
     parts: Sequence[tuple[int, SealedPart]],
-    subjects: Sequence[tuple[bytes, int, int]],
+    subjects: Sequence[tuple[bytes, int, int, int]],
 ) -> None:
-    """Insert the evidence of a group: by entry index, and (subject_ref, idx, part)."""
+    """Insert the evidence of a group: by entry index, and (subject_ref, idx, part, expires_at)."""
     execute_many(
         transaction,
         "INSERT INTO evidence_signed (idx, request_message, request_body, answer_message, answer_body) "
@@ -64,8 +65,8 @@ def insert_evidence(
     )
     execute_many(
         transaction,
-        "INSERT INTO evidence (idx, part, nonce, ciphertext) VALUES (?, ?, ?, ?)",
-        [(idx, part.part, part.nonce, part.ciphertext) for idx, part in parts],
+        "INSERT INTO evidence (idx, part, nonce, ciphertext, expires_at) VALUES (?, ?, ?, ?, ?)",
+        [(idx, part.part, part.nonce, part.ciphertext, part.expires_at) for idx, part in parts],
     )
     execute_many(
         transaction,
@@ -74,7 +75,7 @@ def insert_evidence(
     )
     execute_many(
         transaction,
-        "INSERT INTO subject_index (subject_ref, idx, part) VALUES (?, ?, ?)",
+        "INSERT INTO subject_index (subject_ref, idx, part, expires_at) VALUES (?, ?, ?, ?)",
         subjects,
     )
 
@@ -157,7 +158,8 @@ def put_rewrapped(
     execute(transaction, "DELETE FROM subject_index WHERE idx = ? AND part = ?", place)
     execute_many(
         transaction,
-        "INSERT INTO subject_index (subject_ref, idx, part) VALUES (?, ?, ?)",
+        "INSERT INTO subject_index (subject_ref, idx, part, expires_at) "
+        "SELECT ?, idx, part, expires_at FROM evidence_key WHERE idx = ? AND part = ?",
         [(ref, *place) for ref in subject_refs],
     )
 
@@ -173,8 +175,8 @@ def read_expired_parts(transaction: Transaction, now_ms: int, count: int) -> lis
     """Return up to ``count`` parts of openings whose time is over."""
     rows = fetch_all(
         transaction,
-        "SELECT k.idx, k.part, e.peer, e.exchange_id FROM evidence_key k JOIN audit_entry e ON e.idx = k.idx "
-        "WHERE k.expires_at < ? ORDER BY k.idx, k.part LIMIT ?",
+        "SELECT k.idx, k.part, e.peer, e.exchange_id, k.expires_at FROM evidence_key k "
+        "JOIN audit_entry e ON e.idx = k.idx WHERE k.expires_at < ? ORDER BY k.idx, k.part LIMIT ?",
         (now_ms, count),
     )
     return [_part(row) for row in rows]
@@ -182,20 +184,20 @@ def read_expired_parts(transaction: Transaction, now_ms: int, count: int) -> lis
 
 def delete_parts(transaction: Transaction, parts: Sequence[PartRow]) -> None:
     """Erase parts of openings: keys, ciphertext, and the index of whom they are about."""
-    keys = [(part.idx, part.part) for part in parts]
+    keys = [(part.idx, part.part, part.expires_at) for part in parts]
     for statement in (
-        "DELETE FROM evidence_key WHERE idx = ? AND part = ?",
-        "DELETE FROM evidence WHERE idx = ? AND part = ?",
-        "DELETE FROM subject_index WHERE idx = ? AND part = ?",
+        "DELETE FROM evidence_key WHERE idx = ? AND part = ? AND expires_at = ?",
+        "DELETE FROM evidence WHERE idx = ? AND part = ? AND expires_at = ?",
+        "DELETE FROM subject_index WHERE idx = ? AND part = ? AND expires_at = ?",
     ):
         execute_many(transaction, statement, keys)
 
 
 _PART = (
-    "SELECT DISTINCT s.idx, s.part, e.peer, e.exchange_id FROM subject_index s "
+    "SELECT DISTINCT s.idx, s.part, e.peer, e.exchange_id, s.expires_at FROM subject_index s "
     "JOIN audit_entry e ON e.idx = s.idx"
 )
 
 
 def _part(row: Row) -> PartRow:
-    return PartRow(row[0], row[1], str(row[2]), bytes(row[3]))
+    return PartRow(row[0], row[1], str(row[2]), bytes(row[3]), row[4])

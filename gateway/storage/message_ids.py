@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from gateway.storage.driver_sql import execute, fetch_all, fetch_one
+from gateway.storage.driver_sql import execute, fetch_all, fetch_one, is_sqlite
+from gateway.storage.joined_sql import Values
 from gateway.storage.node_tables import Transaction
 
 
@@ -16,8 +17,18 @@ def insert_new_ids(transaction: Transaction, ids: Sequence[tuple[bytes, int]]) -
     """
     if not ids:
         return set()
-    values = tuple(value for pair in ids for value in pair)
-    return {bytes(row[0]) for row in fetch_all(transaction, _insert_of(len(ids)), values)}
+    values: Values
+    if is_sqlite(transaction):
+        statement, values = _insert_of(len(ids)), tuple(value for pair in ids for value in pair)
+    else:
+        statement, values = _INSERT_ARRAYS, ([pair[0] for pair in ids], [pair[1] for pair in ids])
+    return {bytes(row[0]) for row in fetch_all(transaction, statement, values)}
+
+
+_INSERT_ARRAYS = (
+    "INSERT INTO seen_message (message_id, expires_at) SELECT * FROM unnest(%b::bytea[], %b::bigint[]) "
+    "ON CONFLICT DO NOTHING RETURNING message_id"
+)
 
 
 @cache
@@ -57,6 +68,11 @@ def get_fact(transaction: Transaction, name: str) -> str | None:
     """Return the value of a fact about the store."""
     row = fetch_one(transaction, "SELECT value FROM node_fact WHERE name = ?", (name,))
     return None if row is None else str(row[0])
+
+
+def delete_fact(transaction: Transaction, name: str) -> None:
+    """Forget a fact about the store."""
+    execute(transaction, "DELETE FROM node_fact WHERE name = ?", (name,))
 
 
 def put_fact(transaction: Transaction, name: str, value: str) -> None:

@@ -276,9 +276,13 @@ EVIDENCE = Table(
     Column("part", SmallInteger, nullable=False),
     Column("nonce", LargeBinary, nullable=False),
     Column("ciphertext", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("idx", "part"),
 )
-"""The openings: personal, encrypted with AES-256-GCM under the key of the same (idx, part)."""
+"""The openings: personal, encrypted with AES-256-GCM under the key of the same (idx, part).
+
+On PostgreSQL this table and the next two are divided by the month of ``expires_at``, which therefore
+belongs to their keys there (``partitions``)."""
 
 EVIDENCE_KEY = Table(
     "evidence_key",
@@ -299,6 +303,7 @@ SUBJECT_INDEX = Table(
     Column("subject_ref", LargeBinary, nullable=False),
     Column("idx", BigInteger, nullable=False),
     Column("part", SmallInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("subject_ref", "idx", "part"),
     sqlite_with_rowid=False,
 )

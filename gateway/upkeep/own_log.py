@@ -75,10 +75,11 @@ def contradicts(log: AuditLog, note: str, holder: str) -> Contradiction | None:
         checkpoint = open_checkpoint(note, log.origin, log.verifiers)
     except (NoteError, ProofError):
         return None  # not our signature: the holder's mistake or lie, and no evidence against us
+    size = log.refresh()  # another process may have appended it
     with log.reading() as connection:
-        if checkpoint.size <= log.size and stored_root(connection, checkpoint.size) == checkpoint.root:
+        if checkpoint.size <= size and stored_root(connection, checkpoint.size) == checkpoint.root:
             return None
-    return Contradiction(checkpoint, note, holder, log.size)
+    return Contradiction(checkpoint, note, holder, size)
 
 
 def _held_by(peer: Peer, caller: PeerCaller, origin: str) -> str | None:

@@ -124,6 +124,7 @@ class Witnessing:
 
     def round(self) -> None:
         """Show, hear, compare. What one peer does wrong never keeps the others from their turn."""
+        self.log.refresh()
         peers = [peer for peer in self.roster().peers.values() if peer.state != SUSPENDED]
         audits = [PeerAudit(peer, self.caller, CALL_S) for peer in peers]
         submissions = [*self.foreign]
@@ -136,6 +137,17 @@ class Witnessing:
             list(pool.map(self._submit, submissions))
             list(pool.map(lambda audit: self._hear(audit, heard.get(audit.peer.node_id, [])), audits))
             list(pool.map(lambda audit: self._compare(audit, audits), audits))
+        self.metrics.log_conflicts.set(len(self.witness.conflicts()))
+
+    def hear(self) -> None:
+        """Hold what peers have shown to this process against what was cosigned, and do nothing else:
+        another worker of this node does the whole round.
+        """
+        peers = self.roster().peers
+        self.log.refresh()
+        for node_id, notes in self.log.heard.take().items():
+            if node_id in peers and peers[node_id].state != SUSPENDED:
+                self._hear(PeerAudit(peers[node_id], self.caller, CALL_S), notes)
         self.metrics.log_conflicts.set(len(self.witness.conflicts()))
 
     def _submit(self, submission: Submission) -> None:

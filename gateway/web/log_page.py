@@ -108,11 +108,13 @@ class LogPage:
         return self._witnessed(found.group(1)) if found else NOT_FOUND
 
     def _checkpoint(self) -> Page:
+        self.log.refresh()
         with self.log.reading() as connection:
             note = cosigned_checkpoint(connection, self.log.latest_checkpoint())
         return Page(note.encode()) if note else NOT_FOUND
 
     def _tile(self, path: str) -> Page:
+        self.log.refresh()
         with self.log.reading() as connection:
             tiles = StoredTiles(connection, size_of(self.log.latest_checkpoint()))
             try:

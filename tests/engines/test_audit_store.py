@@ -52,7 +52,11 @@ def test_migrations_make_the_declared_tables(engine: Database) -> None:
     upgrade(engine, "node")
     require_current(engine, "node")
     with reading(engine) as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": "schema_version_node"})
+        opts = {
+            "version_table": "schema_version_node",
+            "include_name": lambda name, kind, _: kind != "table" or not name.endswith("_default"),
+        }
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, NODE_METADATA) == []
 
 

@@ -81,9 +81,10 @@ class ProcessNode:
     def log_text(self) -> str:
         return (self.folder.root / "serve.log").read_text(encoding="utf-8", errors="replace")
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         with (self.folder.root / "serve.log").open("ab") as log:
             command = [sys.executable, "-m", "gateway.cli.main", "serve", "--node", str(self.folder.root)]
+            command += options
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         end_s = monotonic_s() + 120
         while monotonic_s() < end_s and self.process.poll() is None:

@@ -50,6 +50,7 @@ class AuditAnswering:
         """Return the newest checkpoint with its cosignatures."""
         _parsed(GetCheckpointRequest, request)
         with _stored(), self.log.reading() as connection:
+            self.log.refresh()
             note = cosigned_checkpoint(connection, self.log.latest_checkpoint())
         return GetCheckpointResponse(checkpoint=note).SerializeToString()
 
@@ -96,6 +97,8 @@ class AuditAnswering:
             RefusedError: ``SIZE_OUT_OF_RANGE``, ``AUDIT_UNAVAILABLE``.
         """
         asked = _parsed(ListSharedEntriesRequest, request)
+        with _stored():
+            self.log.refresh()
         note = self.log.latest_checkpoint()
         size = size_of(note)
         if max(asked.known_size, asked.start_index) > size:
