@@ -46,7 +46,16 @@ pdf-tools:
 		{ apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends poppler-utils fonts-noto-cjk; } || \
 		echo "poppler-utils or fonts-noto-cjk is not installed; tests/exports will fail" >&2
 
-test: $(READY) node_modules/.ready .interop/.ready softhsm pdf-tools ## run all tests; T=path runs some
+# Chromium and Chinese letters for tests/web, which fail and say so where they cannot be installed.
+browser:
+	@test -x /usr/bin/chromium || { apt-get update --quiet && apt-get install --yes --quiet chromium fonts-noto-cjk; } || \
+		echo "chromium is not installed; tests/web will fail" >&2
+
+htmx: node_modules/.ready ## copy the published htmx into the console
+	cp node_modules/htmx.org/dist/htmx.min.js gateway/web/site/static/htmx.min.js
+	cp node_modules/htmx.org/LICENSE gateway/web/site/static/htmx.LICENSE
+
+test: $(READY) node_modules/.ready .interop/.ready softhsm pdf-tools browser ## run all tests; T=path runs some
 	$(PYTHON) -m pytest $(T) --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 bulk-story: $(READY) ## LEARNERS=50000 applicants at two provinces while processes die
@@ -86,4 +95,4 @@ bench: $(READY) ## measure; QUICK=1 for a short run
 clean: ## remove everything that was made
 	rm -rf $(VENV) $(DEMO) .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help softhsm pdf-tools cluster-tools cluster-test install protos test bulk-story properties lint fix demo demo-stop bench clean
+.PHONY: help softhsm browser htmx cluster-tools cluster-test pdf-tools install protos test bulk-story properties lint fix demo demo-stop bench clean

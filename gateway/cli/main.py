@@ -15,6 +15,7 @@ from gateway.cli import (
     changes_commands,
     config_commands,
     conformance_commands,
+    console_commands,
     locate_commands,
     node_commands,
     peers_commands,
@@ -52,6 +53,7 @@ app.command()(certificate_commands.certificate)
 app.command()(locate_commands.locate)
 app.command()(changes_commands.changes)
 app.command()(conformance_commands.conformance)
+app.command("console")(console_commands.console_pages)
 app.command()(demo)
 archive_app.command("save")(saved_archive.save)
 archive_app.command("open")(saved_archive.open_)

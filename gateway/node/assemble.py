@@ -29,6 +29,7 @@ from gateway.node.config import NodeConfig, load_config
 from gateway.node.credential_status import CredentialStatus
 from gateway.node.folder import CREDENTIAL_KEY, NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
 from gateway.node.issuing_keys import load_document_signer, load_issuer
+from gateway.node.loaded import LoadedFiles
 from gateway.node.lock import file_lock
 from gateway.node.rotation_plan import ANNOUNCED, live_epochs, read_plan
 from gateway.node.sources import sources_of
@@ -118,6 +119,7 @@ class Node:
 
     def __post_init__(self) -> None:
         """Prepare what remembers: the rounds of witnessing, and who can be reached."""
+        self.loaded = LoadedFiles(self.folder, self.clock)
         self.asking = Asking(
             self.channels,
             self.log,
@@ -127,11 +129,11 @@ class Node:
             self.reaches,
         )
         self.cards = PeerCards(self.folder.peers, lambda: self.asking)
-        self.credential_status = CredentialStatus(self._credentials, lambda: self.asking)
         self.upkeep = self.log.leadership("upkeep")
         """Of the workers of this node, on all its hosts, one does what is to be done once."""
         self.presence = self.log.leadership(SERVING, shared=True)
         """Held while this process serves: who must work on the database alone is refused meanwhile."""
+        self.credential_status = CredentialStatus(self._credentials, lambda: self.asking)
         self.witnessing = Witnessing(
             log=self.log,
             witness=self.witness,
@@ -195,6 +197,7 @@ class Node:
             metrics=self.metrics,
             clock=self.clock,
             leaf=lambda: (self.tls[0].certificate, self.tls[0].key),
+            loaded=lambda: self.loaded.now,
         )
 
     def adopt(self, roster: Roster, access: Access, scheme: Scheme) -> None:

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from gateway.errors import ConfigError
+from gateway.node.console_table import ConsoleTable
 from gateway.node.department_files import SOURCES_FOLDER, department_tables
 from gateway.peers.card import ENDPOINTS_MAX, MAINTENANCE_MAX, NODE_ID_PATTERN, is_endpoint
 from gateway.records.source import TEXT_FIELDS
@@ -387,6 +388,7 @@ class NodeConfig(_Table):
     rotation: RotationTable = RotationTable()
     limits: LimitsTable = LimitsTable()
     records: RecordsTable = RecordsTable()
+    console: ConsoleTable = ConsoleTable()
     log: LogTable = LogTable()
 
 

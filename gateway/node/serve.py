@@ -43,6 +43,7 @@ from gateway.rpc.server import (
 )
 from gateway.signing.signed_note import NoteVerifier, Verifiers
 from gateway.telemetry.events import configure, logger
+from gateway.upkeep.keep_timings import TimingKeeper
 from gateway.upkeep.own_log import ask_witnesses
 from gateway.upkeep.witnessing import PeerRounds
 from gateway.web.credential_page import CredentialPages
@@ -188,9 +189,10 @@ def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None
     loops: list[Reloader | Retranslator | Rotator] = [reloader, Retranslator(node)]
     if is_first:
         loops.append(Rotator(node, reloader.reload_if_changed))
+    timings = TimingKeeper(node.metrics.timings, node.log, clock)
     rounds = PeerRounds(_rounds(node, is_first=is_first), node.config.audit.cosign_s)
     keep_up(node)
-    for part in (peers, operator, rounds, *loops):
+    for part in (peers, operator, rounds, timings, *loops):
         part.start()
     if page is not None:
         page.start()
@@ -204,9 +206,9 @@ def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None
         health.set_serving(False)
         guard.drain(ANNOUNCE_S, node.config.limits.drain_s)
         drain(peers, health, GRACE_S).wait()
-        rounds.stop()
-        if page is not None:
-            page.stop()
+        for last in (rounds, timings, page):
+            if last is not None:
+                last.stop()
         operator.stop(1).wait()
         web.shutdown()
         web.server_close()

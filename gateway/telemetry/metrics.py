@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from gateway.telemetry.timings import Timings
+
 UNKNOWN = "unknown"
 OTHER = "OTHER"
 
@@ -191,6 +193,8 @@ class Metrics:
         self.build = Gauge(
             "credit_gateway_build_info", "Version of the program, value 1.", ("version",), registry=registry
         )
+        self.timings = Timings()
+        """Step times of single exchanges, on their way to the database; no metric."""
 
     def know_peers(self, peers: Iterable[str]) -> None:
         """Set the node ids that may be label values."""

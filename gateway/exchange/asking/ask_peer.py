@@ -24,6 +24,7 @@ from gateway.peers.reach import Reaches
 from gateway.peers.roster import Peer
 from gateway.telemetry.events import logger
 from gateway.telemetry.metrics import ASKING, Metrics
+from gateway.telemetry.timings import StepTimes
 
 UNHEARD = frozenset({"UNREACHABLE", "NO_ANSWER"})
 """Outcomes by which a peer gave no sign of life."""
@@ -150,10 +151,13 @@ def _send(talk: PeerTalk, composed: Composed, attempt: int, tell: Tell) -> tuple
 
 def _try(talk: PeerTalk, composed: Composed) -> _Tried:
     """Send one message; verify, log and count what comes."""
+    times = StepTimes()
     node, dispatched = talk.node, _call(talk, composed)
+    times.done("ask")
     fault = dispatched.fault
     try:
         answer = _verified(dispatched, talk.snapshot, node)
+        times.done("verify")
         _log_or_raise(lambda: log_answer(composed, answer, node.log))
         result = _result_of(answer, dispatched)
     except PeerFaultError as unaccepted:
@@ -164,8 +168,11 @@ def _try(talk: PeerTalk, composed: Composed) -> _Tried:
                 log_no_answer(composed, fault.outcome, node.log)
             except RefusedError as unlogged:
                 result = failed(composed, fault := not_logged(unlogged), dispatched.elapsed_s)
+    times.done("log")
     note_reach(talk.peer, result, node)
     count_result(result, composed, node.metrics, len(result.records))
+    outcome, peer = node.metrics.outcome(result.outcome), node.metrics.peer(result.node_id)
+    node.metrics.timings.note(result.exchange_id, ASKING, peer, outcome, times.steps)
     return _Tried(result, fault)
 
 
