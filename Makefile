@@ -40,7 +40,7 @@ softhsm:
 	@command -v softhsm2-util >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet softhsm2; } || \
 		echo "softhsm2 is not installed; tests/hsm will fail" >&2
 
-test: $(READY) node_modules/.ready .interop/.ready softhsm ## run all tests; T=path runs some
+test: $(READY) node_modules/.ready .interop/.ready .fuzz/.ready softhsm ## run all tests; T=path runs some
 	$(PYTHON) -m pytest $(T) --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 bulk-story: $(READY) ## LEARNERS=50000 applicants at two provinces while processes die
@@ -48,6 +48,14 @@ bulk-story: $(READY) ## LEARNERS=50000 applicants at two provinces while process
 
 properties: $(READY) ## translate 5,000 made-up cases a property
 	CASES_A_PROPERTY=5000 $(PYTHON) -m pytest tests/schemes/test_properties.py tests/schemes/test_amounts.py tests/schemes/test_counting.py
+
+# atheris is large and compiled; nothing but the fuzzer needs it.
+.fuzz/.ready: $(READY)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target .fuzz 'atheris>=3.0,<4'
+	touch $@
+
+fuzz: $(READY) .fuzz/.ready ## MINUTES=10 of fuzzing, all targets in turn; NAMES="card peer" some of them
+	$(PYTHON) -m tests.fuzz --minutes $(or $(MINUTES),10) $(NAMES)
 
 lint: $(READY) node_modules/.ready ## formatter, ruff, mypy, import-linter, buf
 	$(VENV)/bin/ruff format --check .
@@ -70,6 +78,6 @@ bench: $(READY) ## measure; QUICK=1 for a short run
 	$(PYTHON) -m bench $(if $(QUICK),--quick)
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) $(DEMO) .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) .fuzz .fuzz-found .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help softhsm install protos test bulk-story properties lint fix demo demo-stop bench clean
+.PHONY: help softhsm install protos test fuzz bulk-story properties lint fix demo demo-stop bench clean

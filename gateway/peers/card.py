@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from creditexchange.v1.envelope_pb2 import SignedMessage
@@ -27,7 +28,7 @@ from creditexchange.v1.record_pb2 import LocalizedText, SchemeReference
 from gateway.errors import CardError, EnvelopeError
 from gateway.signing import dsse
 from gateway.signing.cosignature import CosignatureVerifier
-from gateway.signing.envelope import open_envelope, parse_strictly, payload_type, seal
+from gateway.signing.envelope import instant, open_envelope, parse_strictly, payload_type, seal
 from gateway.signing.signed_note import NoteError, NoteVerifier
 from gateway.signing.suites import SigningKey, VerifyingKey, suites_of
 
@@ -263,8 +264,8 @@ def verify_card(message: SignedMessage) -> Card:
         node_id=draft.node_id,
         serial=draft.serial,
         names={text.language: text.text for text in draft.names},
-        issued=draft.issue_time.ToDatetime(UTC),
-        expires=draft.expire_time.ToDatetime(UTC),
+        issued=instant(draft.issue_time, "issue_time"),
+        expires=instant(draft.expire_time, "expire_time"),
         endpoints=tuple(draft.endpoints),
         keys=keys,
         cas=_read_cas(draft),
@@ -298,8 +299,8 @@ def _read_keys(draft: NodeCard) -> dict[str, CardKey]:
         keys[key.key_id] = CardKey(
             key=key,
             role=entry.role,
-            start=entry.start_time.ToDatetime(UTC) if entry.HasField("start_time") else None,
-            end=entry.end_time.ToDatetime(UTC) if entry.HasField("end_time") else None,
+            start=instant(entry.start_time, "keys.start_time") if entry.HasField("start_time") else None,
+            end=instant(entry.end_time, "keys.end_time") if entry.HasField("end_time") else None,
         )
     return keys
 
@@ -309,10 +310,8 @@ def _read_maintenance(draft: NodeCard) -> tuple[Maintenance, ...]:
     for window in draft.maintenance:
         if not (window.HasField("start_time") and window.HasField("end_time")):
             raise CardError("maintenance: start_time and end_time are needed.")
-        try:
-            start, end = window.start_time.ToDatetime(UTC), window.end_time.ToDatetime(UTC)
-        except (ValueError, OverflowError) as error:
-            raise CardError("maintenance: a time is malformed.") from error
+        start = instant(window.start_time, "maintenance.start_time")
+        end = instant(window.end_time, "maintenance.end_time")
         if end <= start:
             raise CardError("maintenance: end_time must come after start_time.")
         windows.append(Maintenance(start, end, {note.language: note.text for note in window.notes}))
@@ -321,7 +320,7 @@ def _read_maintenance(draft: NodeCard) -> tuple[Maintenance, ...]:
 
 def _signers(draft: NodeCard, keys: Mapping[str, CardKey]) -> dict[str, VerifyingKey]:
     """Return the message keys; a card bears a signature of each suite that is live when it is issued."""
-    issued = draft.issue_time.ToDatetime(UTC)
+    issued = instant(draft.issue_time, "issue_time")
     signers = {i: k for i, k in keys.items() if k.role == KEY_ROLE_MESSAGE}
     required = suites_of([k.key for k in signers.values() if k.is_live(issued)])
     return {i: replace(k.key, required_suites=required) for i, k in signers.items()}
@@ -335,7 +334,8 @@ def _read_cas(draft: NodeCard) -> tuple[x509.Certificate, ...]:
         try:
             ca = x509.load_der_x509_certificate(der)
             constraints = ca.extensions.get_extension_for_class(x509.BasicConstraints).value
-        except (ValueError, x509.ExtensionNotFound) as error:
+            ca.public_key()  # is read only now: a certificate parses around a key that is none
+        except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
             raise CardError("tls_ca_certificates: one is no X.509 CA certificate.") from error
         if not constraints.ca:
             raise CardError("tls_ca_certificates: one is not a CA.")
@@ -359,7 +359,7 @@ def _require_form(draft: NodeCard) -> None:
         )
     if not (draft.HasField("issue_time") and draft.HasField("expire_time")):
         raise CardError("issue_time and expire_time are needed.")
-    if draft.expire_time.ToDatetime() <= draft.issue_time.ToDatetime():
+    if instant(draft.expire_time, "expire_time") <= instant(draft.issue_time, "issue_time"):
         raise CardError("expire_time: it must come after issue_time.")
     if not 1 <= len(draft.endpoints) <= ENDPOINTS_MAX:
         raise CardError(f"endpoints: one to {ENDPOINTS_MAX} are needed.")
