@@ -41,8 +41,11 @@ ENDPOINTS_MAX = 8
 KEYS_MAX = 16
 CAS_MAX = 2
 MAINTENANCE_MAX = 16
+NAME_CHARACTERS_MAX = 500
+"""Longest name of a node, or note about its maintenance."""
 
 NODE_ID_PATTERN = re.compile(r"[a-z](?:[a-z0-9-]{0,30}[a-z0-9])", re.ASCII)
+KEY_ID_PATTERN = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 ENDPOINT_PATTERN = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]):[0-9]{1,5}", re.ASCII)
 
 
@@ -258,6 +261,8 @@ def verify_card(message: SignedMessage) -> Card:
     # the signature over the same bytes has verified under one of them.
     draft = parse_strictly(NodeCard, message.payload, "the card")
     keys = _read_keys(draft)
+    if any(not KEY_ID_PATTERN.fullmatch(signature.key_id) for signature in message.signatures):
+        raise CardError("signatures: a key id is none.")  # the fingerprint does not cover what stands there
     opened = open_envelope(message, CARD_PAYLOAD_TYPE, _signers(draft, keys).get)
     _require_form(draft)
     return Card(
@@ -368,9 +373,17 @@ def _require_form(draft: NodeCard) -> None:
             raise CardError("endpoints: one is not of the form host:port.")
     if len(draft.maintenance) > MAINTENANCE_MAX:
         raise CardError(f"maintenance: at most {MAINTENANCE_MAX} windows.")
+    texts = [*draft.names, *(note for window in draft.maintenance for note in window.notes)]
+    if any(not _is_shown_as_it_is(text) for text in texts):
+        raise CardError(f"names: one is longer than {NAME_CHARACTERS_MAX} characters or not printable.")
     _require_log_key(draft)
     if draft.HasField("witness"):
         _require_witness_key(draft)
+
+
+def _is_shown_as_it_is(text: LocalizedText) -> bool:
+    """Whether a name looks like what it is: no control characters, no marks of direction, no novel."""
+    return all(part.isprintable() and len(part) <= NAME_CHARACTERS_MAX for part in (text.language, text.text))
 
 
 def _require_log_key(draft: NodeCard) -> None:

@@ -118,9 +118,7 @@ class Attacker:
             self.settings |= frame.settings
             self.send(SettingsFrame(0, flags=["ACK"]))
         elif isinstance(frame, HeadersFrame):
-            found = {
-                text(name): text(value) for name, value in self.decoder.decode(bytes(frame.data))
-            }
+            found = {text(name): text(value) for name, value in self.decoder.decode(bytes(frame.data))}
             self.answers.setdefault(frame.stream_id, Answer()).headers |= found
         elif isinstance(frame, RstStreamFrame):
             self.answers.setdefault(frame.stream_id, Answer()).reset = frame.error_code

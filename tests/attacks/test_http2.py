@@ -101,7 +101,9 @@ def test_headers_that_never_end_end_the_connection(target: Target, bystander: gr
                 break
         attacker.read(5, until=1)
         answer = attacker.answers.get(1)
-        refused = answer is not None and (answer.reset is not None or answer.headers.get("grpc-status") != "0")
+        refused = answer is not None and (
+            answer.reset is not None or answer.headers.get("grpc-status") != "0"
+        )
         assert attacker.is_closed or attacker.goaway is not None or refused
 
 
@@ -118,7 +120,9 @@ def test_a_header_that_unfolds_is_refused(target: Target, bystander: grpc.Channe
         assert answer is None or answer.headers.get("grpc-status") != "0"
 
 
-def test_a_message_that_unpacks_to_200_mib_is_refused_unpacked(target: Target, bystander: grpc.Channel) -> None:
+def test_a_message_that_unpacks_to_200_mib_is_refused_unpacked(
+    target: Target, bystander: grpc.Channel
+) -> None:
     bomb = gzip.compress(bytes(200 << 20), 9)
     assert len(bomb) < 256 * 1024
     with others_are_served(target, bystander), target.attacker() as attacker:
