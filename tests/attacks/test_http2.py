@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import grpc
 import pytest
@@ -31,10 +30,10 @@ CANCEL = 8
 
 
 @pytest.fixture
-def bystander(target: Target) -> Iterator[grpc.Channel]:
+def bystander(target: Target) -> grpc.Channel:
     channel = target.anhui.channel_to(target.shanghai)
     target.ask_as_bystander(channel)
-    yield channel
+    return channel
 
 
 @contextmanager
