@@ -39,8 +39,7 @@ def bystander(target: Target) -> grpc.Channel:
 @contextmanager
 def others_are_served(target: Target, channel: grpc.Channel) -> Iterator[None]:
     """During what happens inside, and after it, every call of the bystander is answered; memory stays bounded."""
-    before, failures, count = target.memory_mib(), [], [0]
-    target.forget_peak()
+    before, failures, count = target.forget_peak(), [], [0]
     done = threading.Event()
 
     def ask() -> None:
@@ -163,7 +162,7 @@ def test_answers_that_nobody_takes_hold_no_place_for_others(target: Target, byst
 
 def test_half_a_handshake_is_cut_off(target: Target, bystander: grpc.Channel) -> None:
     """Slowloris: sockets that say nothing, or begin a handshake and stop."""
-    before = target.descriptors()
+    before = target.connections()
     host, port = target.shanghai.config.listen.peers.rsplit(":", 1)
     beginning = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
     with others_are_served(target, bystander):
@@ -175,4 +174,4 @@ def test_half_a_handshake_is_cut_off(target: Target, bystander: grpc.Channel) ->
             each.settimeout(4 * HANDSHAKE_S_MAX)
             assert each.recv(1_000) in (b"", b"\x15\x03\x01\x00\x02\x02\x32") or each.recv(1_000) == b""
             each.close()
-    assert target.descriptors() <= before + 8
+    assert target.connections() <= before

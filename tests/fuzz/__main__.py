@@ -37,7 +37,8 @@ def turn(name: str, seconds: float, found: Path, committed: Path | None = None) 
     counts = _COUNT.findall(done.stdout)
     if done.returncode == 0 and counts:
         return int(counts[-1]), ""
-    return 0, (done.stdout + done.stderr)[-3000:]
+    told = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("INFO:")]
+    return 0, f"ended with status {done.returncode}\n" + "\n".join(told)[-3000:]
 
 
 def read_results() -> dict[str, int]:
