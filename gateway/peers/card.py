@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from creditexchange.v1.envelope_pb2 import SignedMessage
@@ -26,6 +25,7 @@ from creditexchange.v1.node_pb2 import (
 )
 from creditexchange.v1.record_pb2 import LocalizedText, SchemeReference
 from gateway.errors import CardError, EnvelopeError
+from gateway.peers.node_ca import UNREADABLE
 from gateway.signing import dsse
 from gateway.signing.cosignature import CosignatureVerifier
 from gateway.signing.envelope import instant, open_envelope, parse_strictly, payload_type, seal
@@ -340,7 +340,7 @@ def _read_cas(draft: NodeCard) -> tuple[x509.Certificate, ...]:
             ca = x509.load_der_x509_certificate(der)
             constraints = ca.extensions.get_extension_for_class(x509.BasicConstraints).value
             ca.public_key()  # is read only now: a certificate parses around a key that is none
-        except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
+        except UNREADABLE as error:
             raise CardError("tls_ca_certificates: one is no X.509 CA certificate.") from error
         if not constraints.ca:
             raise CardError("tls_ca_certificates: one is not a CA.")

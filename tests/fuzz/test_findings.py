@@ -25,8 +25,11 @@ from gateway.exchange.messages import (
     NOTIFY_CHANGE,
     REVOKE_CONSENT,
 )
+from gateway.peers.roster import Roster
+from gateway.peers.tls_identity import TlsIdentities
 from gateway.signing.cosignature import TIME_S_MAX, CosignatureVerifier
 from gateway.signing.signed_note import NoteError
+from tests.federation.provinces import NOW
 from tests.fuzz import make_corpus
 from tests.fuzz.__main__ import COMMITTED
 from tests.fuzz.keys import province
@@ -71,6 +74,29 @@ def test_a_card_whose_authority_has_no_readable_key_is_refused() -> None:
 
     with pytest.raises(CardError, match="one is no X"):
         card(card_with(change))
+
+
+def other_version(certificate: x509.Certificate) -> bytes:
+    """The same certificate as of a version that X.509 does not have."""
+    version = b"\xa0\x03\x02\x01"
+    der = certificate.public_bytes(Encoding.DER)
+    assert version + b"\x02" in der
+    return der.replace(version + b"\x02", version + b"\x2e", 1)
+
+
+def test_a_certificate_of_an_unknown_version_is_refused_as_an_authority_and_as_a_leaf() -> None:
+    shanghai = province("shanghai")
+
+    def change(made: NodeCard) -> None:
+        made.tls_ca_certificates[0] = other_version(shanghai.ca)
+
+    with pytest.raises(CardError, match="one is no X"):
+        card(card_with(change))
+    text = b64encode(other_version(shanghai.leaf()))
+    pem = b"-----BEGIN CERTIFICATE-----\n" + text + b"\n-----END CERTIFICATE-----\n"
+    with pytest.raises(RefusedError) as refused:
+        TlsIdentities().prove(pem, Roster.of([shanghai.peer()]), NOW)
+    assert refused.value.reason == "UNKNOWN_PEER"
 
 
 @pytest.mark.parametrize("time", NO_TIMES)
