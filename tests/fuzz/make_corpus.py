@@ -10,7 +10,7 @@ from pathlib import Path
 
 from openpyxl import Workbook
 
-from creditexchange.v1 import audit_pb2, change_pb2, consent_pb2
+from creditexchange.v1 import audit_pb2, change_pb2, code_pb2, consent_pb2
 from creditexchange.v1.consent_pb2 import Consent
 from creditexchange.v1.envelope_pb2 import Header, SignedMessage
 from creditexchange.v1.exchange_pb2 import EchoQuery, QueryRecordsRequest
@@ -26,7 +26,7 @@ from gateway.peers.roster import render_peer_file
 from gateway.policy.purposes import KINDS
 from gateway.rpc.status import status_of
 from gateway.signing import dsse
-from gateway.signing.envelope import seal
+from gateway.signing.envelope import payload_type, seal
 from gateway.storage import audit_rows
 from gateway.storage.witness_rows import put_card
 from gateway.web.add_checkpoint import render_body
@@ -101,6 +101,11 @@ def requests() -> Iterator[tuple[str, bytes]]:
     message = signed(messages.ECHO_QUERY_TYPE, echo.SerializeToString())
     yield messages.ECHO, QueryRecordsRequest(message=message).SerializeToString()
     yield from audit_requests()
+    redeem = next(name for name in METHOD_NAMES if name.endswith("/RedeemCode"))
+    redemption = code_pb2.CodeRedemption(header=header_for(redeem), body=b"\x0a\x00")
+    message = signed(payload_type("code-redemption"), redemption.SerializeToString())
+    openings = open_items("learning-code", [b"\x0a\x04code"])
+    yield redeem, code_pb2.RedeemCodeRequest(message=message, openings=openings).SerializeToString()
     yield from notices()
 
 

@@ -14,7 +14,7 @@ import grpc
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.rpc import status_pb2
 
-from creditexchange.v1 import audit_pb2, change_pb2, consent_pb2, exchange_pb2
+from creditexchange.v1 import audit_pb2, change_pb2, code_pb2, consent_pb2, exchange_pb2, node_pb2
 from creditexchange.v1.envelope_pb2 import Header, Opening, SignedMessage
 from creditexchange.v1.exchange_pb2 import QueryRecordsResponse, RecordQuery, RecordQueryBody
 from gateway.audit.commitment import SUBJECT_TOKEN, commitments_root
@@ -41,7 +41,7 @@ EXECUTIONS_A_LOG = 5_000
 
 REQUESTS: Mapping[str, Any] = {
     f"/{file.DESCRIPTOR.package}.{service.name}/{method.name}": getattr(file, method.input_type.name)
-    for file in (exchange_pb2, audit_pb2, change_pb2, consent_pb2)
+    for file in (exchange_pb2, audit_pb2, change_pb2, consent_pb2, code_pb2, node_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
