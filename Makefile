@@ -60,20 +60,6 @@ fuzz: $(READY) .fuzz/.ready ## MINUTES=10 of fuzzing, all targets in turn; NAMES
 mutations: $(READY) ## take each measure of docs/threat-model.md away and see its tests fail; NAMES="grants rates"
 	$(PYTHON) -m tests.mutations $(NAMES)
 
-# Tools of the supply chain live in an environment of their own: nothing else needs them.
-.supply/.ready:
-	python3 -m venv .supply
-	.supply/bin/pip install --quiet --disable-pip-version-check pip-tools cyclonedx-bom
-	touch $@
-
-lock: .supply/.ready ## write requirements.lock: what a node runs on, with hashes
-	.supply/bin/pip-compile --quiet --generate-hashes --strip-extras --no-header --no-annotate --no-emit-index-url \
-		--no-emit-find-links --no-emit-trusted-host --extra hsm --extra mysql --extra postgresql -o requirements.lock pyproject.toml
-
-sbom: .supply/.ready requirements.lock ## write dist/sbom.json, a CycloneDX list of what a node runs on
-	mkdir -p dist
-	.supply/bin/cyclonedx-py requirements --output-reproducible --pyproject pyproject.toml -o dist/sbom.json requirements.lock
-
 lint: $(READY) node_modules/.ready ## formatter, ruff, mypy, import-linter, buf
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
@@ -95,6 +81,6 @@ bench: $(READY) ## measure; QUICK=1 for a short run
 	$(PYTHON) -m bench $(if $(QUICK),--quick)
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) $(DEMO) .fuzz .fuzz-found .supply .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) .fuzz .fuzz-found .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help softhsm install protos test fuzz mutations lock sbom bulk-story properties lint fix demo demo-stop bench clean
+.PHONY: help softhsm install protos test fuzz mutations bulk-story properties lint fix demo demo-stop bench clean
