@@ -23,6 +23,7 @@ from gateway.exchange.learning_codes import forget_codes
 from gateway.node.assemble import Node, assemble, exports_of
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
+from gateway.node.private_memory import keep_memory_private
 from gateway.node.reload import Reloader
 from gateway.node.retranslate import Retranslator
 from gateway.node.rotator import Rotator, read_heard
@@ -80,6 +81,7 @@ def serve(folder: NodeFolder, clock: Clock = system_clock) -> None:
     Raises:
         OperatorError: the node cannot start; the text says why.
     """
+    keep_memory_private()
     with node_lock(folder), signals() as arrived:
         serving = start(folder, clock)
         try:
