@@ -449,6 +449,16 @@ def health() -> dashboard.Dashboard:
         )
         .with_panel(
             lines(
+                "Workers",
+                "With --workers only.",
+                "short",
+                (f"credit_gateway_workers{{{here}}}", "serving"),
+                (f"credit_gateway_workers_wanted{{{here}}}", "wanted"),
+                (f"increase(credit_gateway_worker_restarts_total{{{here}}}[1h])", "restarts of {{worker}}"),
+            )
+        )
+        .with_panel(
+            lines(
                 "Translation",
                 "Values without a rule, and records of an old scheme.",
                 "short",

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.node.assemble import OUTCOMES
 from gateway.rpc.methods import METHODS
+from gateway.telemetry.gathering import SupervisorMetrics
 from gateway.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,8 @@ def series_of(registry: CollectorRegistry) -> dict[str, set[str]]:
 
 
 EXPOSED = series_of(Metrics(OUTCOMES, (m.name for m in METHODS)).registry)
+SUPERVISOR = series_of(SupervisorMetrics(dict, 2).registry)
+"""What a node with several workers shows beside them."""
 
 
 def unknown_in(expression: str) -> set[str]:
@@ -52,10 +55,11 @@ def unknown_in(expression: str) -> set[str]:
     ):
         if name in RECORDED:
             continue
-        if name not in EXPOSED:
+        known = EXPOSED | SUPERVISOR
+        if name not in known:
             bad.add(name)
             continue
         for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector):
-            if label not in EXPOSED[name] | {"instance", "job"}:
+            if label not in known[name] | {"instance", "job"}:
                 bad.add(f"{name}{{{label}}}")
     return bad

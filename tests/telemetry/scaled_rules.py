@@ -30,7 +30,11 @@ def _seconds(text: str) -> int:
 
 def short_expression(expression: str) -> str:
     expression = re.sub(r"\[(\d+[smhd])\]", lambda m: f"[{_short(_seconds(m[1]), RANGE_S)}s]", expression)
-    return re.sub(r"(time\(\) - \w+ > )(\d+)", lambda m: f"{m[1]}{_short(int(m[2]), AGE_S)}", expression)
+    return re.sub(
+        r"(time\(\) - (?:max by \([a-z, ]+\) \()?\w+\)? > )(\d+)",
+        lambda m: f"{m[1]}{_short(int(m[2]), AGE_S)}",
+        expression,
+    )
 
 
 def write_short_rules(folder: Path) -> list[Path]:
