@@ -42,14 +42,15 @@ def list_entries(
                 rows = audit_rows.read_entries_of_prefix(connection, exchange_id, PAGE_ENTRIES)
             else:
                 rows = audit_rows.read_entries_before(connection, before, PAGE_ENTRIES if peer else last)
-            found += [entry for row in rows if _is_with(entry := _read(row), peer)]
+            found += [entry for row in rows if _is_with(entry := read_listed(row), peer)]
             if exchange_id or not rows:
                 break
             before = rows[-1].idx
     return found[:last][::-1]
 
 
-def _read(row: EntryRow) -> ListedEntry:
+def read_listed(row: EntryRow) -> ListedEntry:
+    """Return a row as an entry. Raises ``AuditLogError`` when it is not a leaf."""
     try:
         return ListedEntry(row.idx, row.leaf, parse_leaf(row.leaf))
     except EntryError as error:

@@ -24,6 +24,7 @@ from gateway.rpc.exports import export_message
 from gateway.rpc.heard_changes import heard_changes_message
 from gateway.rpc.issued_consents import consents_message, grant_message, withdraw_message
 from gateway.rpc.learning_codes import codes_message, issue_message, redeem_message, revoke_message
+from gateway.rpc.loaded_files import loaded_message
 from gateway.rpc.operator import (
     OperatorClient,
     diagnose_peer,
@@ -33,6 +34,7 @@ from gateway.rpc.operator import (
     reconcile_message,
     witness_message,
 )
+from gateway.rpc.peer_reach import reach_message
 
 
 class LocalNode(Protocol):
@@ -96,6 +98,14 @@ class LocalNode(Protocol):
 
     def held_checkpoints(self) -> operator_pb2.ListHeldCheckpointsResponse:
         """Ask every peer for what it has cosigned last of this node's log."""
+        ...
+
+    def reach(self) -> operator_pb2.ListReachResponse:
+        """List which peers are left alone."""
+        ...
+
+    def loaded_files(self) -> operator_pb2.ListLoadedFilesResponse:
+        """List which configuration the node works with."""
         ...
 
     def erase(self, request: operator_pb2.EraseRequest) -> operator_pb2.EraseResponse:
@@ -194,6 +204,12 @@ class _Running:
     def held_checkpoints(self) -> operator_pb2.ListHeldCheckpointsResponse:
         return self._operator.held_checkpoints()
 
+    def reach(self) -> operator_pb2.ListReachResponse:
+        return self._operator.reach()
+
+    def loaded_files(self) -> operator_pb2.ListLoadedFilesResponse:
+        return self._operator.loaded_files()
+
     def erase(self, request: operator_pb2.EraseRequest) -> operator_pb2.EraseResponse:
         return self._operator.erase(request)
 
@@ -280,6 +296,12 @@ class _InProcess:
 
     def held_checkpoints(self) -> operator_pb2.ListHeldCheckpointsResponse:
         return held_message(self._node.snapshot, self._node.operating)
+
+    def reach(self) -> operator_pb2.ListReachResponse:
+        return reach_message(self._node.snapshot, self._node.reaches)
+
+    def loaded_files(self) -> operator_pb2.ListLoadedFilesResponse:
+        return loaded_message(self._node.loaded.now)
 
     def erase(self, request: operator_pb2.EraseRequest) -> operator_pb2.EraseResponse:
         return erase_message(request, self._node.snapshot, self._node.operating)

@@ -11,14 +11,17 @@ import typer
 from gateway.cli import (
     audit_evidence_commands,
     audit_trust_commands,
+    backup_commands,
     certificate_commands,
     changes_commands,
     config_commands,
     conformance_commands,
+    console_commands,
     locate_commands,
     node_commands,
     peers_commands,
     query_commands,
+    report_commands,
     saved_archive,
 )
 from gateway.cli.access_commands import access_app
@@ -52,6 +55,10 @@ app.command()(certificate_commands.certificate)
 app.command()(locate_commands.locate)
 app.command()(changes_commands.changes)
 app.command()(conformance_commands.conformance)
+app.command("console")(console_commands.console_pages)
+app.command()(report_commands.report)
+app.command()(backup_commands.backup)
+app.command()(backup_commands.restore)
 app.command()(demo)
 archive_app.command("save")(saved_archive.save)
 archive_app.command("open")(saved_archive.open_)

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from gateway.errors import ConfigError
+from gateway.node.console_table import ConsoleTable
 from gateway.node.department_files import SOURCES_FOLDER, department_tables
 from gateway.peers.card import ENDPOINTS_MAX, MAINTENANCE_MAX, NODE_ID_PATTERN, is_endpoint
 from gateway.records.source import TEXT_FIELDS
@@ -369,6 +370,16 @@ class LogTable(_Table):
     """Least level that is written."""
 
 
+class TelemetryTable(_Table):
+    """``[telemetry]``: spans for OpenTelemetry, besides metrics and log lines."""
+
+    otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://[^\s/]{1,250}:\d{1,5})?$")] = ""
+    """Where spans are sent (OTLP over gRPC), for example "http://127.0.0.1:4317"; empty = none are made.
+    Needs the extra `tracing`. Spans hold node ids, exchange ids, outcomes and durations, nothing personal."""
+    sample_ratio: float = Field(default=0.1, ge=0, le=1)
+    """Share of traces that is kept, from 0 to 1. Use the same at every node, so that traces are whole."""
+
+
 class NodeConfig(_Table):
     """``node.toml``: the configuration of one node."""
 
@@ -387,7 +398,9 @@ class NodeConfig(_Table):
     rotation: RotationTable = RotationTable()
     limits: LimitsTable = LimitsTable()
     records: RecordsTable = RecordsTable()
+    console: ConsoleTable = ConsoleTable()
     log: LogTable = LogTable()
+    telemetry: TelemetryTable = TelemetryTable()
 
 
 def load_config(folder: Path) -> NodeConfig:

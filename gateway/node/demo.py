@@ -144,6 +144,17 @@ def _introduce(nodes: Sequence[DemoNode]) -> None:
         for node_id, card in cards.items():
             if node_id != node.node_id:
                 accept(card, node.folder.peers, now)
+    _share_schemes(nodes)
+
+
+def _share_schemes(nodes: Sequence[DemoNode]) -> None:
+    """Give every node a copy of every other scheme, which the console compares with its own."""
+    for node in nodes:
+        schemes = node.folder.root / "schemes"
+        schemes.mkdir()
+        for other in nodes:
+            if other is not node:
+                shutil.copyfile(other.folder.scheme, schemes / f"{other.node_id}.toml")
 
 
 def _start(node: DemoNode) -> subprocess.Popen[bytes]:
@@ -232,6 +243,7 @@ def _say_how_to_go_on(folder: Path, nodes: Sequence[DemoNode], learner: str) -> 
     _say(f"  credit-gateway query --node {where} --learner {learner} --purpose {PURPOSE} --output json")
     _say(f"  credit-gateway peers check --node {where}")
     _say(f"  credit-gateway audit verify --node {where}")
+    _say(f"  credit-gateway console --node {where}")
     _say(f"Stop them with: credit-gateway demo --stop --folder {_short(folder)}")
 
 

@@ -82,10 +82,12 @@ class Reloader(threading.Thread):
             node.take_up(load_state(node.folder, config, node.clock()))
         except GatewayError as error:
             node.metrics.reloads.labels("refused").inc()
+            node.loaded.refused(str(error))
             _log.error("changed configuration refused, last good state kept", problem=str(error))
             return False
         configure(config.log.level)
         node.metrics.reloads.labels("ok").inc()
+        node.loaded.took_up(is_whole=not fixed)
         _log.info(
             "changed configuration taken up",
             peers=sorted(node.snapshot.roster.peers),

@@ -16,6 +16,7 @@ from gateway.clock import system_clock
 from gateway.errors import GatewayError
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import read_token
+from gateway.node.private_memory import keep_memory_private
 from gateway.node.serve import Worker, obey, signals, start
 
 EXIT_WRONG = 2
@@ -31,6 +32,7 @@ def main() -> None:
     options.add_argument("--slot", type=int, required=True)
     options.add_argument("--supervisor", type=int, required=True, help="file descriptor of a socket")
     given = options.parse_args()
+    keep_memory_private()
     folder = NodeFolder(given.node)
     with socket.socket(fileno=given.supervisor) as supervisor, signals() as arrived:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from creditexchange.v1 import operator_pb2
@@ -29,6 +29,7 @@ from gateway.rpc.issued_consents import (
     withdraw_message,
 )
 from gateway.rpc.learning_codes import codes_message, issue_message, redeem_message, revoke_message
+from gateway.rpc.loaded_files import Loaded, loaded_message
 from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
 from gateway.rpc.peer_reach import clear_message, reach_message
 from gateway.rpc.server import OPERATOR_SERVICE
@@ -56,6 +57,8 @@ class Operating:
     clock: Clock
     leaf: LeafSource
     """This node's TLS certificate and key, for handshakes outside gRPC."""
+    loaded: Callable[[], Loaded] = field(default=Loaded)
+    """Which configuration the node works with."""
 
 
 def reconcile_message(
@@ -77,6 +80,8 @@ def reconcile_message(
     except PeerFaultError as fault:
         return operator_pb2.ReconcileResponse(outcome=fault.outcome, explanation=str(fault))
     node.metrics.reconcile_findings.labels(peer.node_id).set(step.findings)
+    if step.done:
+        node.metrics.state.reconciled.labels(peer.node_id).set(node.clock().timestamp())
     return operator_pb2.ReconcileResponse(
         their_index=step.their_index,
         their_size=step.their_size,
@@ -192,6 +197,9 @@ class OperatorServicer:
                 operator_pb2.ClearReachRequest,
                 lambda request: clear_message(request, self.snapshot(), self.node.reaches),
             ),
+            "ListLoadedFiles": self.calls.guarded(
+                operator_pb2.ListLoadedFilesRequest, lambda _request: loaded_message(self.node.loaded())
+            ),
             "NoteAccess": self.calls.guarded(
                 operator_pb2.NoteAccessRequest,
                 lambda request: note_access(request, self.node),
@@ -260,6 +268,11 @@ class OperatorClient(LocalClient):
         """See ``OperatorService.ClearReach``."""
         request = operator_pb2.ClearReachRequest(node_id=node_id)
         return self.call("ClearReach", request, operator_pb2.ClearReachResponse)
+
+    def loaded_files(self) -> operator_pb2.ListLoadedFilesResponse:
+        """See ``OperatorService.ListLoadedFiles``."""
+        request = operator_pb2.ListLoadedFilesRequest()
+        return self.call("ListLoadedFiles", request, operator_pb2.ListLoadedFilesResponse)
 
     def note_access(self, request: operator_pb2.NoteAccessRequest) -> operator_pb2.NoteAccessResponse:
         """See ``OperatorService.NoteAccess``."""

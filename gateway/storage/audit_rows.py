@@ -198,6 +198,12 @@ def read_entries_before(transaction: Transaction, idx: int, count: int) -> list[
     return [_entry(row) for row in rows]
 
 
+def read_entries_with_before(transaction: Transaction, peer: str, idx: int, count: int) -> list[EntryRow]:
+    """Return up to ``count`` entries of exchanges with ``peer`` below ``idx``, the newest first."""
+    statement = f"{_ENTRY} WHERE peer = ? AND idx < ? ORDER BY idx DESC LIMIT ?"
+    return [_entry(row) for row in fetch_all(transaction, statement, (peer, idx, count))]
+
+
 def stream_entries(transaction: Transaction, start: int, end: int) -> Iterator[Row]:
     """Yield (idx, leaf, leaf_hash, exchange_id, peer, logged_at) for start <= idx < end, in order."""
     statement = f"{_ENTRY} WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?"

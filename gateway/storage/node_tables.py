@@ -374,3 +374,17 @@ RATE_WINDOW = Table(
     sqlite_with_rowid=False,
 )
 """How much of a rate was taken in each window of time, by all processes of the node."""
+
+EXCHANGE_TIMING = Table(
+    "exchange_timing",
+    NODE_METADATA,
+    Column("exchange_id", LargeBinary, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("ended_at", BigInteger, nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("steps", Text, nullable=False),
+    PrimaryKeyConstraint("exchange_id", "role", "ended_at"),
+    Index("exchange_timing_ended", "ended_at"),
+)
+"""How long each step of recent exchanges took. A bounded memory for operators; the oldest rows go."""

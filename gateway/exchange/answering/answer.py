@@ -13,7 +13,7 @@ from gateway.errors import EnvelopeError, RefusedError
 from gateway.exchange.answering.admit import admit
 from gateway.exchange.answering.authorise import authorise
 from gateway.exchange.answering.charging import charge_of
-from gateway.exchange.answering.count import StepTimes, count
+from gateway.exchange.answering.count import count
 from gateway.exchange.answering.find import find
 from gateway.exchange.answering.log import log_exchange
 from gateway.exchange.answering.open import open_message
@@ -26,6 +26,7 @@ from gateway.exchange.messages import RECORD_QUERY_TYPE, IncomingCall, Opened, S
 from gateway.records.source import RecordSource
 from gateway.signing.envelope import parse
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.timings import StepTimes
 
 
 class SignedRefusalError(RefusedError):

@@ -28,7 +28,7 @@ from gateway.exchange.answering.answer import Answering, parse_request, refuse, 
 from gateway.exchange.answering.bulk_authorise import AuthorisedBulk, authorise_bulk
 from gateway.exchange.answering.bulk_chunks import Chunk, Piece, chunks_of
 from gateway.exchange.answering.charging import charge_of
-from gateway.exchange.answering.count import StepTimes, count
+from gateway.exchange.answering.count import count
 from gateway.exchange.answering.open import open_message
 from gateway.exchange.answering.seal import answer_header
 from gateway.exchange.consents import is_revoked
@@ -42,6 +42,7 @@ from gateway.exchange.messages import (
 )
 from gateway.policy.purposes import purpose_word
 from gateway.signing.envelope import seal
+from gateway.telemetry.timings import StepTimes
 
 
 @dataclass
