@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from gateway.clock import system_clock
+from gateway.errors import CallerError
+from gateway.node.backup import make_backup, restore_backup
+from gateway.node.folder import NodeFolder
 from tests.processes.provinces import ProcessNode, cli, introduce, make_node
+
+
+def quiet(_what: str, _done: int, _total: int) -> None:
+    """Nobody watches."""
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +56,21 @@ def test_a_backup_is_whole_and_for_its_owner_only(story) -> None:
 def test_a_backup_replaces_nothing(story) -> None:
     _, _, shanghai, archive, _ = story
     before = archive.read_bytes()
-    done = cli("backup", str(archive), "--node", str(shanghai.folder.root), check=2)
-    assert "never replaced" in done.stderr
+    with pytest.raises(CallerError, match="exists already"):
+        make_backup(shanghai.folder, archive, with_keys=True, now=system_clock(), progress=quiet)
     assert archive.read_bytes() == before
 
 
 def test_keys_can_stay_where_they_are(story, tmp_path: Path) -> None:
     _, _, shanghai, _, _ = story
     archive = tmp_path / "without.tar.gz"
-    cli("backup", str(archive), "--without-keys", "--node", str(shanghai.folder.root))
+    made = make_backup(shanghai.folder, archive, with_keys=False, now=system_clock(), progress=quiet)
+    assert not made.has_keys
     with tarfile.open(archive) as tar:
         assert not [name for name in tar.getnames() if name.startswith("keys/")]
-    done = cli("restore", str(archive), "--node", str(tmp_path / "back"))
-    assert "put keys/ back" in done.stdout
+    restored = NodeFolder(tmp_path / "back")
+    assert not restore_backup(archive, restored, system_clock, quiet).has_keys
+    assert not restored.keys.exists()
 
 
 def test_a_folder_with_something_in_it_is_left_alone(story) -> None:
@@ -78,8 +88,8 @@ def test_a_damaged_or_foreign_archive_is_refused(story, tmp_path: Path) -> None:
     for number, bad in enumerate(
         (half, text, _with_changed_file(archive, tmp_path), _with_outside(tmp_path))
     ):
-        done = cli("restore", str(bad), "--node", str(tmp_path / f"back{number}"), check=2)
-        assert "no whole backup" in done.stderr
+        with pytest.raises(CallerError, match="no whole backup"):
+            restore_backup(bad, NodeFolder(tmp_path / f"back{number}"), system_clock, quiet)
     assert not (tmp_path / "outside.toml").exists()
 
 
