@@ -170,6 +170,7 @@ def test_a_peer_writes_no_line_into_the_nodes_log(target: Target, where: str) ->
         event = json.loads(line)
         assert isinstance(event, dict)
         assert len(line) < 2_000
-    assert '"peer": "anhui"' not in written
+        # Upkeep may say that Anhui is away; that Anhui was answered only the attacker says.
+        assert not (event.get("peer") == "anhui" and event.get("outcome") == "OK")
     assert not set("\x1b\u2028") & set(written)
     assert "etc/passwd" not in written

@@ -13,7 +13,7 @@ from tests.fuzz.__main__ import COMMITTED, turn
 
 CORPUS_BYTES_MAX = 512 * 1024
 VARIANTS = 30
-SHORT_RUN_S = 12
+SHORT_RUN_S = 6
 
 
 def seeds(name: str) -> list[Path]:

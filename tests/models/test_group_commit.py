@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -154,7 +155,9 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, number: int) -> list[str]:
 
         return step
 
-    monkeypatch.setattr(driver_sql, "_commit", committing(stepping, driver_sql._commit))
+    monkeypatch.setattr(driver_sql, "_committed", committing(stepping, driver_sql._committed))
+    later = stepping("before what was put off", driver_sql._send_later_ones)
+    monkeypatch.setattr(driver_sql, "_send_later_ones", later)
     for module in STEPS:
         for name, real in inspect.getmembers(module, inspect.isfunction):
             if real.__module__ == module.__name__ and not name.startswith("_"):
@@ -162,16 +165,18 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, number: int) -> list[str]:
     return taken
 
 
-def committing(stepping: Callable[..., Any], real: Callable[[Any], None]) -> Callable[[Any], None]:
+def committing(stepping: Callable[..., Any], real: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The commit as two steps: the power may go before it, and after it but before anybody is told."""
     before, after = stepping("before the commit", lambda: None), stepping("after the commit", lambda: None)
 
-    def commit(connection: Any) -> None:
-        before()
-        real(connection)
+    @contextmanager
+    def committed(transaction: Any) -> Iterator[None]:
+        with real(transaction):
+            yield
+            before()
         after()
 
-    return commit
+    return committed
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
