@@ -55,7 +55,15 @@ htmx: node_modules/.ready ## copy the published htmx into the console
 	cp node_modules/htmx.org/dist/htmx.min.js gateway/web/site/static/htmx.min.js
 	cp node_modules/htmx.org/LICENSE gateway/web/site/static/htmx.LICENSE
 
-test: $(READY) node_modules/.ready .interop/.ready softhsm pdf-tools browser ## run all tests; T=path runs some
+# promtool and a real Prometheus for tests/telemetry, nginx for tests/deploy; both fail and say so where they
+# cannot be installed.
+servers:
+	@command -v promtool >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends prometheus; } || \
+		echo "prometheus is not installed; tests/telemetry will fail" >&2
+	@command -v nginx >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends nginx libnginx-mod-stream; } || \
+		echo "nginx is not installed; tests/deploy will fail" >&2
+
+test: $(READY) node_modules/.ready .interop/.ready .fuzz/.ready softhsm pdf-tools browser servers ## run all tests; T=path runs some
 	$(PYTHON) -m pytest $(T) --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 bulk-story: $(READY) ## LEARNERS=50000 applicants at two provinces while processes die
@@ -71,6 +79,17 @@ cluster-test: $(READY) cluster-tools ## three hosts in network namespaces behind
 
 properties: $(READY) ## translate 5,000 made-up cases a property
 	CASES_A_PROPERTY=5000 $(PYTHON) -m pytest tests/schemes/test_properties.py tests/schemes/test_amounts.py tests/schemes/test_counting.py
+
+# atheris is large and compiled; nothing but the fuzzer needs it.
+.fuzz/.ready: $(READY)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target .fuzz 'atheris>=3.0,<4'
+	touch $@
+
+fuzz: $(READY) .fuzz/.ready ## MINUTES=10 of fuzzing, all targets in turn; NAMES="card peer" some of them
+	$(PYTHON) -m tests.fuzz --minutes $(or $(MINUTES),10) $(NAMES)
+
+mutations: $(READY) ## take each measure of docs/threat-model.md away and see its tests fail; NAMES="grants rates"
+	$(PYTHON) -m tests.mutations $(NAMES)
 
 lint: $(READY) node_modules/.ready ## formatter, ruff, mypy, import-linter, buf
 	$(VENV)/bin/ruff format --check .
@@ -89,10 +108,16 @@ demo: $(READY) ## four provinces on this machine; KEEP=1 leaves them running
 demo-stop: $(READY) ## stop what `make demo KEEP=1` left running
 	$(VENV)/bin/credit-gateway demo --folder $(DEMO) --stop
 
+monitoring: $(READY) servers ## four nodes, a real Prometheus, every fault, every alert
+	MONITORING_FULL=1 $(PYTHON) -m pytest tests/telemetry/test_alerts_fire.py -s
+
+dashboards: $(READY) ## write deploy/grafana/*.json again
+	$(PYTHON) deploy/grafana/dashboards.py
+
 bench: $(READY) ## measure; QUICK=1 for a short run
 	$(PYTHON) -m bench $(if $(QUICK),--quick)
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) $(DEMO) .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) .fuzz .fuzz-found .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help softhsm browser htmx cluster-tools cluster-test pdf-tools install protos test bulk-story properties lint fix demo demo-stop bench clean
+.PHONY: help softhsm browser htmx servers cluster-tools cluster-test pdf-tools install protos test fuzz mutations bulk-story properties lint fix demo demo-stop dashboards monitoring bench clean

@@ -277,6 +277,20 @@ class AuditLog:
         return self._head.note
 
     @property
+    def database(self) -> Database:
+        """Where the log is stored."""
+        return self._database
+
+    @property
+    def groups_waiting(self) -> int:
+        """How many callers wait for the next transaction."""
+        return self._groups.waiting
+
+    def watch_commits(self, committed: Callable[[int, float], None]) -> None:
+        """Have ``committed`` told of each transaction: how many items it had, how many seconds it took."""
+        self._groups.committed = committed
+
+    @property
     def vault(self) -> EvidenceVault:
         """What encrypts and decrypts openings."""
         return self._vault
@@ -543,6 +557,16 @@ def _without_entries(
 
 
 _NOTHING = Work(lambda _transaction: None)
+
+
+def raise_fence(engine: Database, now: datetime, skew_s: float) -> None:
+    """Refuse messages issued before ``now`` plus ``skew_s``: the store was put back from a copy.
+
+    Raises:
+        StorageError: the database cannot be written.
+    """
+    with writing(engine) as transaction:
+        _mark_guard(transaction, now, skew_s)
 
 
 def _mark_guard(transaction: Transaction, now: datetime, fence_s: float | None) -> None:

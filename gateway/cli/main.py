@@ -11,6 +11,7 @@ import typer
 from gateway.cli import (
     audit_evidence_commands,
     audit_trust_commands,
+    backup_commands,
     certificate_commands,
     changes_commands,
     config_commands,
@@ -21,6 +22,7 @@ from gateway.cli import (
     peers_commands,
     portal_commands,
     query_commands,
+    report_commands,
     saved_archive,
 )
 from gateway.cli.access_commands import access_app
@@ -56,6 +58,9 @@ app.command()(changes_commands.changes)
 app.command()(conformance_commands.conformance)
 app.command("console")(console_commands.console_pages)
 app.command("portal")(portal_commands.portal)
+app.command()(report_commands.report)
+app.command()(backup_commands.backup)
+app.command()(backup_commands.restore)
 app.command()(demo)
 archive_app.command("save")(saved_archive.save)
 archive_app.command("open")(saved_archive.open_)

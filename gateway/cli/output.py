@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    ConsoleRenderable,
+    RenderableType,
+    RenderHook,
+    RenderResult,
+)
+from rich.measure import Measurement
 from rich.progress import Progress, ProgressColumn
+from rich.segment import Segment
 from rich.table import Table
 
 from gateway.node.folder import NodeFolder
@@ -48,8 +59,45 @@ OutputOption = Annotated[Output, typer.Option("--output", help="table for people
 WIDTH_IN_FILES = 160
 """Width of tables that go into a file or pipe, characters."""
 
+
+@dataclass(frozen=True)
+class _Harmless:
+    """What is shown, without characters that steer a terminal: most of it was written by peers."""
+
+    shown: RenderableType
+
+    def __rich_console__(self, on: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in on.render(self.shown, options):
+            yield segment if segment.control else Segment(harmless(segment.text), segment.style)
+
+    def __rich_measure__(self, on: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(on, options, self.shown)
+
+
+class _Disarm(RenderHook):
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """Wrap all that is printed."""
+        return [_Harmless(each) for each in renderables]
+
+
+def harmless(text: str) -> str:
+    """Return ``text`` with each control, direction and other invisible character shown as U+FFFD.
+
+    A name could otherwise move the cursor and write over the fingerprint that is about to be compared.
+    """
+    if text.isprintable():
+        return text
+    return "".join("\ufffd" if _is_steering(character) else character for character in text)
+
+
+def _is_steering(character: str) -> bool:
+    return character not in "\n\t" and unicodedata.category(character) in ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
+
+
 console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH_IN_FILES)
 errors = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+for _each in (console, errors):
+    _each.push_render_hook(_Disarm())
 
 
 def folder_at(path: Path) -> NodeFolder:

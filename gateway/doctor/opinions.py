@@ -5,6 +5,7 @@ Two nodes that differ cannot know which of them is wrong. The other peers are as
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -48,7 +49,9 @@ class Opinions:
         for peer, echo in self._echoes:
             stated = {one.epoch: one.check for one in echo.answer.epoch_checks}
             if stated:
-                votes.append(stated.get(epoch) == epoch_check(secret, own, peer, echo.content))
+                votes.append(
+                    hmac.compare_digest(stated.get(epoch, b""), epoch_check(secret, own, peer, echo.content))
+                )
         return self._majority(votes)
 
     @property

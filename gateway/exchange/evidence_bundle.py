@@ -44,7 +44,7 @@ from gateway.peers.card import Card, verify_card
 from gateway.peers.roster import Peer
 from gateway.signing import dsse
 from gateway.signing.cosignature import CosignatureVerifier, cosignatures_of
-from gateway.signing.envelope import OpenedEnvelope, open_envelope, parse, parse_strictly
+from gateway.signing.envelope import OpenedEnvelope, instant, open_envelope, parse, parse_strictly
 from gateway.signing.signed_note import open_note, parse_note
 
 FORMAT = "credit-exchange/evidence/v1"
@@ -296,7 +296,7 @@ def _open(message: SignedMessage, type_: str, card: Card) -> OpenedEnvelope:
     if len(message.signatures) > 1:
         raise BundleError("a message has a signature that nothing proves.")
     payload = parse(RecordQuery, message.payload, "the message")  # the header is field 1 of every payload
-    issued = payload.header.issue_time.ToDatetime(UTC)
+    issued = instant(payload.header.issue_time, "header.issue_time")
     peer = Peer(card, "active", issued, ())
     return open_envelope(message, type_, lambda key_id: peer.message_key(key_id, issued))
 

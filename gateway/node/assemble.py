@@ -31,6 +31,7 @@ from gateway.node.folder import CREDENTIAL_KEY, NodeFolder, NodeKeys, is_leaf_du
 from gateway.node.issuing_keys import load_document_signer, load_issuer
 from gateway.node.loaded import LoadedFiles
 from gateway.node.lock import file_lock
+from gateway.node.observing import Observing
 from gateway.node.rotation_plan import ANNOUNCED, live_epochs, read_plan
 from gateway.node.sources import sources_of
 from gateway.peers.card import Card
@@ -58,6 +59,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.upkeep.consent_revocations import ConsentRevocations
 from gateway.upkeep.notices import Notices
 from gateway.upkeep.peer_cards import PeerCards
+from gateway.upkeep.probing import Probing
 from gateway.upkeep.record_changes import RecordChanges
 from gateway.upkeep.witnessing import Witnessing
 from gateway.web.http_witness import HttpWitness
@@ -120,6 +122,7 @@ class Node:
     def __post_init__(self) -> None:
         """Prepare what remembers: the rounds of witnessing, and who can be reached."""
         self.loaded = LoadedFiles(self.folder, self.clock)
+        self.observing = Observing(self.log, self.registry.database, self.clock, self.metrics)
         self.asking = Asking(
             self.channels,
             self.log,
@@ -184,6 +187,11 @@ class Node:
         return RecordChanges(self.log, self.registry, self.clock, self.credential_status.note_own)
 
     @property
+    def probing(self) -> Probing:
+        """What asks silent peers for a sign of life."""
+        return Probing(self.log.origin, self.channels, self.observing.last_heard_s, self.clock)
+
+    @property
     def operating(self) -> Operating:
         """The operator's acts."""
         return Operating(
@@ -199,6 +207,11 @@ class Node:
             leaf=lambda: (self.tls[0].certificate, self.tls[0].key),
             loaded=lambda: self.loaded.now,
         )
+
+    def heard_from(self, node_id: str) -> None:
+        """A peer gave a sign of life."""
+        self.reaches.heard_from(node_id)
+        self.observing.heard_from(node_id)
 
     def adopt(self, roster: Roster, access: Access, scheme: Scheme) -> None:
         """Swap in changed peers, grants and scheme as one; calls in flight keep what they began with."""
@@ -257,6 +270,10 @@ class Node:
             if epochs != self._snapshot.peer_epochs:
                 self._snapshot = replace(self._snapshot, peer_epochs=epochs)
 
+    def on_close(self, end: Callable[[], None]) -> None:
+        """Have ``end`` called when the node is closed."""
+        self._closing.callback(end)
+
     def close(self) -> None:
         """Close channels and databases, after the last message that is under way was logged."""
         self.asking.stragglers.wait()
@@ -285,6 +302,7 @@ class Node:
         metrics.left_alone.clear()
         for node_id in roster.peers:
             metrics.left_alone.labels(node_id).set_function(partial(self.reaches.rest_s, node_id))
+        self.observing.describe(roster)
         metrics.card_expiry.clear()
         metrics.certificate_expiry.clear()
         own = self._snapshot.node_id
@@ -523,7 +541,11 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         log=log,
         witness=Witness(log, _cosigners(config, keys), clock),
         metrics=metrics,
-        channels=Channels(lambda: node.tls[0], config.limits.message_bytes_max, reaches.heard_from),
+        channels=Channels(
+            lambda: node.tls[0],
+            config.limits.message_bytes_max,
+            lambda peer: node.heard_from(peer),  # noqa: PLW0108 - the node is made after this
+        ),
         reaches=reaches,
         shared_rates=shared_rates,
         clock=clock,
@@ -532,4 +554,5 @@ def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:
         _closing=closing,
     )
     node.adopt(state.roster, state.access, state.scheme)
+    node.observing.watch(config.limits.threads)
     return node

@@ -371,6 +371,16 @@ class LogTable(_Table):
     """Least level that is written."""
 
 
+class TelemetryTable(_Table):
+    """``[telemetry]``: spans for OpenTelemetry, besides metrics and log lines."""
+
+    otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://[^\s/]{1,250}:\d{1,5})?$")] = ""
+    """Where spans are sent (OTLP over gRPC), for example "http://127.0.0.1:4317"; empty = none are made.
+    Needs the extra `tracing`. Spans hold node ids, exchange ids, outcomes and durations, nothing personal."""
+    sample_ratio: float = Field(default=0.1, ge=0, le=1)
+    """Share of traces that is kept, from 0 to 1. Use the same at every node, so that traces are whole."""
+
+
 class NodeConfig(_Table):
     """``node.toml``: the configuration of one node."""
 
@@ -392,6 +402,7 @@ class NodeConfig(_Table):
     console: ConsoleTable = ConsoleTable()
     portal: PortalTable = PortalTable()
     log: LogTable = LogTable()
+    telemetry: TelemetryTable = TelemetryTable()
 
 
 def load_config(folder: Path) -> NodeConfig:

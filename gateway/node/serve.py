@@ -16,13 +16,14 @@ from prometheus_client import start_http_server
 from gateway import __version__
 from gateway.audit.retention import prepare_months
 from gateway.clock import Clock, monotonic_s, system_clock
-from gateway.errors import AlreadyRunningError, GatewayError
+from gateway.errors import AlreadyRunningError, ConfigError, GatewayError
 from gateway.exchange.answering.charging import forget_use
 from gateway.exchange.answering.handlers import peer_handlers, stream_handlers
 from gateway.exchange.learning_codes import forget_codes
 from gateway.node.assemble import Node, assemble, exports_of
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
+from gateway.node.private_memory import keep_memory_private
 from gateway.node.reload import Reloader
 from gateway.node.retranslate import Retranslator
 from gateway.node.rotator import Rotator, read_heard
@@ -42,6 +43,7 @@ from gateway.rpc.server import (
     peer_server,
 )
 from gateway.signing.signed_note import NoteVerifier, Verifiers
+from gateway.telemetry import tracing
 from gateway.telemetry.events import configure, logger
 from gateway.upkeep.keep_timings import TimingKeeper
 from gateway.upkeep.own_log import ask_witnesses
@@ -79,6 +81,7 @@ def serve(folder: NodeFolder, clock: Clock = system_clock) -> None:
     Raises:
         OperatorError: the node cannot start; the text says why.
     """
+    keep_memory_private()
     with node_lock(folder), signals() as arrived:
         serving = start(folder, clock)
         try:
@@ -131,6 +134,7 @@ def keep_up_or_say(node: Node) -> None:
     try:
         keep_up(node)
     except GatewayError as error:
+        node.metrics.state.upkeep_failures.labels("own").inc()
         _log.error("upkeep failed and is tried again", problem=str(error.__cause__ or error))
 
 
@@ -149,7 +153,7 @@ def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None
     """Start listening and return; the caller holds the node's lock. Raises as :func:`serve`."""
     is_first = worker is None or worker.slot == 0
     node = assemble(folder, clock)
-    configure(node.config.log.level)
+    _start_telemetry(node)
     _require_presence(node)
     _require_not_rolled_back(node)
     limits, health = _limits(node, shares_port=worker is not None), Health()
@@ -158,7 +162,7 @@ def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None
         node.metrics,
         clock,
         node.config.limits.threads,
-        node.reaches.heard_from,
+        node.heard_from,
         CallRates(node.shared_rates),
     )
     peers = peer_server(
@@ -190,7 +194,8 @@ def start(folder: NodeFolder, clock: Clock = system_clock, worker: Worker | None
     if is_first:
         loops.append(Rotator(node, reloader.reload_if_changed))
     timings = TimingKeeper(node.metrics.timings, node.log, clock)
-    rounds = PeerRounds(_rounds(node, is_first=is_first), node.config.audit.cosign_s)
+    failed = node.metrics.state.upkeep_failures.labels("peers").inc
+    rounds = PeerRounds(_rounds(node, is_first=is_first), node.config.audit.cosign_s, failed)
     keep_up(node)
     for part in (peers, operator, rounds, timings, *loops):
         part.start()
@@ -239,11 +244,26 @@ def _rounds(node: Node, *, is_first: bool) -> tuple[Callable[[], object], ...]:
     return (
         read_epochs,
         lead(node.witnessing.round, node.witnessing.hear),
+        lambda: node.probing.round(node.snapshot.roster),
         lead(node.record_changes.round),
         lead(node.credential_status.round),
         lead(lambda: notices.deliver(node.snapshot)),
         lead(lambda: revocations.round(node.snapshot)),
     )
+
+
+def _start_telemetry(node: Node) -> None:
+    """Write log lines, and send spans if node.toml says where to. Raises ``ConfigError``."""
+    configure(node.config.log.level)
+    telemetry = node.config.telemetry
+    if not telemetry.otlp_endpoint:
+        return
+    try:
+        stop = tracing.start(telemetry.otlp_endpoint, telemetry.sample_ratio, node.config.node.id)
+    except ConfigError:
+        node.close()
+        raise
+    node.on_close(stop)
 
 
 def _require_presence(node: Node) -> None:
@@ -294,8 +314,11 @@ def _log_server(node: Node) -> LogServer | None:
 def keep_up(node: Node) -> None:
     """Refresh the gauges that follow from databases, forget expired message ids, renew the TLS leaf."""
     node.metrics.build.labels(__version__).set(1)
+    for work in ("own", "peers"):
+        node.metrics.state.upkeep_failures.labels(work)
     node.metrics.log_entries.set_function(lambda: node.log.size)
     node.log.refresh()
+    node.observing.refresh(node.snapshot.roster)
     node.presence.is_held()  # taken again after the database was away
     if node.upkeep.is_held():
         node.metrics.records_held.set(node.registry.count())

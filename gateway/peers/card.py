@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -25,9 +25,10 @@ from creditexchange.v1.node_pb2 import (
 )
 from creditexchange.v1.record_pb2 import LocalizedText, SchemeReference
 from gateway.errors import CardError, EnvelopeError
+from gateway.peers.node_ca import UNREADABLE
 from gateway.signing import dsse
 from gateway.signing.cosignature import CosignatureVerifier
-from gateway.signing.envelope import open_envelope, parse_strictly, payload_type, seal
+from gateway.signing.envelope import instant, open_envelope, parse_strictly, payload_type, seal
 from gateway.signing.signed_note import NoteError, NoteVerifier
 from gateway.signing.suites import SigningKey, VerifyingKey, suites_of
 
@@ -40,8 +41,11 @@ ENDPOINTS_MAX = 8
 KEYS_MAX = 16
 CAS_MAX = 2
 MAINTENANCE_MAX = 16
+NAME_CHARACTERS_MAX = 500
+"""Longest name of a node, or note about its maintenance."""
 
 NODE_ID_PATTERN = re.compile(r"[a-z](?:[a-z0-9-]{0,30}[a-z0-9])", re.ASCII)
+KEY_ID_PATTERN = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 ENDPOINT_PATTERN = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]):[0-9]{1,5}", re.ASCII)
 
 
@@ -257,14 +261,16 @@ def verify_card(message: SignedMessage) -> Card:
     # the signature over the same bytes has verified under one of them.
     draft = parse_strictly(NodeCard, message.payload, "the card")
     keys = _read_keys(draft)
+    if any(not KEY_ID_PATTERN.fullmatch(signature.key_id) for signature in message.signatures):
+        raise CardError("signatures: a key id is none.")  # the fingerprint does not cover what stands there
     opened = open_envelope(message, CARD_PAYLOAD_TYPE, _signers(draft, keys).get)
     _require_form(draft)
     return Card(
         node_id=draft.node_id,
         serial=draft.serial,
         names={text.language: text.text for text in draft.names},
-        issued=draft.issue_time.ToDatetime(UTC),
-        expires=draft.expire_time.ToDatetime(UTC),
+        issued=instant(draft.issue_time, "issue_time"),
+        expires=instant(draft.expire_time, "expire_time"),
         endpoints=tuple(draft.endpoints),
         keys=keys,
         cas=_read_cas(draft),
@@ -298,8 +304,8 @@ def _read_keys(draft: NodeCard) -> dict[str, CardKey]:
         keys[key.key_id] = CardKey(
             key=key,
             role=entry.role,
-            start=entry.start_time.ToDatetime(UTC) if entry.HasField("start_time") else None,
-            end=entry.end_time.ToDatetime(UTC) if entry.HasField("end_time") else None,
+            start=instant(entry.start_time, "keys.start_time") if entry.HasField("start_time") else None,
+            end=instant(entry.end_time, "keys.end_time") if entry.HasField("end_time") else None,
         )
     return keys
 
@@ -309,10 +315,8 @@ def _read_maintenance(draft: NodeCard) -> tuple[Maintenance, ...]:
     for window in draft.maintenance:
         if not (window.HasField("start_time") and window.HasField("end_time")):
             raise CardError("maintenance: start_time and end_time are needed.")
-        try:
-            start, end = window.start_time.ToDatetime(UTC), window.end_time.ToDatetime(UTC)
-        except (ValueError, OverflowError) as error:
-            raise CardError("maintenance: a time is malformed.") from error
+        start = instant(window.start_time, "maintenance.start_time")
+        end = instant(window.end_time, "maintenance.end_time")
         if end <= start:
             raise CardError("maintenance: end_time must come after start_time.")
         windows.append(Maintenance(start, end, {note.language: note.text for note in window.notes}))
@@ -321,7 +325,7 @@ def _read_maintenance(draft: NodeCard) -> tuple[Maintenance, ...]:
 
 def _signers(draft: NodeCard, keys: Mapping[str, CardKey]) -> dict[str, VerifyingKey]:
     """Return the message keys; a card bears a signature of each suite that is live when it is issued."""
-    issued = draft.issue_time.ToDatetime(UTC)
+    issued = instant(draft.issue_time, "issue_time")
     signers = {i: k for i, k in keys.items() if k.role == KEY_ROLE_MESSAGE}
     required = suites_of([k.key for k in signers.values() if k.is_live(issued)])
     return {i: replace(k.key, required_suites=required) for i, k in signers.items()}
@@ -335,7 +339,8 @@ def _read_cas(draft: NodeCard) -> tuple[x509.Certificate, ...]:
         try:
             ca = x509.load_der_x509_certificate(der)
             constraints = ca.extensions.get_extension_for_class(x509.BasicConstraints).value
-        except (ValueError, x509.ExtensionNotFound) as error:
+            ca.public_key()  # is read only now: a certificate parses around a key that is none
+        except UNREADABLE as error:
             raise CardError("tls_ca_certificates: one is no X.509 CA certificate.") from error
         if not constraints.ca:
             raise CardError("tls_ca_certificates: one is not a CA.")
@@ -359,7 +364,7 @@ def _require_form(draft: NodeCard) -> None:
         )
     if not (draft.HasField("issue_time") and draft.HasField("expire_time")):
         raise CardError("issue_time and expire_time are needed.")
-    if draft.expire_time.ToDatetime() <= draft.issue_time.ToDatetime():
+    if instant(draft.expire_time, "expire_time") <= instant(draft.issue_time, "issue_time"):
         raise CardError("expire_time: it must come after issue_time.")
     if not 1 <= len(draft.endpoints) <= ENDPOINTS_MAX:
         raise CardError(f"endpoints: one to {ENDPOINTS_MAX} are needed.")
@@ -368,9 +373,17 @@ def _require_form(draft: NodeCard) -> None:
             raise CardError("endpoints: one is not of the form host:port.")
     if len(draft.maintenance) > MAINTENANCE_MAX:
         raise CardError(f"maintenance: at most {MAINTENANCE_MAX} windows.")
+    texts = [*draft.names, *(note for window in draft.maintenance for note in window.notes)]
+    if any(not _is_shown_as_it_is(text) for text in texts):
+        raise CardError(f"names: one is longer than {NAME_CHARACTERS_MAX} characters or not printable.")
     _require_log_key(draft)
     if draft.HasField("witness"):
         _require_witness_key(draft)
+
+
+def _is_shown_as_it_is(text: LocalizedText) -> bool:
+    """Whether a name looks like what it is: no control characters, no marks of direction, no novel."""
+    return all(part.isprintable() and len(part) <= NAME_CHARACTERS_MAX for part in (text.language, text.text))
 
 
 def _require_log_key(draft: NodeCard) -> None:

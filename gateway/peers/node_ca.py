@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -24,6 +24,16 @@ DOCUMENT_DAYS = 1095
 """How long the certificate for documents holds: a PDF shows as valid that long."""
 LEAF_RENEWAL_DAYS = 30
 """A leaf with fewer days left is renewed at start."""
+
+UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What reading somebody else's certificate raises; half of it is no ``ValueError``."""
 
 LEAF_BACKDATED = timedelta(minutes=5)
 """Certificates begin that much before they are made: peers' clocks may be behind ours."""
@@ -88,7 +98,7 @@ def is_issued_by(leaf: x509.Certificate, ca: x509.Certificate) -> bool:
     """Whether ``ca`` issued ``leaf``; says nothing about names or times."""
     try:
         leaf.verify_directly_issued_by(ca)
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, TypeError, *UNREADABLE):
         return False
     return True
 

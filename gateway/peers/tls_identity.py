@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from cryptography import x509
 
 from gateway.errors import RefusedError
-from gateway.peers.node_ca import TLS_NAME_SUFFIX, is_issued_by
+from gateway.peers.node_ca import TLS_NAME_SUFFIX, UNREADABLE, is_issued_by
 from gateway.peers.roster import Peer, Roster
 
 LEAVES_REMEMBERED_MAX = 1024
@@ -48,7 +48,7 @@ def _prove(leaf_pem: bytes, roster: Roster, now: datetime) -> tuple[Peer, dateti
     try:
         leaf = x509.load_pem_x509_certificate(leaf_pem)
         names = _alternative_names(leaf)
-    except (ValueError, x509.ExtensionNotFound) as error:
+    except UNREADABLE as error:
         raise _unknown("the TLS certificate cannot be read or has no subject alternative name.") from error
     if len(names) != 1 or not isinstance(names[0], x509.DNSName):
         raise _unknown("the TLS certificate must have exactly one name.")

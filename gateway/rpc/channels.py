@@ -15,6 +15,7 @@ from gateway.peers.node_ca import tls_name
 from gateway.peers.roster import Peer
 from gateway.rpc.methods import DEADLINE_S_MAX
 from gateway.rpc.status import fault_of, unreachable
+from gateway.telemetry import tracing
 
 KEEPALIVE_MS = 60_000
 ENDPOINT_REST_S = 10.0
@@ -79,7 +80,9 @@ class Channels:
         opened = self._connected(peer, end_s)
         call: Any = opened.channel.unary_unary(method)  # bytes in, bytes out: no serialiser
         try:
-            response: bytes = call(request, timeout=max(0.0, end_s - monotonic_s()))
+            response: bytes = call(
+                request, timeout=max(0.0, end_s - monotonic_s()), metadata=tracing.outgoing()
+            )
         except grpc.RpcError as error:
             raise self._fault_of(error, opened, timeout_s) from error
         self._heard_from(peer.node_id)

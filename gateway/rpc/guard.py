@@ -25,6 +25,7 @@ from gateway.peers.tls_identity import TlsIdentities
 from gateway.policy.rates import CallRates
 from gateway.rpc.methods import DEADLINE_S_MAX, DEADLINE_S_MIN, Method
 from gateway.rpc.status import status_of
+from gateway.telemetry import tracing
 from gateway.telemetry.events import logger
 from gateway.telemetry.metrics import ANSWERING, UNKNOWN, Metrics
 
@@ -77,7 +78,10 @@ class Guard:
             try:
                 snapshot = self.snapshot()
                 peer = self._identify(context, snapshot)
-                with self._admitted(context, peer, snapshot) as deadline_at_s:
+                with (
+                    tracing.server(method.name, context.invocation_metadata(), peer=peer.node_id),
+                    self._admitted(context, peer, snapshot) as deadline_at_s,
+                ):
                     call = IncomingCall(method.name, peer, self.clock(), deadline_at_s)
                     return handler(request, call, snapshot)
             except Exception as error:  # noqa: BLE001 - what is not ours must not reach the peer
@@ -122,9 +126,11 @@ class Guard:
             if not is_room or self._streams[peer] >= max(1, self._streams_max // 2):
                 raise RefusedError("OVERLOADED", "too many answers in bulk at once.", retry_after_s=2.0)
             self._streams[peer] += 1
+        self.metrics.state.bulk_in_flight.inc()
         try:
             yield
         finally:
+            self.metrics.state.bulk_in_flight.dec()
             with self._streams_lock:
                 self._streams[peer] -= 1
 

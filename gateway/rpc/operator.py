@@ -80,6 +80,8 @@ def reconcile_message(
     except PeerFaultError as fault:
         return operator_pb2.ReconcileResponse(outcome=fault.outcome, explanation=str(fault))
     node.metrics.reconcile_findings.labels(peer.node_id).set(step.findings)
+    if step.done:
+        node.metrics.state.reconciled.labels(peer.node_id).set(node.clock().timestamp())
     return operator_pb2.ReconcileResponse(
         their_index=step.their_index,
         their_size=step.their_size,

@@ -89,7 +89,8 @@ def _reply_of(error: grpc.RpcError) -> RawReply:
                 if detail.Is(target.DESCRIPTOR):
                     detail.Unpack(target)
                     found.add(target.DESCRIPTOR.full_name)
-    except (ValueError, DecodeError):
+        delay = retry.retry_delay.ToTimedelta() if retry.DESCRIPTOR.full_name in found else None
+    except (ValueError, OverflowError, DecodeError):
         return RawReply(code, text=f"status and details contradict one another: {text}")
     return RawReply(
         code=code,
@@ -98,9 +99,7 @@ def _reply_of(error: grpc.RpcError) -> RawReply:
         domain=info.domain,
         metadata=dict(info.metadata),
         signed=signed if signed.DESCRIPTOR.full_name in found else None,
-        retry_after_s=retry.retry_delay.ToTimedelta().total_seconds()
-        if retry.DESCRIPTOR.full_name in found
-        else None,
+        retry_after_s=delay.total_seconds() if delay is not None else None,
     )
 
 

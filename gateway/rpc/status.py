@@ -133,7 +133,8 @@ def _refusal_details(error: grpc.RpcError) -> RefusalDetails | None:
             for target in (info, retry, signed):
                 if detail.Is(target.DESCRIPTOR):
                     detail.Unpack(target)
-    except DecodeError:
+        delay = retry.retry_delay.ToTimedelta() if retry.HasField("retry_delay") else None
+    except (DecodeError, ValueError, OverflowError):  # also a delay that no calendar has
         return None
     if info.domain != DOMAIN or info.reason not in _REASONS:
         return None
@@ -142,7 +143,5 @@ def _refusal_details(error: grpc.RpcError) -> RefusalDetails | None:
         message=status.message[:512],
         metadata=tuple(sorted((k[:64], v[:256]) for k, v in info.metadata.items())),
         signed=signed if signed.DESCRIPTOR.full_name in found else None,
-        retry_after_s=retry.retry_delay.ToTimedelta().total_seconds()
-        if retry.HasField("retry_delay")
-        else None,
+        retry_after_s=delay.total_seconds() if delay is not None else None,
     )

@@ -29,7 +29,8 @@ from gateway.signing.suites import PrivateKey, SigningKey, VerifyingKey
 COSIGNATURE = SignatureUse(0x04, "cosignature")
 """A witness's signature with its time."""
 TIME_BYTES = 8
-TIME_S_MAX = 2**63 - 1
+TIME_S_MAX = 253_402_300_799
+"""The end of the year 9999: a later time, which the specification allows, names no date that is shown."""
 
 
 @dataclass(frozen=True, slots=True)

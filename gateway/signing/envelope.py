@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from creditexchange.v1.envelope_pb2 import SignedMessage
@@ -98,6 +100,18 @@ def open_envelope(
         key_ids=tuple(key.key_id for _, key in known),
         digest=sha256(signed).digest(),
     )
+
+
+def instant(stamp: Timestamp, what: str) -> datetime:
+    """Return the instant that ``stamp`` states; protobuf carries times that no calendar has.
+
+    Raises:
+        EnvelopeError: ``MALFORMED_MESSAGE``; ``what`` names it.
+    """
+    try:
+        return stamp.ToDatetime(UTC)
+    except (ValueError, OverflowError) as error:
+        raise EnvelopeError("MALFORMED_MESSAGE", f"{what} is no time.", field=what) from error
 
 
 def parse(kind: type[M], data: bytes, what: str) -> M:

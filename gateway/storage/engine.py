@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
 
 from gateway.errors import StorageError
 
@@ -155,6 +156,27 @@ def scrub(engine: Engine, tables: Sequence[str]) -> bool:
         for table in tables:
             connection.exec_driver_sql(f"VACUUM (FULL) {table}")
     return True
+
+
+def connections_of(engine: Engine) -> tuple[int, int]:
+    """Return how many connections of the pool are in use, and how many are open and idle."""
+    pool = engine.pool
+    if not isinstance(pool, QueuePool):
+        return 0, 0
+    return pool.checkedout(), pool.checkedin()
+
+
+def size_bytes(engine: Engine) -> int:
+    """Return the size of the database, bytes; of an SQLite file, without its write-ahead log.
+
+    Raises:
+        StorageError: the database cannot be read.
+    """
+    with reading(engine) as connection:
+        if engine.url.get_backend_name() == "sqlite":
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            return int(pages) * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
+        return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
 
 
 def database_name(engine: Engine) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Generic, TypeVar
 
+from gateway.clock import monotonic_s
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -50,6 +52,13 @@ class GroupCommitter(Generic[Item, Result]):
         self._mutex = Lock()
         self._pending: deque[_Waiter[Item, Result]] = deque()
         self._led = False
+        self.committed: Callable[[int, float], None] = lambda _items, _seconds: None
+        """Told, after each commit that succeeded, how many items it had and how many seconds it took."""
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for the next commit."""
+        return len(self._pending)
 
     def submit(self, item: Item, size_bytes: int = 0) -> Result:
         """Return the result of ``item`` after the group it was in has been committed.
@@ -77,7 +86,9 @@ class GroupCommitter(Generic[Item, Result]):
         with self._mutex:
             group = self._take()
         try:
+            started_s = monotonic_s()
             outcomes = self._commit([waiter.item for waiter in group])
+            self.committed(len(group), monotonic_s() - started_s)
             for waiter, outcome in zip(group, outcomes, strict=True):
                 waiter.outcome = outcome
         except BaseException as error:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+from gateway.telemetry import tracing
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -17,6 +20,7 @@ def configure(level: str) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _with_trace,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
@@ -29,3 +33,11 @@ def configure(level: str) -> None:
 def logger(part: str) -> Any:
     """Return the logger of one part of the program, for example ``answering``."""
     return structlog.get_logger(part=part)
+
+
+def _with_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the id of the trace that the line belongs to, if there is one."""
+    trace = tracing.trace_id()
+    if trace is not None:
+        event["trace"] = trace
+    return event

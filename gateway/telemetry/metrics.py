@@ -1,7 +1,7 @@
 """Every metric of a node: name, labels, meaning. Labels are closed lists or ids from the roster.
 
 Whatever a caller sends can only choose among values that exist already; everything else counts
-as ``unknown``. docs/metrics.md is written from this file.
+as ``unknown``. docs/operations.md lists every one; a test holds both equal.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from gateway.telemetry.state import StateMetrics
 from gateway.telemetry.timings import Timings
 
 UNKNOWN = "unknown"
@@ -24,6 +25,10 @@ STEPS = ("open", "admit", "authorise", "find", "translate", "log", "seal", "refu
 """Steps of the answering side that are timed; ``count`` is the one that writes the times down."""
 
 
+OWN_FAULTS = ("AUDIT_UNAVAILABLE", "SOURCE_UNAVAILABLE", "OVERLOADED", "ANSWER_TOO_LARGE", "INTERNAL")
+"""Refusals that are this node's fault; deploy/prometheus counts them against its error budget."""
+
+
 class Metrics:
     """The metrics of one node, in a registry of their own."""
 
@@ -33,6 +38,7 @@ class Metrics:
         self._methods = frozenset(methods)
         self._peers: frozenset[str] = frozenset()
         registry = self.registry
+        self.state = StateMetrics(registry)
         self.exchanges = Counter(
             "credit_gateway_exchanges_total",
             "Exchanges by direction, peer, method and outcome.",
@@ -197,8 +203,21 @@ class Metrics:
         """Step times of single exchanges, on their way to the database; no metric."""
 
     def know_peers(self, peers: Iterable[str]) -> None:
-        """Set the node ids that may be label values."""
+        """Set the node ids that may be label values, and begin at 0 what alerts look at.
+
+        Prometheus sees no increase in a series that appears with its first event.
+        """
         self._peers = frozenset(peers)
+        for peer in (*self._peers, UNKNOWN):
+            self.replays.labels(peer)
+            self.refusals.labels(peer, self.outcome("INTERNAL"))
+            for direction in (ANSWERING, ASKING):
+                self.signature_failures.labels(direction, peer)
+        for peer in self._peers:
+            for outcome in ("OK", *OWN_FAULTS):
+                self.exchanges.labels(ANSWERING, peer, "QueryRecords", self.outcome(outcome))
+        for outcome in ("ok", "refused"):
+            self.reloads.labels(outcome)
 
     def peer(self, node_id: str) -> str:
         """Return ``node_id`` if the roster knows it, else ``unknown``."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.clock import monotonic_s
+from gateway.telemetry import tracing
 
 WAITING_MAX = 4_000
 """Exchanges whose times wait to be stored; of more the oldest are dropped."""
@@ -28,6 +29,7 @@ class StepTimes:
         """Note that ``step`` ended now."""
         now_s = monotonic_s()
         self.steps.append((step, now_s - self._last_s))
+        tracing.step(step, now_s - self._last_s)
         self._last_s = now_s
 
     @property

@@ -278,10 +278,16 @@ class PeerRounds(threading.Thread):
     A thread of its own: a peer that does not answer holds up nothing else.
     """
 
-    def __init__(self, rounds: Sequence[Callable[[], object]], every_s: float) -> None:
+    def __init__(
+        self,
+        rounds: Sequence[Callable[[], object]],
+        every_s: float,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(name="peer-rounds", daemon=True)
         self._rounds = rounds
         self._every_s = every_s
+        self._failed = failed
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -291,6 +297,7 @@ class PeerRounds(threading.Thread):
                 try:
                     work()
                 except GatewayError as error:
+                    self._failed()
                     _log.warning("a round with the peers failed", problem=str(error))
 
     def stop(self) -> None:

@@ -119,17 +119,10 @@ def start(line: str, here: Path) -> subprocess.Popen[bytes]:
     raise AssertionError((here / "serve.log").read_text(encoding="utf-8"))
 
 
-def test_the_operations_page_lists_every_metric_and_setting() -> None:
-    from gateway.node.assemble import OUTCOMES
+def test_the_operations_page_lists_every_limit() -> None:
     from gateway.node.config import LimitsTable
-    from gateway.telemetry.metrics import Metrics
 
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    names = {
-        f"{m.name}_total" if m.type == "counter" else m.name for m in Metrics(OUTCOMES, ()).registry.collect()
-    }
-    listed = set(re.findall(r"`(credit_gateway_[a-z_]+)`", page))
-    assert names == listed
     for key in LimitsTable.model_fields:
         assert f"`{key}`" in page or f"limits.{key}" in page, key
 

@@ -12,7 +12,7 @@ SHANGHAI = Province("shanghai")
 
 
 def test_an_accepted_peer_is_found_again(tmp_path: Path) -> None:
-    card = SHANGHAI.card(names={"zh-Hans": "上海", "en": "Shang\nhai"})
+    card = SHANGHAI.card(names={"zh-Hans": "上海", "en": "Shanghai"})
     accept(card, tmp_path, NOW)
     roster = load_roster(tmp_path, "zhejiang")
     assert roster.get("shanghai").card.fingerprint == card.fingerprint

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import grpc
@@ -152,7 +153,9 @@ def make_node(
     records: bool = True,
     database: str = "",
     suites: Sequence[Suite] = (ED25519,),
+    now: datetime | None = None,
 ) -> ProcessNode:
+    """``now`` is when it was made, if not just now."""
     example = EXAMPLES / node_id
     folder = NodeFolder(parent / node_id)
     folder.root.mkdir()
@@ -165,7 +168,7 @@ def make_node(
         files = ["message.pem", *(f"message-{suite.name}.pem" for suite in suites[1:])]
         text += f"\n[keys]\nmessage = {json.dumps(files)}\n"
     folder.config.write_text(text, encoding="utf-8")
-    init_node(folder.root, node_id, example=example, settings={}, now=system_clock(), suites=suites)
+    init_node(folder.root, node_id, example=example, settings={}, now=now or system_clock(), suites=suites)
     node = ProcessNode(folder)
     add_federation_secret(
         folder, "2026", secret_from.folder.key("federation-2026.secret") if secret_from else None

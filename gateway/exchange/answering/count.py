@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 from gateway.exchange.messages import IncomingCall, Opened
+from gateway.telemetry import tracing
 from gateway.telemetry.events import logger
 from gateway.telemetry.metrics import ANSWERING, Metrics
 from gateway.telemetry.timings import StepTimes
@@ -23,6 +25,7 @@ def count(
     """Count one answered or refused call and write one line about it."""
     peer = metrics.peer(call.peer.node_id)
     outcome_label = metrics.outcome(outcome)
+    tracing.outcome(outcome_label)
     metrics.exchanges.labels(ANSWERING, peer, metrics.method(call.method), outcome_label).inc()
     metrics.latency.labels(ANSWERING, peer).observe(times.total_s)
     for step, seconds in times.steps:
@@ -35,6 +38,9 @@ def count(
         metrics.replays.labels(peer).inc()
     if outcome in ("INVALID_SIGNATURE", "UNKNOWN_KEY"):
         metrics.signature_failures.labels(ANSWERING, peer).inc()
+    if opened is not None and opened.authenticated:
+        ahead = opened.header.issue_time.ToDatetime(UTC) - call.received_at
+        metrics.state.clock_offset.labels(peer).set(ahead.total_seconds())
     _log.info(
         "exchange",
         peer=peer,

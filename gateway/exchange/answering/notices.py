@@ -25,7 +25,7 @@ from gateway.exchange.answering.open import open_message
 from gateway.exchange.answering.seal import answer_header
 from gateway.exchange.forms import CHANGE_FORM, ERASURE_FORM, NOTICE_FORMS, NoticeForm
 from gateway.exchange.messages import BULK_SUBJECTS_MAX, DIGEST_BYTES, ID_BYTES, IncomingCall, Snapshot
-from gateway.signing.envelope import parse, parse_strictly, seal
+from gateway.signing.envelope import instant, parse, parse_strictly, seal
 from gateway.storage import audit_rows, notice_rows
 from gateway.storage.node_tables import Transaction
 from gateway.storage.notice_rows import HeardChangeRow
@@ -101,7 +101,7 @@ def _is_well_formed(change: RecordChange) -> bool:
     return (
         len(change.commitment) == DIGEST_BYTES
         and change.state in RecordState.values()
-        and 0 < change.change_time.ToMilliseconds() < _MS_MAX
+        and 0 < unix_ms(instant(change.change_time, "body.changes.change_time")) < _MS_MAX
     )
 
 

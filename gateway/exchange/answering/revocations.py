@@ -6,7 +6,7 @@ it needs no replay guard, and one that comes from a suspended peer is believed a
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 from creditexchange.v1.consent_pb2 import (
@@ -30,7 +30,7 @@ from gateway.exchange.messages import (
     Snapshot,
 )
 from gateway.peers.roster import Peer
-from gateway.signing.envelope import open_envelope, parse_strictly, seal
+from gateway.signing.envelope import instant, open_envelope, parse_strictly, seal
 from gateway.storage import consent_rows
 from gateway.storage.consent_rows import RevokedRow
 from gateway.storage.node_tables import Transaction
@@ -59,15 +59,17 @@ def open_revocation(message: SignedMessage, issuer: Peer, now: datetime) -> tupl
     """
     opened = open_envelope(message, CONSENT_REVOCATION_TYPE, lambda key_id: issuer.message_key(key_id, now))
     statement = parse_strictly(ConsentRevocation, opened.payload, "revocation")
-    stamps = (statement.revoke_time, statement.consent_end_time)
+    times = [
+        unix_ms(instant(statement.revoke_time, "revoke_time")),
+        unix_ms(instant(statement.consent_end_time, "consent_end_time")),
+    ]
     well_formed = (
         len(statement.consent_id) == ID_BYTES
         and statement.issuing_node_id == issuer.node_id
-        and all(0 < stamp.ToMilliseconds() < _MS_MAX for stamp in stamps)
+        and all(0 < time < _MS_MAX for time in times)
     )
     if not well_formed:
         raise EnvelopeError("MALFORMED_MESSAGE", "the revocation is malformed.", field="revocation")
-    times = [unix_ms(stamp.ToDatetime(UTC)) for stamp in stamps]
     return RevokedRow(issuer.node_id, statement.consent_id, *times), opened.digest
 
 

@@ -16,6 +16,7 @@ from gateway.exchange.asking.question import Archive, ArchiveEntry, PeerResult, 
 from gateway.exchange.messages import Snapshot
 from gateway.peers.roster import Peer
 from gateway.schemes import present_record
+from gateway.telemetry import tracing
 from gateway.telemetry.metrics import ASKING, Metrics
 
 
@@ -73,6 +74,7 @@ def ask_each(question: Question, snapshot: Snapshot, node: Asking) -> Iterator[P
             willing.append(peer)
     sequences = node.log.next_pair_sequences([peer.node_id for peer in willing])
     checkpoint = node.log.latest_checkpoint()
+    trace = tracing.begin("question", peers=len(willing))
     talks = [
         PeerTalk(
             compose(
@@ -89,10 +91,14 @@ def ask_each(question: Question, snapshot: Snapshot, node: Asking) -> Iterator[P
             _deadline_s(peer, question, snapshot, node),
             snapshot,
             node,
+            trace=trace,
         )
         for peer in willing
     ]
-    yield from dispatch([partial(ask_peer, talk) for talk in talks])
+    try:
+        yield from dispatch([partial(ask_peer, talk) for talk in talks])
+    finally:
+        tracing.end(trace)
 
 
 def _deadline_s(peer: Peer, question: Question, snapshot: Snapshot, node: Asking) -> float:

@@ -6,6 +6,8 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
 
 from gateway.audit import AuditLog
 from gateway.clock import Clock, monotonic_s
@@ -22,6 +24,7 @@ from gateway.exchange.messages import Snapshot
 from gateway.peers.caller import PeerCaller, RefusedByPeerError
 from gateway.peers.reach import Reaches
 from gateway.peers.roster import Peer
+from gateway.telemetry import tracing
 from gateway.telemetry.events import logger
 from gateway.telemetry.metrics import ASKING, Metrics
 from gateway.telemetry.timings import StepTimes
@@ -54,6 +57,8 @@ class PeerTalk:
     snapshot: Snapshot
     node: Asking
     started_s: float = field(default_factory=monotonic_s)
+    trace: Any = None
+    """The span of the whole question, if there is one."""
 
     @property
     def peer(self) -> Peer:
@@ -151,6 +156,12 @@ def _send(talk: PeerTalk, composed: Composed, attempt: int, tell: Tell) -> tuple
 
 def _try(talk: PeerTalk, composed: Composed) -> _Tried:
     """Send one message; verify, log and count what comes."""
+    exchange = composed.header.exchange_id.hex()
+    with tracing.client("ask", talk.trace, peer=composed.peer.node_id, exchange=exchange):
+        return _tried(talk, composed)
+
+
+def _tried(talk: PeerTalk, composed: Composed) -> _Tried:
     times = StepTimes()
     node, dispatched = talk.node, _call(talk, composed)
     times.done("ask")
@@ -158,6 +169,7 @@ def _try(talk: PeerTalk, composed: Composed) -> _Tried:
     try:
         answer = _verified(dispatched, talk.snapshot, node)
         times.done("verify")
+        _note_clock(answer, dispatched, node)
         _log_or_raise(lambda: log_answer(composed, answer, node.log))
         result = _result_of(answer, dispatched)
     except PeerFaultError as unaccepted:
@@ -185,6 +197,13 @@ def _call(talk: PeerTalk, composed: Composed) -> Dispatched:
     except PeerFaultError as fault:
         return Dispatched(composed, None, fault, monotonic_s() - started_s)
     return Dispatched(composed, response, None, monotonic_s() - started_s)
+
+
+def _note_clock(answer: VerifiedAnswer, dispatched: Dispatched, node: Asking) -> None:
+    """Note by how much the peer's clock is ahead; it is wrong by half the time that the call took at most."""
+    middle = node.clock() - timedelta(seconds=dispatched.elapsed_s / 2)
+    peer = node.metrics.peer(dispatched.composed.peer.node_id)
+    node.metrics.state.clock_offset.labels(peer).set((answer.issued - middle).total_seconds())
 
 
 def note_reach(peer: Peer, result: PeerResult, node: Asking) -> None:
@@ -256,6 +275,7 @@ def count_result(result: PeerResult, composed: Composed, metrics: Metrics, recor
     """Count one exchange and write one line about it."""
     peer = metrics.peer(result.node_id)
     outcome = metrics.outcome(result.outcome)
+    tracing.outcome(outcome)
     metrics.exchanges.labels(ASKING, peer, metrics.method(composed.method), outcome).inc()
     metrics.latency.labels(ASKING, peer).observe(result.elapsed_s)
     if records:

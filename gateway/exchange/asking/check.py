@@ -15,7 +15,7 @@ from gateway.exchange.asking.compose import query_header
 from gateway.exchange.asking.verify import require_bound_header
 from gateway.exchange.messages import ECHO, ECHO_ANSWER_TYPE, ECHO_QUERY_TYPE, Snapshot
 from gateway.peers.roster import Peer
-from gateway.signing.envelope import open_envelope, parse, seal, signed_digest
+from gateway.signing.envelope import instant, open_envelope, parse, seal, signed_digest
 
 PADDED_SHORT_BYTES = 64
 """By how much a padded request stays below the size that it is to have: room for its lengths."""
@@ -115,7 +115,9 @@ def _opened(response: bytes, peer: Peer, now: datetime) -> EchoAnswer:
     try:
         envelope = parse(EchoResponse, response, "response").message
         opened = open_envelope(envelope, ECHO_ANSWER_TYPE, lambda key_id: peer.message_key(key_id, now))
-        return parse(EchoAnswer, opened.payload, "echo")
+        answer = parse(EchoAnswer, opened.payload, "echo")
+        instant(answer.receive_time, "receive_time")
+        return answer
     except EnvelopeError as error:
         raise PeerFaultError(
             "ANSWER_NOT_SIGNED",

@@ -57,6 +57,8 @@ class VerifiedAnswer:
     receipt: Receipt
     peer_checkpoint: PeerCheckpoint
     content: Content
+    issued: datetime
+    """When the peer says that it answered, by its clock."""
 
 
 def verify_answer(composed: Composed, response: bytes, snapshot: Snapshot, now: datetime) -> VerifiedAnswer:
@@ -78,6 +80,7 @@ def verify_answer(composed: Composed, response: bytes, snapshot: Snapshot, now: 
         receipt=answer.receipt,
         peer_checkpoint=checkpoint,
         content=content,
+        issued=answer.header.issue_time.ToDatetime(UTC),
     )
 
 
@@ -164,6 +167,7 @@ def verify_refusal(
         receipt=refusal.receipt,
         peer_checkpoint=checkpoint,
         content=Content(),
+        issued=refusal.header.issue_time.ToDatetime(UTC),
     )
 
 
