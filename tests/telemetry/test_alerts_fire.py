@@ -26,6 +26,7 @@ from gateway.peers.node_ca import CA_DAYS
 from gateway.peers.onboarding import accept
 from gateway.rpc.operator import OperatorClient
 from gateway.schemes import load_scheme
+from tests.federation.simulator import EMPLOYMENT, STATUTE
 from tests.processes.provinces import DEMO_LEARNER, ProcessNode, cli, introduce, make_node
 from tests.telemetry import faults
 from tests.telemetry.prometheus_server import Prometheus, prometheus
@@ -195,7 +196,9 @@ def overload(node: ProcessNode, askers: list[ProcessNode]) -> None:
 
 def ask_in_vain(node: ProcessNode, peer: str) -> None:
     """As `query` and `peers retry` do, one after the other, without a process each time."""
-    request = SearchRecordsRequest(learner_identifier=DEMO_LEARNER, purpose=1, peers=[peer])
+    request = SearchRecordsRequest(
+        learner_identifier=DEMO_LEARNER, purpose=EMPLOYMENT, peers=[peer], legal_basis=STATUTE
+    )
     found = find_running(node.folder)
     assert found is not None
     operator = OperatorClient(found[0].operator, found[1])
