@@ -150,15 +150,7 @@ def qr_svg(text: str) -> Markup:
     """Return a QR code as inline SVG: it stands in the page itself, so that no address has it."""
     image = io.BytesIO()
     segno.make_qr(text, error="m").save(
-        image,
-        kind="svg",
-        border=3,
-        scale=4,
-        xmldecl=False,
-        svgns=True,
-        light="#fff",
-        svgclass="qr",
-        lineclass=None,
+        image, kind="svg", border=3, xmldecl=False, light="#fff", omitsize=True, lineclass=None
     )
     return Markup(image.getvalue().decode())  # noqa: S704 - drawn here; the text is not in it
 
