@@ -59,3 +59,40 @@ def png_pixels(data: bytes) -> list[list[int]]:
         above = bytes(b + (a if line[0] else 0) & 255 for a, b in zip(above, line, strict=True))
         lines.append(above)
     return [[255 * (line[1 + x // 8] >> (7 - x % 8) & 1) for x in range(width)] for line in lines]
+
+
+def read_screenshot(data: bytes) -> str:
+    """Decode the QR code in a browser's screenshot: a PNG of 8 bits a colour."""
+    return read_pixels(_screenshot_rows(data))
+
+
+def _screenshot_rows(data: bytes) -> list[list[int]]:
+    at, header, packed = 8, b"", b""
+    while at < len(data):
+        (size,) = struct.unpack(">I", data[at : at + 4])
+        kind, content = data[at + 4 : at + 8], data[at + 8 : at + 8 + size]
+        header = content if kind == b"IHDR" else header
+        packed += content if kind == b"IDAT" else b""
+        at += size + 12
+    width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", header)
+    assert (depth, interlace) == (8, 0)
+    samples = {0: 1, 2: 3, 6: 4}[colour]
+    raw, stride = zlib.decompress(packed), width * samples + 1
+    rows, above = [], bytearray(stride - 1)
+    for y in range(height):
+        above = _unfiltered(raw[y * stride], raw[y * stride + 1 : (y + 1) * stride], above, samples)
+        rows.append(list(above[::samples]))
+    return rows
+
+
+def _unfiltered(kind: int, line: bytes, above: bytearray, samples: int) -> bytearray:
+    """Undo a filter of PNG (RFC 2083, 6)."""
+    done = bytearray(line)
+    for at in range(len(done)):
+        left = done[at - samples] if at >= samples else 0
+        corner = above[at - samples] if at >= samples else 0
+        up = above[at]
+        guess = left + up - corner
+        nearest = min((left, up, corner), key=lambda value: abs(guess - value))
+        done[at] = (done[at] + (0, left, up, (left + up) // 2, nearest)[kind]) & 255
+    return done

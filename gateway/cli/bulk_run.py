@@ -11,13 +11,13 @@ from itertools import islice
 from typing import Self
 
 from creditexchange.v1 import archive_pb2
-from gateway.cli.archive_view import record_json
 from gateway.cli.bulk_input import Applicant
 from gateway.cli.bulk_job import ANSWERED, FAILED, Job, JobRow, packed
 from gateway.cli.local_node import LocalNode, announced_node, local_node
 from gateway.clock import monotonic_s
 from gateway.errors import CallerError, GatewayError
 from gateway.exchange.messages import BULK_SUBJECTS_MAX
+from gateway.exchange.record_json import record_json
 from gateway.learners.identifier import normalise
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import find_running

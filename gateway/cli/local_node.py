@@ -10,6 +10,7 @@ from creditexchange.v1 import archive_pb2, operator_pb2
 from gateway.node.assemble import Node, assemble, exports_of
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import RunningNode, find_announced, find_running, node_lock
+from gateway.rpc.accesses import accesses_message
 from gateway.rpc.archive import (
     ArchiveClient,
     archive_message,
@@ -20,7 +21,7 @@ from gateway.rpc.archive import (
     search_events,
 )
 from gateway.rpc.bulk_archive import bulk_messages
-from gateway.rpc.exports import export_message
+from gateway.rpc.exports import export_message, own_message
 from gateway.rpc.heard_changes import heard_changes_message
 from gateway.rpc.issued_consents import consents_message, grant_message, withdraw_message
 from gateway.rpc.learning_codes import codes_message, issue_message, redeem_message, revoke_message
@@ -80,6 +81,14 @@ class LocalNode(Protocol):
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         """Ask one peer for a signed echo."""
+        ...
+
+    def accesses(self, request: archive_pb2.ListAccessesRequest) -> archive_pb2.ListAccessesResponse:
+        """List every exchange about a learner."""
+        ...
+
+    def own_records(self, request: archive_pb2.ListOwnRecordsRequest) -> archive_pb2.ListOwnRecordsResponse:
+        """List what the node itself holds of a learner."""
         ...
 
     def diagnose(
@@ -190,6 +199,12 @@ class _Running:
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return self._client.check(archive_pb2.CheckPeerRequest(node_id=node_id))
 
+    def accesses(self, request: archive_pb2.ListAccessesRequest) -> archive_pb2.ListAccessesResponse:
+        return self._client.accesses(request)
+
+    def own_records(self, request: archive_pb2.ListOwnRecordsRequest) -> archive_pb2.ListOwnRecordsResponse:
+        return self._client.own_records(request)
+
     def diagnose(
         self, request: operator_pb2.DiagnosePeerRequest
     ) -> Iterator[operator_pb2.DiagnosePeerResponse]:
@@ -282,6 +297,12 @@ class _InProcess:
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         return check_message(node_id, self._node.snapshot, self._node.asking)
+
+    def accesses(self, request: archive_pb2.ListAccessesRequest) -> archive_pb2.ListAccessesResponse:
+        return accesses_message(request, self._node.snapshot, self._node.asking)
+
+    def own_records(self, request: archive_pb2.ListOwnRecordsRequest) -> archive_pb2.ListOwnRecordsResponse:
+        return own_message(request, self._node.snapshot, exports_of(self._node))
 
     def diagnose(
         self, request: operator_pb2.DiagnosePeerRequest

@@ -20,6 +20,7 @@ from gateway.cli import (
     locate_commands,
     node_commands,
     peers_commands,
+    portal_commands,
     query_commands,
     report_commands,
     saved_archive,
@@ -56,6 +57,7 @@ app.command()(locate_commands.locate)
 app.command()(changes_commands.changes)
 app.command()(conformance_commands.conformance)
 app.command("console")(console_commands.console_pages)
+app.command("portal")(portal_commands.portal)
 app.command()(report_commands.report)
 app.command()(backup_commands.backup)
 app.command()(backup_commands.restore)

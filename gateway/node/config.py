@@ -22,6 +22,7 @@ from pydantic import (
 from gateway.errors import ConfigError
 from gateway.node.console_table import ConsoleTable
 from gateway.node.department_files import SOURCES_FOLDER, department_tables
+from gateway.node.portal_table import PortalTable
 from gateway.peers.card import ENDPOINTS_MAX, MAINTENANCE_MAX, NODE_ID_PATTERN, is_endpoint
 from gateway.records.source import TEXT_FIELDS
 from gateway.schemes.shared_words import KINDS
@@ -399,6 +400,7 @@ class NodeConfig(_Table):
     limits: LimitsTable = LimitsTable()
     records: RecordsTable = RecordsTable()
     console: ConsoleTable = ConsoleTable()
+    portal: PortalTable = PortalTable()
     log: LogTable = LogTable()
     telemetry: TelemetryTable = TelemetryTable()
 

@@ -17,6 +17,7 @@ from gateway.exchange.asking.question import Archive, PeerResult, Progress, Ques
 from gateway.exchange.messages import Snapshot
 from gateway.learners.identifier import RESIDENT_ID
 from gateway.policy.consent import read_consent
+from gateway.rpc.accesses import accesses_message
 from gateway.rpc.archive_messages import (
     kinds_of,
     peer_message,
@@ -25,7 +26,7 @@ from gateway.rpc.archive_messages import (
     require_purpose,
 )
 from gateway.rpc.bulk_archive import bulk_messages
-from gateway.rpc.exports import Exports, export_message
+from gateway.rpc.exports import Exports, export_message, own_message
 from gateway.rpc.heard_changes import heard_changes_message
 from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
 from gateway.rpc.methods import DEADLINE_S_MAX
@@ -208,6 +209,14 @@ class ArchiveServicer:
                 archive_pb2.CheckPeerRequest,
                 lambda request: check_message(request.node_id, self.snapshot(), self.node()),
             ),
+            "ListAccesses": self.calls.guarded(
+                archive_pb2.ListAccessesRequest,
+                lambda request: accesses_message(request, self.snapshot(), self.node()),
+            ),
+            "ListOwnRecords": self.calls.guarded(
+                archive_pb2.ListOwnRecordsRequest,
+                lambda request: own_message(request, self.snapshot(), self.exports),
+            ),
             "ExportArchive": self.calls.guarded(
                 archive_pb2.ExportArchiveRequest,
                 lambda request: export_message(request, self.snapshot(), self.exports),
@@ -258,6 +267,14 @@ class ArchiveClient(LocalClient):
     def check(self, request: archive_pb2.CheckPeerRequest) -> archive_pb2.CheckPeerResponse:
         """See ``ArchiveService.CheckPeer``; raises as :meth:`LocalClient.call`."""
         return self.call("CheckPeer", request, archive_pb2.CheckPeerResponse)
+
+    def accesses(self, request: archive_pb2.ListAccessesRequest) -> archive_pb2.ListAccessesResponse:
+        """See ``ArchiveService.ListAccesses``; raises as :meth:`LocalClient.call`."""
+        return self.call("ListAccesses", request, archive_pb2.ListAccessesResponse)
+
+    def own_records(self, request: archive_pb2.ListOwnRecordsRequest) -> archive_pb2.ListOwnRecordsResponse:
+        """See ``ArchiveService.ListOwnRecords``; raises as :meth:`LocalClient.call`."""
+        return self.call("ListOwnRecords", request, archive_pb2.ListOwnRecordsResponse)
 
     def export(self, request: archive_pb2.ExportArchiveRequest) -> archive_pb2.ExportArchiveResponse:
         """See ``ArchiveService.ExportArchive``; raises as :meth:`LocalClient.call`."""

@@ -15,10 +15,12 @@ from gateway.exports.own_records import own_archive
 from gateway.learners.identifier import RESIDENT_ID
 from gateway.learners.subject_token import subject_token
 from gateway.records.source import RecordSource
-from gateway.rpc.archive_messages import kinds_of, peer_message
+from gateway.rpc.archive_messages import kinds_of, peer_message, record_message
 
 EXPORT_REASON = "archive-export"
 """Reason in the log's entry about an export of own records; peers' records are exchanges of their own."""
+LOOK_REASON = "learner-asked"
+"""Reason in the entry about own records that are shown to their learner."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,27 @@ def export_message(
         issuer=exported.issuer,
         peers=[peer_message(result) for result in archive.peers],
     )
+
+
+def own_message(
+    request: archive_pb2.ListOwnRecordsRequest, snapshot: Snapshot, node: Exports
+) -> archive_pb2.ListOwnRecordsResponse:
+    """Return what this node itself holds of one learner, and log that it was looked at.
+
+    Raises:
+        CallerError: a member of the request is wrong, or this node finds nobody.
+        StorageError: a source does not answer.
+        RefusedError: ``AUDIT_UNAVAILABLE``; nothing is told.
+    """
+    search = archive_pb2.SearchRecordsRequest(
+        learner_identifier=request.learner_identifier,
+        identifier_type=request.identifier_type,
+        kinds=request.kinds,
+    )
+    records = _own(search, snapshot, node).records
+    entry = management_entry("subject-access", reason=LOOK_REASON, count=len(records))
+    node.exporting.log.append(entry)
+    return archive_pb2.ListOwnRecordsResponse(records=[record_message(each) for each in records])
 
 
 def _own(search: archive_pb2.SearchRecordsRequest, snapshot: Snapshot, node: Exports) -> Archive:

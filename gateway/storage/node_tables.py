@@ -388,3 +388,14 @@ EXCHANGE_TIMING = Table(
     Index("exchange_timing_ended", "ended_at"),
 )
 """How long each step of recent exchanges took. A bounded memory for operators; the oldest rows go."""
+
+IDEMPOTENT_CALL = Table(
+    "idempotent_call",
+    NODE_METADATA,
+    Column("tag", LargeBinary, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("begun_at", BigInteger, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Index("idempotent_call_begun_at", "begun_at"),
+)
+"""Calls of the local API that are not done twice, for a day; answers are encrypted under callers' keys."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
@@ -27,6 +27,8 @@ HEADERS = {
 UNKEPT = "no-store"
 BODY_BYTES_MAX = 16 * 1024
 """Forms of a site are small."""
+UNSTATED = 1 << 40
+"""Length of a body whose length is not stated: more than any."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Fence:
     """Values of the Host header under which the site is called."""
     is_secure: bool = False
     """Whether it is reached over HTTPS only, so that browsers are told to insist on it."""
+    larger: Mapping[str, int] = field(default_factory=dict)
+    """Paths that take larger bodies, with the most bytes of each."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, and add the headers to its answer."""
@@ -54,7 +58,7 @@ class Fence:
             await PlainTextResponse("unknown host\n", 421)(scope, receive, sent)
         elif scope["method"] not in ("GET", "HEAD") and not self._is_own(headers):
             await PlainTextResponse("this form does not come from here\n", 403)(scope, receive, sent)
-        elif _length(headers) > BODY_BYTES_MAX:
+        elif _length(headers) > self.larger.get(scope["path"], BODY_BYTES_MAX):
             await PlainTextResponse("too much\n", 413)(scope, receive, sent)
         else:
             await self.app(scope, receive, sent)
@@ -84,5 +88,5 @@ def _length(headers: Headers) -> int:
     """Return the stated length of the body; too much when it is not stated in digits."""
     stated = headers.get("content-length", "0")
     if "transfer-encoding" in headers or not stated.isdecimal() or len(stated) > 9:
-        return BODY_BYTES_MAX + 1
+        return UNSTATED
     return int(stated)

@@ -1,0 +1,1 @@
+"""Searches of learners' archives that go on while somebody looks at them."""

@@ -1,0 +1,1 @@
+"""Pages for people: learners see their archive, verifiers check what they were shown."""
