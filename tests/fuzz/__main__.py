@@ -21,12 +21,14 @@ TURN_S = 60
 _COUNT = re.compile(r"^executions (\d+)$", re.MULTILINE)
 
 
-def turn(name: str, seconds: float, found: Path, committed: Path | None = None) -> tuple[int, str]:
+def turn(
+    name: str, seconds: float, found: Path, committed: Path | None = None, *, seed: int = 0
+) -> tuple[int, str]:
     """Fuzz one target in a process of its own; return executions, and what went wrong."""
     folders = [str(found / name), str(committed or COMMITTED / name)]
     path = os.pathsep.join([str(ROOT / ".fuzz"), str(ROOT)])
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.one_target", name, str(seconds), *folders],
+        [sys.executable, "-m", "tests.fuzz.one_target", name, str(seconds), str(seed), *folders],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,

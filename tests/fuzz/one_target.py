@@ -1,7 +1,7 @@
-"""`python -m tests.fuzz.one_target NAME SECONDS FOLDER [FOLDER…]`: fuzz one target in this process.
+"""`python -m tests.fuzz.one_target NAME SECONDS SEED FOLDER [FOLDER…]`: fuzz one target in this process.
 
 Inputs that find new code are written into the first folder. The last line of the output states the count.
-NAME ``everything`` lets the first byte of each input choose among all targets.
+NAME ``everything`` lets the first byte of each input choose among all targets. SEED 0 is a new one each time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def silence() -> None:
 
 
 def main() -> None:
-    name, seconds, *folders = sys.argv[1:]
+    name, seconds, seed, *folders = sys.argv[1:]
     silence()
     ends = time.monotonic() + float(seconds)
     count = [0]
@@ -47,6 +47,7 @@ def main() -> None:
     longest = targets.BYTES_MAX.get(name, targets.BYTES_MAX_DEFAULT)
     options = [
         f"-max_len={longest}",
+        f"-seed={seed}",
         f"-timeout={targets.SECONDS_MAX}",
         f"-rss_limit_mb={targets.MEMORY_MIB_MAX}",
         f"-artifact_prefix={folders[0]}-",

@@ -75,6 +75,7 @@ def test_a_short_run_of_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
     for number, name in enumerate(names):
         for path in seeds(name):
             (mixed / f"{name}-{path.name}").write_bytes(bytes([number]) + path.read_bytes())
-    count, problem = turn("everything", SHORT_RUN_S, tmp_path, committed=tmp_path / "seeds")
+    # Always the same inputs: what is new is looked for by `make fuzz`, not by a change that is being checked.
+    count, problem = turn("everything", SHORT_RUN_S, tmp_path, committed=tmp_path / "seeds", seed=1)
     assert not problem
     assert count > len(names)
