@@ -48,7 +48,8 @@ def an_expired_code(session: Session) -> str:
 
 def a_used_up_purpose(session: Session) -> str:
     """Need: a granted purpose whose quota is used up."""
-    return "" if session.used_up_purpose else "needs a --used-up-purpose: a quota of 0 for a granted purpose"
+    is_granted = any(grant.purpose == session.used_up_purpose and grant.kinds for grant in session.grants)
+    return "" if is_granted else "needs a --used-up-purpose: a quota of 0 for a granted purpose"
 
 
 def _invented(session: Session) -> LearningCode:
