@@ -12,6 +12,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 
 from creditexchange.v1.code_pb2 import (
@@ -202,7 +203,7 @@ def _consent_in(
             _whole_use(consent, peer, snapshot),
             find_key=consent_keys(snapshot, now),
             issuers={peer.node_id},
-            is_revoked=lambda issuer, consent_id: is_revoked(node.log, issuer, consent_id),
+            is_revoked=partial(is_revoked, node.log),
             now=now,
             skew_s=snapshot.settings.skew_s,
         )
