@@ -25,6 +25,7 @@ FIXED = (
     ("database", None),
     ("audit", None),
     ("records", None),
+    ("telemetry", None),
     ("limits", "threads"),
     ("limits", "message_bytes_max"),
     ("limits", "streams_per_connection_max"),

@@ -78,6 +78,14 @@ def test_windows_and_attempts_change_and_ports_stay(node: Node, reloader: Reload
     assert "listen" in told[-1]
 
 
+def test_where_spans_go_is_said_to_need_a_restart(node: Node, reloader: Reloader, told: list[str]) -> None:
+    edit(node, "[listen]", "[telemetry]\nsample_ratio = 0.5\n[listen]")
+    assert reloader.reload_if_changed()
+    assert node.config.telemetry.sample_ratio == 0.1
+    assert "need a restart" in told[-1]
+    assert "telemetry" in told[-1]
+
+
 @pytest.mark.parametrize("name", ["node.toml", "keys/message.pem", "keys/tls-leaf.crt", "keys/rotation.toml"])
 def test_a_broken_file_changes_nothing_at_all(
     node: Node, reloader: Reloader, name: str, told: list[str]
