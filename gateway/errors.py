@@ -81,6 +81,10 @@ class EnvelopeError(GatewayError):
         self.reason = reason
         self.details = details
 
+    def refusal(self) -> RefusedError:
+        """Return what the answering side says of it."""
+        return RefusedError(self.reason, self.message, details=self.details)
+
 
 class PeerFaultError(GatewayError):
     """A peer's answer cannot be accepted, or none came.

@@ -129,5 +129,5 @@ def parse_request(request: bytes, method: str) -> tuple[SignedMessage, list[Open
     try:
         envelope = parse(QUERY_FORMS[method].request, request, "request")
     except EnvelopeError as error:
-        raise RefusedError(error.reason, error.message, details=error.details) from error
+        raise error.refusal() from error
     return envelope.message, list(envelope.openings)

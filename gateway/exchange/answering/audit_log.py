@@ -9,9 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
-
-from google.protobuf.message import Message
 
 from creditexchange.v1.audit_pb2 import (
     AddCheckpointRequest,
@@ -28,12 +25,10 @@ from creditexchange.v1.audit_pb2 import (
 from gateway.audit import AuditLog, ProofError, Witness, prove_consistency, prove_inclusion
 from gateway.audit.checkpoint import size_of
 from gateway.audit.cosigned import cosigned_checkpoint
-from gateway.errors import AuditLogError, EnvelopeError, RefusedError, StorageError
+from gateway.errors import AuditLogError, RefusedError, StorageError
+from gateway.exchange.answering.open import read_unsigned
 from gateway.peers.roster import Peer
-from gateway.signing.envelope import parse_strictly
 from gateway.storage import audit_rows
-
-Q = TypeVar("Q", bound=Message)
 
 ENTRIES_MAX = 128
 """Most entries of one page: with their proofs they stay well below the largest message."""
@@ -48,7 +43,7 @@ class AuditAnswering:
 
     def get_checkpoint(self, request: bytes) -> bytes:
         """Return the newest checkpoint with its cosignatures."""
-        _parsed(GetCheckpointRequest, request)
+        read_unsigned(GetCheckpointRequest, request)
         with _stored(), self.log.reading() as connection:
             self.log.refresh()
             note = cosigned_checkpoint(connection, self.log.latest_checkpoint())
@@ -61,7 +56,7 @@ class AuditAnswering:
             RefusedError: ``UNKNOWN_LOG``, ``SIZE_OUT_OF_RANGE``, ``MALFORMED_MESSAGE``,
                 ``AUDIT_UNAVAILABLE``.
         """
-        asked = _parsed(GetConsistencyProofRequest, request)
+        asked = read_unsigned(GetConsistencyProofRequest, request)
         if asked.log_origin != self.log.origin:
             raise RefusedError("UNKNOWN_LOG", "this node's log does not bear that name (any more).")
         with _stored(), self.log.reading() as connection:
@@ -73,7 +68,7 @@ class AuditAnswering:
 
     def add_checkpoint(self, request: bytes, peer: Peer, now: datetime) -> bytes:
         """Cosign the caller's checkpoint. Raises as :meth:`gateway.audit.Witness.add_checkpoint`."""
-        asked = _parsed(AddCheckpointRequest, request)
+        asked = read_unsigned(AddCheckpointRequest, request)
         line = self.witness.add_checkpoint(
             peer.card.live_log_verifiers(now),
             asked.old_size,
@@ -85,7 +80,7 @@ class AuditAnswering:
 
     def get_witnessed_checkpoint(self, request: bytes) -> bytes:
         """Return what this node has cosigned last of a log. Raises ``UNKNOWN_LOG``."""
-        asked = _parsed(GetWitnessedCheckpointRequest, request)
+        asked = read_unsigned(GetWitnessedCheckpointRequest, request)
         with _stored():
             note = self.witness.cosigned_note(asked.log_origin)
         return GetWitnessedCheckpointResponse(checkpoint=note).SerializeToString()
@@ -96,7 +91,7 @@ class AuditAnswering:
         Raises:
             RefusedError: ``SIZE_OUT_OF_RANGE``, ``AUDIT_UNAVAILABLE``.
         """
-        asked = _parsed(ListSharedEntriesRequest, request)
+        asked = read_unsigned(ListSharedEntriesRequest, request)
         with _stored():
             self.log.refresh()
         note = self.log.latest_checkpoint()
@@ -115,13 +110,6 @@ class AuditAnswering:
         if len(rows) == ENTRIES_MAX:
             page.next_index = rows[-1].idx + 1
         return page.SerializeToString()
-
-
-def _parsed(kind: type[Q], request: bytes) -> Q:
-    try:
-        return parse_strictly(kind, request, "request")
-    except EnvelopeError as error:
-        raise RefusedError(error.reason, error.message, details=error.details) from error
 
 
 def _out_of_range(size: int) -> RefusedError:

@@ -51,7 +51,7 @@ def authorise(
         rest, certificate = _split_certificate(body, openings, is_expected=is_about_certificate)
         tokens, consent = _openings_of(body, rest)
     except EnvelopeError as error:
-        raise RefusedError(error.reason, error.message, details=error.details) from error
+        raise error.refusal() from error
     snapshot.access.require_grant(
         admitted.opened.signer.node_id,
         body.purpose,

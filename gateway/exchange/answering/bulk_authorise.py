@@ -64,7 +64,7 @@ def authorise_bulk(
         require_form(body, snapshot, BULK_SUBJECTS_MAX)
         tokens, consents = _openings_of(body, openings)
     except EnvelopeError as error:
-        raise RefusedError(error.reason, error.message, details=error.details) from error
+        raise error.refusal() from error
     _require_grant(admitted, body, snapshot, has_consent=True)
     without = _reason_without_consent(admitted, body, snapshot)
     subjects = []

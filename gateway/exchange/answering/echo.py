@@ -45,7 +45,7 @@ def answer_echo(request: bytes, call: IncomingCall, snapshot: Snapshot, node: An
     try:
         message = parse(EchoRequest, request, "request").message
     except EnvelopeError as error:
-        raise RefusedError(error.reason, error.message, details=error.details) from error
+        raise error.refusal() from error
     opened = open_message(call, message, EchoQuery, ECHO_QUERY_TYPE, snapshot.roster)
     admit(opened, snapshot, node.log)
     if len(opened.payload.content) > CONTENT_BYTES_MAX:

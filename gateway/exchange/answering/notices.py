@@ -54,7 +54,7 @@ def answer_notice(request: bytes, call: IncomingCall, snapshot: Snapshot, node: 
         body = parse_strictly(_BODIES[call.method], opened.payload.body, "body")
         _require_form(body)
     except EnvelopeError as error:
-        raise RefusedError(error.reason, error.message, details=error.details) from error
+        raise error.refusal() from error
     known, is_new = _look_up(node.log, peer, body.notice_id, _exchange_ids(body))
     if is_new:
         reason = body.reason if isinstance(body, ErasureNoticeBody) else "told-by-peer"

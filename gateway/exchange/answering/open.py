@@ -10,10 +10,22 @@ from creditexchange.v1.envelope_pb2 import Header, SignedMessage
 from gateway.errors import EnvelopeError, RefusedError
 from gateway.exchange.messages import DIGEST_BYTES, ID_BYTES, SEQUENCE_MAX, IncomingCall, Opened
 from gateway.peers.roster import Peer, Roster
-from gateway.signing.envelope import open_envelope, parse
+from gateway.signing.envelope import open_envelope, parse, parse_strictly
 from gateway.signing.suites import VerifyingKey
 
 P = TypeVar("P", bound=Message)
+
+
+def read_unsigned(kind: type[P], request: bytes) -> P:
+    """Return an unsigned request: mutual TLS says who asks, and no field of it is unknown.
+
+    Raises:
+        RefusedError: ``MALFORMED_MESSAGE``.
+    """
+    try:
+        return parse_strictly(kind, request, "request")
+    except EnvelopeError as error:
+        raise error.refusal() from error
 
 
 def open_message(
@@ -38,7 +50,7 @@ def open_message(
         opened = open_envelope(message, type_, find_key)
         payload = parse(kind, opened.payload, "payload")
     except EnvelopeError as error:
-        raise RefusedError(error.reason, error.message, details=error.details) from error
+        raise error.refusal() from error
     if any(signer is not signers[0] for signer in signers):
         raise RefusedError("PEER_IDENTITY_MISMATCH", "the signatures are by keys of different nodes.")
     header: Header = payload.header  # type: ignore[attr-defined]

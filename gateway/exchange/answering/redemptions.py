@@ -21,7 +21,7 @@ from creditexchange.v1.code_pb2 import (
 from creditexchange.v1.envelope_pb2 import Opening
 from gateway.audit import SeenMessage
 from gateway.audit.commitment import LEARNING_CODE, commitment
-from gateway.errors import EnvelopeError, RefusedError
+from gateway.errors import EnvelopeError
 from gateway.exchange.answering.admit import admit
 from gateway.exchange.answering.answer import Answering
 from gateway.exchange.answering.open import open_message
@@ -53,7 +53,7 @@ def answer_redemption(request: bytes, call: IncomingCall, snapshot: Snapshot, no
         body = parse_strictly(CodeRedemptionBody, opened.payload.body, "body")
         secret = _secret_of(body, list(envelope.openings))
     except EnvelopeError as error:
-        raise RefusedError(error.reason, error.message, details=error.details) from error
+        raise error.refusal() from error
     wanted = Redemption(
         code_id=secret.code_id,
         secret=secret.secret,

@@ -22,6 +22,7 @@ from gateway.audit import AuditLog, management_entry
 from gateway.clock import from_unix_ms, unix_ms
 from gateway.errors import EnvelopeError, RefusedError, StorageError
 from gateway.exchange.answering.answer import Answering
+from gateway.exchange.answering.open import read_unsigned
 from gateway.exchange.messages import (
     CONSENT_REVOCATION_RECEIPT_TYPE,
     CONSENT_REVOCATION_TYPE,
@@ -110,7 +111,7 @@ def answer_revocation(request: bytes, call: IncomingCall, snapshot: Snapshot, no
         message = parse_strictly(RevokeConsentRequest, request, "request").message
         revoked, digest = open_revocation(message, call.peer, call.received_at)
     except EnvelopeError as error:
-        raise RefusedError(error.reason, error.message, details=error.details) from error
+        raise error.refusal() from error
     keep_revocations(node.log, call.peer.node_id, [revoked])
     receipt = ConsentRevocationReceipt(confirming_node_id=snapshot.node_id, revocation_digest=digest)
     receipt.confirm_time.FromDatetime(node.clock())
@@ -124,10 +125,7 @@ def list_revocations(request: bytes, call: IncomingCall, snapshot: Snapshot, nod
     Raises:
         RefusedError: ``MALFORMED_MESSAGE``, ``AUDIT_UNAVAILABLE``.
     """
-    try:
-        asked = parse_strictly(ListRevocationsRequest, request, "request")
-    except EnvelopeError as error:
-        raise RefusedError(error.reason, error.message, details=error.details) from error
+    asked = read_unsigned(ListRevocationsRequest, request)
     if asked.since_ms >= _MS_MAX or len(asked.after_consent_id) not in (0, ID_BYTES):
         raise RefusedError(
             "MALFORMED_MESSAGE", "since_ms or after_consent_id is malformed.", details={"field": "request"}
