@@ -30,8 +30,8 @@ from gateway.storage.migrate import require_current
 from gateway.telemetry.events import configure
 from gateway.telemetry.sampling import Sampler, TrafficHistory
 from gateway.web.console.app import ConsoleSettings, make_console
-from gateway.web.console.oidc import Provider
 from gateway.web.console.sources import Sources
+from gateway.web.site.openid_connect import Provider
 from gateway.web.site.server import SiteServer, bind
 from gateway.web.site.sessions import SessionLimits
 
@@ -158,7 +158,7 @@ def _provider(folder: NodeFolder, table: OidcTable) -> Provider:
     secret = ""
     if table.client_secret_file:
         secret = read_private_file(folder.root / table.client_secret_file).decode().strip()
-    return Provider(table.issuer, table.client_id, secret, table.scopes)
+    return Provider(table.issuer, table.client_id, secret, table.scopes, "console.oidc")
 
 
 def _scheme_files(folder: NodeFolder, config: NodeConfig) -> Mapping[str, Path]:

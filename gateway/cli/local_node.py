@@ -36,19 +36,14 @@ from gateway.rpc.operator import (
     witness_message,
 )
 from gateway.rpc.peer_reach import reach_message
+from gateway.web.archives.node_calls import NodeCalls
 
 
-class LocalNode(Protocol):
-    """What commands ask of their own node."""
+class LocalNode(NodeCalls, Protocol):
+    """What commands ask of their own node, beside what pages ask of it too."""
 
     def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
         """Ask the federation for a learner's records."""
-        ...
-
-    def follow(
-        self, request: archive_pb2.SearchRecordsRequest
-    ) -> Generator[archive_pb2.FollowSearchResponse]:
-        """Ask the federation for a learner's records, and yield how it goes on."""
         ...
 
     def check_certificate(
@@ -69,10 +64,6 @@ class LocalNode(Protocol):
         """List what peers told of records that they gave."""
         ...
 
-    def export(self, request: archive_pb2.ExportArchiveRequest) -> archive_pb2.ExportArchiveResponse:
-        """Return a learner's archive as a document."""
-        ...
-
     def search_in_bulk(
         self, request: archive_pb2.SearchRecordsInBulkRequest
     ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
@@ -81,14 +72,6 @@ class LocalNode(Protocol):
 
     def check(self, node_id: str) -> archive_pb2.CheckPeerResponse:
         """Ask one peer for a signed echo."""
-        ...
-
-    def accesses(self, request: archive_pb2.ListAccessesRequest) -> archive_pb2.ListAccessesResponse:
-        """List every exchange about a learner."""
-        ...
-
-    def own_records(self, request: archive_pb2.ListOwnRecordsRequest) -> archive_pb2.ListOwnRecordsResponse:
-        """List what the node itself holds of a learner."""
         ...
 
     def diagnose(
@@ -119,44 +102,6 @@ class LocalNode(Protocol):
 
     def erase(self, request: operator_pb2.EraseRequest) -> operator_pb2.EraseResponse:
         """Erase openings."""
-        ...
-
-    def note_access(self, request: operator_pb2.NoteAccessRequest) -> operator_pb2.NoteAccessResponse:
-        """Log that evidence is looked at."""
-        ...
-
-    def grant_consent(self, request: operator_pb2.GrantConsentRequest) -> operator_pb2.GrantConsentResponse:
-        """Sign and keep a learner's consent."""
-        ...
-
-    def withdraw_consent(
-        self, request: operator_pb2.WithdrawConsentRequest
-    ) -> operator_pb2.WithdrawConsentResponse:
-        """Take back a consent that this node issued."""
-        ...
-
-    def issued_consents(
-        self, request: operator_pb2.ListIssuedConsentsRequest
-    ) -> operator_pb2.ListIssuedConsentsResponse:
-        """List the consents that this node issued."""
-        ...
-
-    def issue_code(self, request: operator_pb2.IssueCodeRequest) -> operator_pb2.IssueCodeResponse:
-        """Make a learning code."""
-        ...
-
-    def redeem_code(
-        self, request: operator_pb2.OperatorServiceRedeemCodeRequest
-    ) -> operator_pb2.OperatorServiceRedeemCodeResponse:
-        """Turn a learner's code into a consent."""
-        ...
-
-    def issued_codes(self, request: operator_pb2.ListCodesRequest) -> operator_pb2.ListCodesResponse:
-        """List the learning codes that this node issued."""
-        ...
-
-    def revoke_code(self, request: operator_pb2.RevokeCodeRequest) -> operator_pb2.RevokeCodeResponse:
-        """Take back a learning code."""
         ...
 
 

@@ -20,10 +20,10 @@ from gateway.storage.engine import open_engine
 from gateway.storage.migrate import require_current
 from gateway.telemetry.events import configure
 from gateway.web.archive_api.tokens import TokenSettings
-from gateway.web.console.oidc import Provider
 from gateway.web.portal.app import PortalSettings, SignInSettings, make_portal
 from gateway.web.portal.checking import KnownIssuer
 from gateway.web.portal.nodes import KnownNodes
+from gateway.web.site.openid_connect import Provider
 from gateway.web.site.server import SiteServer, bind
 from gateway.web.site.sessions import SessionLimits
 
@@ -97,5 +97,5 @@ def _sign_in(folder: NodeFolder, table: PortalOidcTable) -> SignInSettings:
     secret = ""
     if table.client_secret_file:
         secret = read_private_file(folder.root / table.client_secret_file).decode().strip()
-    provider = Provider(table.issuer, table.client_id, secret, table.scopes)
+    provider = Provider(table.issuer, table.client_id, secret, table.scopes, "portal.oidc")
     return SignInSettings(provider, table.learner_claim, table.identifier_type)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.cli.console_serving import find_console
-from tests.ports import free_port
 from tests.processes.provinces import ProcessNode, introduce, make_node
+from tests.web.pages_process import pages_of
 
 OWN, PEERS, AWAY = "zhejiang", ("shanghai", "anhui"), "jiangsu"
 HOSTILE_NAME = '<script>alert("x")</script><img src=x onerror=alert(1)>'
@@ -70,25 +69,6 @@ def _renamed(text: str) -> str:
 @contextmanager
 def console_of(node: ProcessNode, settings: str = "", listen: int = 0) -> Iterator[RunningConsole]:
     """The console of ``node``; ``settings`` are lines of node.toml after ``[console]``."""
-    config = node.folder.config
-    before = config.read_text(encoding="utf-8")
-    if settings:
-        config.write_text(f"{before}\n[console]\n{settings}", encoding="utf-8")
-    command = [sys.executable, "-m", "gateway.cli.main", "console", "--node", str(node.folder.root)]
-    arguments = ["--listen", f"127.0.0.1:{listen or free_port()}", "--output", "json"]
-    process = subprocess.Popen(
-        [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        text = ""
-        while not text.endswith("}\n"):
-            line = process.stdout.readline()
-            assert line, process.wait()
-            text += line
-        yield RunningConsole(node, process, json.loads(text)["console"])
-    finally:
-        process.terminate()
-        assert process.wait(timeout=30) == 0
-        process.stdout.close()
-        config.write_text(before, encoding="utf-8")
+    table = f"[console]\n{settings}" if settings else ""
+    with pages_of(node, "console", table, listen) as (process, url):
+        yield RunningConsole(node, process, url)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +11,7 @@ import httpx2
 
 from tests.ports import free_port
 from tests.processes.provinces import ProcessNode, introduce, make_node
+from tests.web.pages_process import pages_of
 
 OWN, PEERS, AWAY = "zhejiang", ("shanghai", "anhui"), "jiangsu"
 DOMAIN = "credentials.zhejiang.example"
@@ -70,24 +68,5 @@ def open_page(node: ProcessNode) -> str:
 @contextmanager
 def portal_of(node: ProcessNode, settings: str, listen: int = 0) -> Iterator[RunningPortal]:
     """The portal of ``node``; ``settings`` are lines of node.toml from ``[portal]`` on."""
-    config = node.folder.config
-    before = config.read_text(encoding="utf-8")
-    config.write_text(f"{before}\n{settings}", encoding="utf-8")
-    command = [sys.executable, "-m", "gateway.cli.main", "portal", "--node", str(node.folder.root)]
-    arguments = ["--listen", f"127.0.0.1:{listen or free_port()}", "--output", "json"]
-    process = subprocess.Popen(
-        [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        text = ""
-        while not text.endswith("}\n"):
-            line = process.stdout.readline()
-            assert line, process.wait()
-            text += line
-        yield RunningPortal(node, json.loads(text)["portal"])
-    finally:
-        process.terminate()
-        assert process.wait(timeout=30) == 0
-        process.stdout.close()
-        config.write_text(before, encoding="utf-8")
+    with pages_of(node, "portal", settings, listen) as (_, url):
+        yield RunningPortal(node, url)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,11 +20,12 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
 from gateway.clock import system_clock
-from gateway.web.console.oidc import OpenIdConnect, Provider, SignInError
 from gateway.web.console.roles import role_of_claims
+from gateway.web.site.openid_connect import OpenIdConnect, Provider, SignInError
 from tests.ports import free_port
 from tests.processes.provinces import ProcessNode, make_node
 from tests.web.console_federation import RunningConsole, console_of
+from tests.web.openid_provider import openid_provider
 
 HERE = Path(__file__).parent
 SECRET = secrets.token_urlsafe(24)
@@ -41,19 +41,10 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> ProcessNode:
     return own
 
 
-@contextmanager
-def real_provider(port: int, redirect_uri: str) -> Iterator[None]:
-    command = ["node", str(HERE / "oidc_provider.mjs"), str(port), redirect_uri, SECRET]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        assert process.stdout is not None
-        while "listening" not in process.stdout.readline():
-            assert process.poll() is None
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        process.stdout.close()
+PEOPLE = {
+    "alice": {"name": "alice of the test", "groups": ["gateway-operators", "staff"]},
+    "bob": {"name": "bob of the test", "groups": ["staff"]},
+}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +57,7 @@ def console(node: ProcessNode) -> Iterator[RunningConsole]:
     )
     with (
         console_of(node, settings, listen=port) as running,
-        real_provider(issuer, f"{running.url}/sign-in/callback"),
+        openid_provider(issuer, "console", f"{running.url}/sign-in/callback", SECRET, PEOPLE),
     ):
         yield running
 
@@ -209,7 +200,7 @@ def lying_provider(lie: Lie) -> Iterator[tuple[str, dict[str, str]]]:
 @pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
 def test_an_id_token_is_believed_only_when_all_of_it_holds(lie: Lie) -> None:
     with lying_provider(lie) as (issuer, nonce):
-        provider = Provider(issuer, "console", "", ())
+        provider = Provider(issuer, "console", "", (), "console.oidc")
         connect = OpenIdConnect(provider, "http://127.0.0.1/sign-in/callback", system_clock)
         url, shown = connect.begin()
         sent = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
@@ -224,11 +215,13 @@ def test_an_id_token_is_believed_only_when_all_of_it_holds(lie: Lie) -> None:
 
 
 def test_a_provider_that_is_away_or_calls_itself_otherwise_is_named() -> None:
-    away = OpenIdConnect(Provider(f"http://127.0.0.1:{free_port()}", "c", "", ()), "r", system_clock)
+    away = OpenIdConnect(
+        Provider(f"http://127.0.0.1:{free_port()}", "c", "", (), "console.oidc"), "r", system_clock
+    )
     with pytest.raises(SignInError, match="cannot be reached"):
         away.begin()
     with lying_provider(LIES[0]) as (issuer, _):
-        other = OpenIdConnect(Provider(issuer + "/", "c", "", ()), "r", system_clock)
+        other = OpenIdConnect(Provider(issuer + "/", "c", "", (), "console.oidc"), "r", system_clock)
         with pytest.raises(SignInError, match="calls itself otherwise"):
             other.begin()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from tests.ports import free_port
 from tests.processes.provinces import DEMO_LEARNER, ProcessNode, cli
 from tests.qr_reader import read_screenshot
 from tests.web.browser import ROOT, chromium, findings_of_axe
+from tests.web.openid_provider import openid_provider
 from tests.web.portal_federation import AWAY, DOMAIN, OWN, open_page, portal_federation, portal_of
 
 SHOTS = ROOT / ".screenshots" / "portal"
@@ -71,22 +71,7 @@ def watch(context: BrowserContext, host: str) -> list[str]:
     return wrong
 
 
-@contextmanager
-def real_name_provider(port: int, redirect_uri: str, secret: str) -> Iterator[None]:
-    script = str(Path(__file__).parent / "real_name_provider.mjs")
-    command = ["node", script, str(port), redirect_uri, secret, DEMO_LEARNER]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
-    )
-    try:
-        assert process.stdout is not None
-        while "listening" not in process.stdout.readline():
-            assert process.poll() is None
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        process.stdout.close()
+PEOPLE = {"lin": {"name": "林思雨", "resident_id": DEMO_LEARNER}, "guest": {"name": "guest"}}
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +90,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         with (
             portal_of(nodes[OWN], oidc + known, listen=port) as own,
             portal_of(nodes[AWAY], known) as other,
-            real_name_provider(issuer, f"{own.url}/sign-in/callback", secret),
+            openid_provider(issuer, "portal", f"{own.url}/sign-in/callback", secret, PEOPLE),
             chromium() as browser,
         ):
             folder = parent / "taken-away"

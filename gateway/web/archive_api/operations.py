@@ -22,7 +22,7 @@ from gateway.web.archive_api.idempotency import OnceOnly
 from gateway.web.archive_api.paging import LIMIT_DEFAULT, LIMIT_MAX, page, tagged
 from gateway.web.archive_api.problems import ProblemError
 from gateway.web.archive_api.tokens import AccessTokens, Learner, Principal
-from gateway.web.archives.running_node import Connect, connected
+from gateway.web.archives.node_calls import Connect, connected
 from gateway.web.archives.searches import Search, Searches, TooManySearchesError
 
 FOLLOW_S = 40.0

@@ -14,7 +14,7 @@ from gateway.clock import new_id
 from gateway.errors import CallerError, EnvelopeError, GatewayError
 from gateway.learners.identifier import IdentifierError
 from gateway.telemetry.events import logger
-from gateway.web.archives.running_node import NodeAwayError
+from gateway.web.archives.node_calls import NodeAwayError
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:creditexchange:problem:"

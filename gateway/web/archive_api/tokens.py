@@ -21,12 +21,12 @@ from gateway.clock import Clock, monotonic_s
 from gateway.errors import CallerError
 from gateway.learners.identifier import RESIDENT_ID, normalise
 from gateway.web.archive_api.problems import ProblemError
+from gateway.web.site.openid_connect import read_json
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519", "RS384", "RS512", "ES384")
 """Signatures of tokens; ``none`` and keys shared with the provider are not among them."""
 TYPES = ("at+jwt", "application/at+jwt")
 LEEWAY_S = 30
-CALL_S = 5.0
 KEYS_S = 300.0
 """How long the provider's keys are kept, seconds."""
 KEYS_AGAIN_S = 10.0
@@ -151,10 +151,10 @@ class AccessTokens:
 
     def _read_keys(self) -> KeySet:
         issuer = self.settings.issuer
-        metadata = _get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+        metadata = read_json(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if metadata.get("issuer") != issuer:
             raise ValueError("issuer")
-        return KeySet.import_key_set(cast("Any", _get(metadata["jwks_uri"])))
+        return KeySet.import_key_set(cast("Any", read_json(metadata["jwks_uri"])))
 
     def _principal(self, claims: Mapping[str, Any]) -> Principal:
         client, subject = str(claims["client_id"]), str(claims["sub"])
@@ -181,13 +181,4 @@ def claim_of(claims: Mapping[str, Any], name: str) -> Any:
     found: Any = claims
     for part in name.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
-    return found
-
-
-def _get(url: str) -> dict[str, Any]:
-    response = httpx2.get(url, timeout=CALL_S, trust_env=False, follow_redirects=False)
-    response.raise_for_status()
-    found = response.json()
-    if not isinstance(found, dict):
-        raise TypeError("no JSON object")
     return found

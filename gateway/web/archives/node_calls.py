@@ -14,7 +14,7 @@ class NodeAwayError(GatewayError):
     """The node does not run, or does not answer on its operator port."""
 
 
-class RunningNode(Protocol):
+class NodeCalls(Protocol):
     """The calls; each raises ``CallerError`` for a wrong argument and ``GatewayError`` for the rest."""
 
     def follow(
@@ -74,12 +74,12 @@ class RunningNode(Protocol):
         ...
 
 
-Connect = Callable[[], AbstractContextManager[RunningNode] | None]
+Connect = Callable[[], AbstractContextManager[NodeCalls] | None]
 """Opens the running node's operator port; ``None`` when it does not run."""
 
 
 @contextmanager
-def connected(connect: Connect) -> Iterator[RunningNode]:
+def connected(connect: Connect) -> Iterator[NodeCalls]:
     """Yield the running node.
 
     Raises:

@@ -17,7 +17,7 @@ from creditexchange.v1 import archive_pb2
 from gateway.clock import Clock, monotonic_s
 from gateway.errors import CallerError, GatewayError
 from gateway.telemetry.events import logger
-from gateway.web.archives.running_node import Connect, connected
+from gateway.web.archives.node_calls import Connect, connected
 
 KEPT_FOR = timedelta(minutes=15)
 SEARCHES_MAX = 200

@@ -18,7 +18,6 @@ from gateway.web.console.config_page import ConfigPage
 from gateway.web.console.exchanges_page import ExchangesPage
 from gateway.web.console.links import OneTimeLinks
 from gateway.web.console.now_page import NowPage
-from gateway.web.console.oidc import OpenIdConnect, Provider
 from gateway.web.console.peers_page import PeersPage
 from gateway.web.console.roles import AUDITING, EVERYBODY, OPERATING
 from gateway.web.console.schemes_page import SchemesPage
@@ -26,10 +25,13 @@ from gateway.web.console.sign_in import SignIn
 from gateway.web.console.sources import Sources
 from gateway.web.console.trust_page import TrustPage
 from gateway.web.console.visits import Door
+from gateway.web.site.openid_connect import OpenIdConnect, Provider
 from gateway.web.site.page import Pages
 from gateway.web.site.preferences import keep_preferences
+from gateway.web.site.provider_round import ProviderRound
 from gateway.web.site.security import Fence
 from gateway.web.site.sessions import SessionLimits, Sessions
+from gateway.web.site.visiting import SessionCookie
 from gateway.web.site.words import Words
 
 
@@ -65,8 +67,7 @@ def make_console(sources: Sources, settings: ConsoleSettings) -> ASGIApp:
     )
     is_secure = settings.url.startswith("https://")
     sessions = Sessions(sources.clock, settings.limits)
-    cookie = f"__Host-console-{sources.node_id}" if is_secure else f"console-{sources.node_id}"
-    door = Door(pages, sessions, cookie)
+    door = Door(pages, sessions, SessionCookie.of_site(f"console-{sources.node_id}", is_secure=is_secure))
     local = frozenset(f"{host}:{settings.port}" for host in ("127.0.0.1", "localhost", "[::1]"))
     sign_in = SignIn(
         door=door,
@@ -74,10 +75,9 @@ def make_console(sources: Sources, settings: ConsoleSettings) -> ASGIApp:
         links=OneTimeLinks(sources.clock),
         link_key=settings.link_key,
         local_hosts=local,
-        provider=_provider(sources, settings),
+        provider=_provider(sources, settings, door.cookie),
         claim=settings.claim,
         roles=settings.roles or {},
-        is_secure=is_secure,
     )
     hosts = local | {settings.url.partition("://")[2].lower()} if settings.url else local
     routes = [
@@ -91,11 +91,12 @@ def make_console(sources: Sources, settings: ConsoleSettings) -> ASGIApp:
     return Fence(Starlette(routes=routes), hosts, is_secure)
 
 
-def _provider(sources: Sources, settings: ConsoleSettings) -> OpenIdConnect | None:
+def _provider(sources: Sources, settings: ConsoleSettings, cookie: SessionCookie) -> ProviderRound | None:
     if settings.provider is None:
         return None
     base = settings.url or f"http://127.0.0.1:{settings.port}"
-    return OpenIdConnect(settings.provider, f"{base}/sign-in/callback", sources.clock)
+    provider = OpenIdConnect(settings.provider, f"{base}/sign-in/callback", sources.clock)
+    return ProviderRound(provider, cookie)
 
 
 def _routes(sources: Sources, settings: ConsoleSettings, door: Door) -> list[Route]:

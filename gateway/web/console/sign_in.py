@@ -13,14 +13,13 @@ from starlette.routing import Route
 
 from gateway.telemetry.events import logger
 from gateway.web.console.links import LINK_FOR, OneTimeLinks
-from gateway.web.console.oidc import OpenIdConnect, SignInError
 from gateway.web.console.roles import EVERYBODY, ROLES, role_of_claims
 from gateway.web.console.visits import Door, Visit
+from gateway.web.site.openid_connect import SignInError
 from gateway.web.site.page import Pages
+from gateway.web.site.provider_round import ProviderRound
 
 LOCAL_SUBJECT = "local"
-PENDING_COOKIE = "_sign_in"
-PENDING_S = 600
 
 _log = logger("console")
 
@@ -36,10 +35,9 @@ class SignIn:
     """What ``credit-gateway console`` shows to get a link; it lies in the node's run folder."""
     local_hosts: frozenset[str]
     """Host headers of this machine itself: one-time links work under these only."""
-    provider: OpenIdConnect | None
+    provider: ProviderRound | None
     claim: str
     roles: Mapping[str, str]
-    is_secure: bool
 
     def routes(self) -> list[Route]:
         """Return the routes that need no session."""
@@ -83,19 +81,9 @@ class SignIn:
         if self.provider is None:
             return RedirectResponse("/sign-in", status_code=303)
         try:
-            url, browser = self.provider.begin()
+            return self.provider.begin()
         except SignInError as error:
             return self._page(request, problem="sign-in.failed", text=str(error), status=502)
-        response = RedirectResponse(url, status_code=303)
-        response.set_cookie(
-            self.door.cookie + PENDING_COOKIE,
-            browser,
-            max_age=PENDING_S,
-            secure=self.is_secure,
-            httponly=True,
-            samesite="lax",
-        )
-        return response
 
     async def from_provider(self, request: Request) -> Response:
         """Take back the browser that the provider sends."""
@@ -104,9 +92,8 @@ class SignIn:
     def _from_provider(self, request: Request) -> Response:
         if self.provider is None:
             return RedirectResponse("/sign-in", status_code=303)
-        browser = request.cookies.get(self.door.cookie + PENDING_COOKIE, "")
         try:
-            claims = self.provider.finish(dict(request.query_params), browser)
+            claims = self.provider.finish(request)
         except SignInError as error:
             _log.warning("sign-in refused", problem=error.message)
             return self._page(request, problem="sign-in.failed", text=str(error), status=403)
@@ -119,24 +106,18 @@ class SignIn:
 
     def sign_out(self, visit: Visit) -> Response:
         """End the session."""
-        self.door.sessions.end(visit.request.cookies.get(self.door.cookie, ""))
+        self.door.sessions.end(self.door.cookie.of(visit.request))
         response = RedirectResponse("/sign-in", status_code=303)
-        response.delete_cookie(self.door.cookie, secure=self.is_secure, httponly=True, samesite="lax")
+        self.door.cookie.take(response)
         return response
 
     def _begin(self, request: Request, subject: str, role: str) -> Response:
         """Begin a session under a new name, and end the one that the browser had, if any."""
-        self.door.sessions.end(request.cookies.get(self.door.cookie, ""))
+        self.door.sessions.end(self.door.cookie.of(request))
         response = RedirectResponse("/now", status_code=303)
-        response.set_cookie(
-            self.door.cookie,
-            self.door.sessions.begin(subject, role),
-            secure=self.is_secure,
-            httponly=True,
-            samesite="lax",
-        )
-        if self.door.cookie + PENDING_COOKIE in request.cookies:
-            response.delete_cookie(self.door.cookie + PENDING_COOKIE, secure=self.is_secure)
+        self.door.cookie.give(response, self.door.sessions.begin(subject, role))
+        if self.provider is not None:
+            self.provider.forget(request, response)
         _log.info("signed in", role=role, how="link" if subject == LOCAL_SUBJECT else "provider")
         return response
 

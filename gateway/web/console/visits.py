@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.clock import new_id
@@ -18,6 +17,7 @@ from gateway.telemetry.events import logger
 from gateway.web.console.roles import AUDITING, EVERYBODY
 from gateway.web.site.page import Pages, Tab
 from gateway.web.site.sessions import Session, Sessions, is_csrf_token
+from gateway.web.site.visiting import SessionCookie, form_fields, is_partial, to_door
 
 TABS = (
     (Tab("/now", "tab.now"), EVERYBODY),
@@ -54,7 +54,7 @@ class Visit:
     @property
     def is_partial(self) -> bool:
         """Whether a part of a page is asked for, by htmx."""
-        return self.request.headers.get("hx-request") == "true"
+        return is_partial(self.request)
 
 
 Handler = Callable[[Visit], Response]
@@ -66,7 +66,7 @@ class Door:
 
     pages: Pages
     sessions: Sessions
-    cookie: str
+    cookie: SessionCookie
 
     def route(
         self,
@@ -80,14 +80,14 @@ class Door:
         """Return a route; an *act* is a POST, and a *poll* does not keep a session alive."""
 
         async def endpoint(request: Request) -> Response:
-            form = await _form(request) if is_act else {}
+            form = dict(await form_fields(request, FIELDS_MAX)) if is_act else {}
             return await run_in_threadpool(self._answer, request, form, handler, roles, is_poll=is_poll)
 
         return Route(path, endpoint, methods=["POST"] if is_act else ["GET"])
 
     def session_of(self, request: Request, *, is_use: bool = True) -> Session | None:
         """Return the session of a request, if it has one that lasts."""
-        return self.sessions.find(request.cookies.get(self.cookie, ""), is_use=is_use)
+        return self.sessions.find(self.cookie.of(request), is_use=is_use)
 
     def _answer(
         self,
@@ -100,7 +100,7 @@ class Door:
     ) -> Response:
         session = self.session_of(request, is_use=not is_poll)
         if session is None:
-            return _to_sign_in(request)
+            return to_door(request, "/sign-in")
         visit = Visit(request, session, self.pages, form)
         if session.role not in roles:
             return self.problem(visit, "error.role", status=403)
@@ -124,19 +124,3 @@ class Door:
         if visit.is_partial:  # htmx shows nothing but successful answers
             return visit.render("problem_part.html", key=key, text=text)
         return visit.render("problem.html", key=key, text=text, status=status)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """Return the fields of a form; its length was checked at the fence."""
-    body = await request.body()
-    try:
-        return dict(parse_qsl(body.decode("ascii"), max_num_fields=FIELDS_MAX, keep_blank_values=True))
-    except (UnicodeDecodeError, ValueError):
-        return {}
-
-
-def _to_sign_in(request: Request) -> Response:
-    """Send somebody who is not signed in, or no more, to the door."""
-    if request.headers.get("hx-request") == "true":
-        return Response(status_code=204, headers={"HX-Redirect": "/sign-in"})
-    return RedirectResponse("/sign-in", status_code=303)

@@ -21,9 +21,8 @@ from gateway.web.archive_api.app import make_api
 from gateway.web.archive_api.idempotency import OnceOnly
 from gateway.web.archive_api.operations import Operations
 from gateway.web.archive_api.tokens import AccessTokens, TokenSettings
-from gateway.web.archives.running_node import Connect
+from gateway.web.archives.node_calls import Connect
 from gateway.web.archives.searches import Searches
-from gateway.web.console.oidc import OpenIdConnect, Provider
 from gateway.web.portal.archive_page import ArchivePage
 from gateway.web.portal.checking import Checker, KnownIssuer
 from gateway.web.portal.nodes import KnownNodes
@@ -31,10 +30,13 @@ from gateway.web.portal.permission_pages import PermissionPages
 from gateway.web.portal.sign_in import SignIn
 from gateway.web.portal.verify_page import Rate, VerifyPage
 from gateway.web.portal.visits import Door, LearnersOfSessions
+from gateway.web.site.openid_connect import OpenIdConnect, Provider
 from gateway.web.site.page import Pages
 from gateway.web.site.preferences import keep_preferences
+from gateway.web.site.provider_round import ProviderRound
 from gateway.web.site.security import Fence
 from gateway.web.site.sessions import SessionLimits, Sessions
+from gateway.web.site.visiting import SessionCookie
 from gateway.web.site.words import Words
 
 DOCUMENT_BYTES_MAX = 4 * 1024 * 1024
@@ -115,7 +117,7 @@ def _site(
     verify = VerifyPage(
         pages, connect, searches, nodes, Checker(settings.issuers, clock), Rate(settings.checks_per_minute)
     )
-    cookie = f"__Host-portal-{nodes.own}" if is_secure else f"portal-{nodes.own}"
+    cookie = SessionCookie.of_site(f"portal-{nodes.own}", is_secure=is_secure)
     door = Door(pages, Sessions(clock, settings.limits), LearnersOfSessions(), cookie)
     routes: list[BaseRoute] = [
         Route("/", partial(_home, door)),
@@ -130,11 +132,10 @@ def _site(
         sign_in = SignIn(
             door,
             pages,
-            provider,
+            ProviderRound(provider, cookie),
             settings.sign_in.claim,
             settings.sign_in.identifier_type,
             searches,
-            is_secure,
         )
         routes += sign_in.routes()
         routes += _learner_routes(door, nodes, connect, searches, clock, settings.kinds)

@@ -17,7 +17,7 @@ from gateway.clock import Clock, unix_ms
 from gateway.errors import CallerError
 from gateway.exchange.record_json import record_json
 from gateway.policy.purposes import parse_kind
-from gateway.web.archives.running_node import Connect, connected
+from gateway.web.archives.node_calls import Connect, connected
 from gateway.web.archives.searches import Search, Searches
 from gateway.web.portal.nodes import KnownNodes
 from gateway.web.portal.timeline import Item, items, sums, unit_in, years

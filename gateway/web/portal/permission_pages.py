@@ -18,7 +18,7 @@ from gateway.errors import CallerError
 from gateway.policy.learning_code import parse_code
 from gateway.policy.purposes import KINDS, PURPOSES, parse_kind, parse_purpose
 from gateway.web.archive_api.views import consent_view
-from gateway.web.archives.running_node import Connect, connected
+from gateway.web.archives.node_calls import Connect, connected
 from gateway.web.portal.nodes import KnownNodes
 from gateway.web.portal.visits import Visit
 

@@ -14,12 +14,11 @@ from gateway.learners.identifier import mask, normalise
 from gateway.telemetry.events import logger
 from gateway.web.archive_api.tokens import Learner, claim_of
 from gateway.web.archives.searches import Searches
-from gateway.web.console.oidc import OpenIdConnect, SignInError
 from gateway.web.portal.visits import Door, Visit
+from gateway.web.site.openid_connect import SignInError
 from gateway.web.site.page import Pages
+from gateway.web.site.provider_round import ProviderRound
 
-PENDING_COOKIE = "_sign_in"
-PENDING_S = 600
 ROLE = "learner"
 
 _log = logger("portal")
@@ -31,11 +30,10 @@ class SignIn:
 
     door: Door
     pages: Pages
-    provider: OpenIdConnect
+    provider: ProviderRound
     claim: str
     identifier_type: str
     searches: Searches
-    is_secure: bool
 
     def routes(self) -> list[Route]:
         """Return the routes of coming and going."""
@@ -48,29 +46,18 @@ class SignIn:
     def to_provider(self, request: Request) -> Response:
         """Send the browser to the provider."""
         try:
-            url, browser = self.provider.begin()
+            return self.provider.begin()
         except SignInError as error:
             _log.warning("sign-in refused", problem=error.message)
             return self._problem(request, "sign-in.failed", 502)
-        response = RedirectResponse(url, status_code=303)
-        response.set_cookie(
-            self.door.cookie + PENDING_COOKIE,
-            browser,
-            max_age=PENDING_S,
-            secure=self.is_secure,
-            httponly=True,
-            samesite="lax",
-        )
-        return response
 
     async def from_provider(self, request: Request) -> Response:
         """Take back the browser that the provider sends."""
         return await run_in_threadpool(self._from_provider, request)
 
     def _from_provider(self, request: Request) -> Response:
-        shown = request.cookies.get(self.door.cookie + PENDING_COOKIE, "")
         try:
-            claims = self.provider.finish(dict(request.query_params), shown)
+            claims = self.provider.finish(request)
         except SignInError as error:
             _log.warning("sign-in refused", problem=error.message)
             return self._problem(request, "sign-in.failed", 403)
@@ -91,8 +78,8 @@ class SignIn:
         assert session is not None, "it was begun just now"
         self.door.learners.keep(session, learner)
         response = RedirectResponse("/archive", status_code=303)
-        response.set_cookie(self.door.cookie, begun, secure=self.is_secure, httponly=True, samesite="lax")
-        response.delete_cookie(self.door.cookie + PENDING_COOKIE, secure=self.is_secure)
+        self.door.cookie.give(response, begun)
+        self.provider.forget(request, response)
         _log.info("a learner signed in")
         return response
 
@@ -100,7 +87,7 @@ class SignIn:
         """End the session and forget everything that it brought."""
         self._end(visit.request)
         response = RedirectResponse("/", status_code=303)
-        response.delete_cookie(self.door.cookie, secure=self.is_secure, httponly=True, samesite="lax")
+        self.door.cookie.take(response)
         return response
 
     def _end(self, request: Request) -> None:
@@ -108,7 +95,7 @@ class SignIn:
         if session is not None:
             self.searches.forget_all(f"session\0{session.csrf}")
             self.door.learners.forget(session)
-        self.door.sessions.end(request.cookies.get(self.door.cookie, ""))
+        self.door.sessions.end(self.door.cookie.of(request))
 
     def _problem(self, request: Request, key: str, status: int) -> Response:
         return self.pages.render(request, "problem.html", status=status, key=key, text="")

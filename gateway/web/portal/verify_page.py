@@ -20,13 +20,14 @@ from gateway.exports.archive_file import ArchiveFileError
 from gateway.exports.verifying import CredentialError
 from gateway.policy.consent import read_consent
 from gateway.policy.purposes import kind_word, purpose_word
-from gateway.web.archives.running_node import Connect, connected
+from gateway.web.archives.node_calls import Connect, connected
 from gateway.web.archives.searches import Search, Searches
 from gateway.web.portal.checking import Checker
 from gateway.web.portal.nodes import KnownNodes
 from gateway.web.portal.timeline import items
-from gateway.web.portal.visits import answered, form_of
+from gateway.web.portal.visits import FIELDS_MAX, answered
 from gateway.web.site.page import Pages
+from gateway.web.site.visiting import form_fields
 
 OWNER = "verifier\0"
 """Results of codes are kept under an address that nobody guesses, for whoever has it."""
@@ -86,7 +87,7 @@ class VerifyPage:
 
     async def take_code(self, request: Request) -> Response:
         """Redeem a code and look at what it permits."""
-        form = dict(await form_of(request))
+        form = dict(await form_fields(request, FIELDS_MAX))
         return await run_in_threadpool(self._answer, request, lambda: self._redeem(request, form))
 
     async def take_document(self, request: Request) -> Response:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
-from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.clock import new_id
@@ -19,6 +18,7 @@ from gateway.telemetry.events import logger
 from gateway.web.archive_api.tokens import Learner
 from gateway.web.site.page import Pages, Tab
 from gateway.web.site.sessions import SESSIONS_MAX, Session, Sessions, is_csrf_token
+from gateway.web.site.visiting import SessionCookie, form_fields, to_door
 
 TABS = (
     Tab("/archive", "tab.archive"),
@@ -94,20 +94,20 @@ class Door:
     pages: Pages
     sessions: Sessions
     learners: LearnersOfSessions
-    cookie: str
+    cookie: SessionCookie
 
     def route(self, path: str, handler: Handler, *, is_act: bool = False, is_poll: bool = False) -> Route:
         """Return a route; an *act* is a POST, and a *poll* does not keep a session alive."""
 
         async def endpoint(request: Request) -> Response:
-            fields = await form_of(request) if is_act else []
+            fields = await form_fields(request, FIELDS_MAX) if is_act else []
             return await run_in_threadpool(self._answer, request, fields, handler, is_poll=is_poll)
 
         return Route(path, endpoint, methods=["POST"] if is_act else ["GET"])
 
     def session_of(self, request: Request, *, is_use: bool = True) -> Session | None:
         """Return the session of a request, if it has one that lasts."""
-        return self.sessions.find(request.cookies.get(self.cookie, ""), is_use=is_use)
+        return self.sessions.find(self.cookie.of(request), is_use=is_use)
 
     def _answer(
         self, request: Request, fields: list[tuple[str, str]], handler: Handler, *, is_poll: bool
@@ -115,7 +115,7 @@ class Door:
         session = self.session_of(request, is_use=not is_poll)
         learner = self.learners.find(session) if session is not None else None
         if session is None or learner is None:
-            return _to_sign_in(request)
+            return to_door(request, "/")
         many: dict[str, tuple[str, ...]] = {}
         for name, value in fields:
             many[name] = (*many.get(name, ()), value)
@@ -137,18 +137,3 @@ def answered(act: Callable[[], Response], problem: Callable[..., Response]) -> R
         incident = new_id().hex()[:12]
         _log.error("a page failed", incident=incident, kind=type(error).__name__)
         return problem(status=500, key="error.defect", text=incident)
-
-
-async def form_of(request: Request) -> list[tuple[str, str]]:
-    """Return the fields of a form; its length was checked at the fence."""
-    body = await request.body()
-    try:
-        return parse_qsl(body.decode("ascii"), max_num_fields=FIELDS_MAX, keep_blank_values=True)
-    except (UnicodeDecodeError, ValueError):
-        return []
-
-
-def _to_sign_in(request: Request) -> Response:
-    if request.headers.get("hx-request") == "true":
-        return Response(status_code=204, headers={"HX-Redirect": "/"})
-    return RedirectResponse("/", status_code=303)

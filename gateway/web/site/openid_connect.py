@@ -44,6 +44,8 @@ class Provider:
     client_secret: str
     """Empty for a public client."""
     scopes: tuple[str, ...]
+    table: str
+    """Where in node.toml it stands, for remedies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ class OpenIdConnect:
         except (AuthlibBaseError, httpx2.HTTPError, JoseError, ValueError, KeyError) as error:
             raise SignInError(
                 "the provider's answer does not verify.",
-                remedy="Check issuer, client_id and the client's secret in [console.oidc] of node.toml.",
+                remedy="Check issuer, client_id and the client's secret in "
+                f"[{self.provider.table}] of node.toml.",
             ) from error
 
     def _client(self) -> OAuth2Client:
@@ -137,22 +140,22 @@ class OpenIdConnect:
             return self._metadata
         issuer = self.provider.issuer
         try:
-            found = _get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+            found = read_json(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         except (httpx2.HTTPError, ValueError) as error:
             raise SignInError(
                 "the provider of sign-in cannot be reached.",
-                remedy="Check [console.oidc] issuer, and try again.",
+                remedy=f"Check [{self.provider.table}] issuer, and try again.",
             ) from error
         if found.get("issuer") != issuer:
             raise SignInError(
                 "the provider of sign-in calls itself otherwise.",
-                remedy="Write [console.oidc] issuer exactly as the provider states it.",
+                remedy=f"Write [{self.provider.table}] issuer exactly as the provider states it.",
             )
         self._metadata = found
         return found
 
     def _verify(self, id_token: str, nonce: str, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-        keys = KeySet.import_key_set(cast("Any", _get(metadata["jwks_uri"])))
+        keys = KeySet.import_key_set(cast("Any", read_json(metadata["jwks_uri"])))
         decoded = jwt.decode(id_token, keys, algorithms=ALGORITHMS)
         now = int(self.clock().timestamp())
         registry = jwt.JWTClaimsRegistry(
@@ -186,7 +189,14 @@ class OpenIdConnect:
         return {**told, **claims}
 
 
-def _get(url: str) -> dict[str, Any]:
+def read_json(url: str) -> dict[str, Any]:
+    """Return the JSON object at ``url``, without following redirects or proxies.
+
+    Raises:
+        httpx2.HTTPError: nobody answers within 5 s, or not with success.
+        ValueError: what came is no JSON.
+        TypeError: it is no object.
+    """
     response = httpx2.get(url, timeout=CALL_S, trust_env=False, follow_redirects=False)
     response.raise_for_status()
     found = response.json()
