@@ -8,7 +8,7 @@ answered. The price is two statements a group for peers that have a quota, and n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -125,6 +125,3 @@ def _used(allowance: Allowance, use: Use) -> int:
     return sum(
         count for purpose, count in use.items() if not allowance.purposes or purpose in allowance.purposes
     )
-
-
-__all__: Sequence[str] = ("KnownUse", "Left", "left_for", "quota_exceeded", "without_overdrawn")

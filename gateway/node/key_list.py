@@ -14,9 +14,9 @@ from gateway.node.folder import EVIDENCE_KEY, PREVIOUS_EVIDENCE_KEY, NodeFolder,
 from gateway.node.key_slots import CA_SLOT, Slot, ca_key_id
 from gateway.node.rotating import TakenUp, waits_for
 from gateway.node.rotation_plan import ANNOUNCED, SWITCHED, Plan, Step, live_epochs
-from gateway.node.rotator import read_heard
+from gateway.node.rotator import accepted_serials, read_heard
 from gateway.peers.card import read_card_file
-from gateway.peers.roster import ACTIVE, load_roster
+from gateway.peers.roster import load_roster
 
 ACTIVE_STATE, ANNOUNCED_STATE, OVERLAP_STATE, RETIRED_STATE = "active", "announced", "overlap", "retired"
 
@@ -54,9 +54,7 @@ def list_keys(folder: NodeFolder, clock: Clock) -> KeyList:
     keys, now = load_keys(folder, config), clock()
     serial = _serial(folder)
     roster = load_roster(folder.peers, config.node.id)
-    heard = read_heard(folder)
-    active = [peer.node_id for peer in roster.peers.values() if peer.state == ACTIVE]
-    accepted = {i: heard[i].accepted_serial if i in heard else 0 for i in active}
+    accepted = accepted_serials(roster, read_heard(folder))
     lacking = tuple(i for i, known in accepted.items() if known < serial)
     taken_up = TakenUp(lacking, None if lacking else datetime.min.replace(tzinfo=now.tzinfo))
     lines: list[KeyLine] = []

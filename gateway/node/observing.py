@@ -10,7 +10,7 @@ from gateway.audit import AuditLog
 from gateway.clock import Clock
 from gateway.exchange.asking.askable import maintenance_of
 from gateway.peers.card import Card
-from gateway.peers.roster import SUSPENDED, Roster
+from gateway.peers.roster import Roster
 from gateway.storage import audit_rows, reconcile_rows
 from gateway.storage.engine import connections_of, size_bytes
 from gateway.storage.node_tables import Database
@@ -64,7 +64,7 @@ class Observing:
         state.config_loaded.set(now_s)
         for gone in self._heard.keys() - roster.peers.keys():
             state.clock_offset.remove(gone)
-        asked = [peer for peer in roster.peers.values() if peer.state != SUSPENDED]
+        asked = roster.active
         self._heard = {peer.node_id: self._heard.get(peer.node_id, now_s) for peer in asked}
         state.peer_heard.clear()
         state.in_maintenance.clear()

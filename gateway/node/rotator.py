@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -19,6 +19,7 @@ from gateway.node.assemble import Node
 from gateway.node.folder import PREVIOUS_EVIDENCE_KEY, NodeFolder
 from gateway.node.rotating import TakenUp, retire, switch, tidy, waits_for
 from gateway.node.rotation_plan import ANNOUNCED, SWITCHED, PastLogKey, PlanFile, Step, changing_plan
+from gateway.peers.roster import Roster
 from gateway.signing.key_uri import is_key_uri
 from gateway.telemetry.events import logger
 from gateway.upkeep.peer_cards import Heard
@@ -159,18 +160,23 @@ class Rotator(threading.Thread):
 
 def lacking_peers(node: Node, serial: int) -> tuple[str, ...]:
     """Return the active peers that have not said that they accepted this node's card ``serial``."""
-    active = [peer.node_id for peer in node.snapshot.roster.peers.values() if peer.state == "active"]
-    heard = node.cards.heard
-    return tuple(i for i in active if i not in heard or heard[i].accepted_serial < serial)
+    accepted = accepted_serials(node.snapshot.roster, node.cards.heard)
+    return tuple(i for i, known in accepted.items() if known < serial)
+
+
+def accepted_serials(roster: Roster, heard: Mapping[str, Heard]) -> dict[str, int]:
+    """Return which serial of this node's card each active peer said it accepted; 0 = it has not said."""
+    ids = [peer.node_id for peer in roster.active]
+    return {i: heard[i].accepted_serial if i in heard else 0 for i in ids}
 
 
 def may_change_epoch(node: Node, step: Step, now: datetime) -> bool:
     """Whether the epoch of the federation secret may be changed as far as records and peers go."""
     if step.phase == ANNOUNCED:
         return step.forced or node.registry.count_under_other_epochs(step.to) == (0, 0)
-    active = [peer.node_id for peer in node.snapshot.roster.peers.values() if peer.state == "active"]
     epochs = node.cards.epochs()
-    return all(step.to in epochs.get(i, ()) for i in active) or now >= step.wait_until
+    has_all = all(step.to in epochs.get(peer.node_id, ()) for peer in node.snapshot.roster.active)
+    return has_all or now >= step.wait_until
 
 
 def write_heard(folder: NodeFolder, serial: int, heard: dict[str, Heard]) -> None:

@@ -107,6 +107,11 @@ class Roster:
                 _claim(authorities, key_id_of(spki), peer.node_id, "TLS authority")
         return cls(MappingProxyType({p.node_id: p for p in peers}), MappingProxyType(owners))
 
+    @property
+    def active(self) -> list[Peer]:
+        """The peers that are not suspended."""
+        return [peer for peer in self.peers.values() if peer.state != SUSPENDED]
+
     def get(self, node_id: str) -> Peer | None:
         """Return the peer, or ``None``."""
         return self.peers.get(node_id)

@@ -26,7 +26,7 @@ from gateway.exchange.messages import (
     Snapshot,
 )
 from gateway.peers.caller import PeerCaller
-from gateway.peers.roster import SUSPENDED, Peer
+from gateway.peers.roster import Peer
 from gateway.signing.envelope import open_envelope, parse, signed_digest
 from gateway.storage import consent_rows
 from gateway.storage.consent_rows import RevokedRow
@@ -59,9 +59,8 @@ class ConsentRevocations:
     def round(self, snapshot: Snapshot) -> None:
         """Tell what is pending, ask every peer, forget what time alone refuses."""
         self.deliver(snapshot)
-        for peer in snapshot.roster.peers.values():
-            if peer.state != SUSPENDED:
-                self._pull_quietly(peer)
+        for peer in snapshot.roster.active:
+            self._pull_quietly(peer)
         before_ms = unix_ms(self.clock()) - FORGET_AFTER_MS
         self.log.transact(lambda transaction: consent_rows.delete_expired_revocations(transaction, before_ms))
 
@@ -72,9 +71,7 @@ class ConsentRevocations:
         """
         now_ms = unix_ms(self.clock())
         confirmed: list[tuple[str, bytes]] = []
-        for peer in snapshot.roster.peers.values():
-            if peer.state == SUSPENDED:
-                continue
+        for peer in snapshot.roster.active:
             with self.log.reading() as connection:
                 pending = consent_rows.read_pending_revocations(
                     connection, snapshot.node_id, peer.node_id, now_ms, PENDING_AT_ONCE

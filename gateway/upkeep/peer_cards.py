@@ -21,7 +21,7 @@ from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.check import check_peer
 from gateway.exchange.messages import GET_CARD, Snapshot
 from gateway.peers.onboarding import keep_pending, renew
-from gateway.peers.roster import SUSPENDED, Peer
+from gateway.peers.roster import Peer
 from gateway.peers.succession import UntrustedCardError, judge_successor
 from gateway.signing.envelope import parse
 from gateway.telemetry.events import logger
@@ -59,7 +59,7 @@ class PeerCards:
 
         What one peer does wrong never keeps the others from their turn.
         """
-        peers = [peer for peer in snapshot.roster.peers.values() if peer.state != SUSPENDED]
+        peers = snapshot.roster.active
         for node_id in set(self.heard) - {peer.node_id for peer in peers}:
             del self.heard[node_id]
         if not peers:

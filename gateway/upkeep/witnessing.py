@@ -125,7 +125,7 @@ class Witnessing:
     def round(self) -> None:
         """Show, hear, compare. What one peer does wrong never keeps the others from their turn."""
         self.log.refresh()
-        peers = [peer for peer in self.roster().peers.values() if peer.state != SUSPENDED]
+        peers = self.roster().active
         audits = [PeerAudit(peer, self.caller, CALL_S) for peer in peers]
         submissions = [*self.foreign]
         for audit in audits:
