@@ -11,17 +11,17 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from gateway import __version__
 from gateway.audit.log import raise_fence
 from gateway.clock import Clock
 from gateway.errors import CallerError, OperatorError
 from gateway.node.config import NodeConfig, load_config
+from gateway.node.department_files import SOURCES_FOLDER
 from gateway.node.folder import NodeFolder
 from gateway.storage import audit_rows
 from gateway.storage.copying import copy_sqlite, sqlite_file
@@ -156,7 +156,9 @@ def _copy_databases(
 
 
 def _plain_files(folder: NodeFolder, *, with_keys: bool) -> Iterator[tuple[str, Path]]:
-    parts = [folder.config, folder.scheme, folder.access, folder.card, *sorted(folder.peers.glob("*.toml"))]
+    parts = [folder.config, folder.scheme, folder.access, folder.card]
+    for tables in (folder.peers, folder.root / SOURCES_FOLDER):
+        parts += sorted(tables.glob("*.toml"))
     if with_keys:
         parts += sorted(path for path in folder.keys.iterdir() if path.is_file())
     for path in parts:
@@ -179,7 +181,7 @@ def _entries(copy: Path | None, config: NodeConfig) -> int:
 def _write_archive(archive: Path, backup: Backup, files: dict[str, Path], progress: Progress) -> None:
     descriptor = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as out, tarfile.open(fileobj=out, mode="w:gz", compresslevel=6) as tar:
-        content = json.dumps({"format": FORMAT, **_facts(backup)}, indent=2).encode()
+        content = json.dumps({"format": FORMAT, **asdict(backup)}, indent=2).encode()
         with tempfile.TemporaryFile() as manifest:
             manifest.write(content)
             manifest.seek(0)
@@ -192,18 +194,6 @@ def _write_archive(archive: Path, backup: Backup, files: dict[str, Path], progre
         tar.close()
         out.flush()
         os.fsync(out.fileno())
-
-
-def _facts(backup: Backup) -> dict[str, Any]:
-    return {
-        "node_id": backup.node_id,
-        "made_at": backup.made_at,
-        "version": backup.version,
-        "entries": backup.entries,
-        "has_keys": backup.has_keys,
-        "files": backup.files,
-        "left_out": list(backup.left_out),
-    }
 
 
 def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:

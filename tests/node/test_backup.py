@@ -12,8 +12,9 @@ import pytest
 from gateway.clock import system_clock
 from gateway.errors import CallerError
 from gateway.node.backup import make_backup, restore_backup
+from gateway.node.config import load_config
 from gateway.node.folder import NodeFolder
-from tests.processes.provinces import ProcessNode, cli, introduce, make_node
+from tests.processes.provinces import EXAMPLES, ProcessNode, cli, introduce, make_node
 
 
 def quiet(_what: str, _done: int, _total: int) -> None:
@@ -71,6 +72,19 @@ def test_keys_can_stay_where_they_are(story, tmp_path: Path) -> None:
     restored = NodeFolder(tmp_path / "back")
     assert not restore_backup(archive, restored, system_clock, quiet).has_keys
     assert not restored.keys.exists()
+
+
+def test_departments_come_back_with_the_node(story, tmp_path: Path) -> None:
+    _, _, shanghai, _, _ = story
+    folder, archive = NodeFolder(tmp_path / "copy"), tmp_path / "departments.tar.gz"
+    restore_backup(story[3], folder, system_clock, quiet)
+    (folder.root / "sources").mkdir()
+    shutil.copy(EXAMPLES / "departments" / "big-data-bureau.toml", folder.root / "sources")
+    make_backup(folder, archive, with_keys=True, now=system_clock(), progress=quiet)
+    back = NodeFolder(tmp_path / "back")
+    restore_backup(archive, back, system_clock, quiet)
+    assert load_config(back.root).records == load_config(folder.root).records
+    assert len(load_config(back.root).records.sql) == len(shanghai.config.records.sql) + 1
 
 
 def test_a_folder_with_something_in_it_is_left_alone(story) -> None:
