@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +22,7 @@ from gateway.errors import ConfigError
 from gateway.node.console_table import ConsoleTable
 from gateway.node.department_files import SOURCES_FOLDER, department_tables
 from gateway.node.portal_table import PortalTable
+from gateway.node.toml_file import read_toml
 from gateway.peers.card import ENDPOINTS_MAX, MAINTENANCE_MAX, NODE_ID_PATTERN, is_endpoint
 from gateway.records.source import TEXT_FIELDS
 from gateway.schemes.shared_words import KINDS
@@ -412,20 +412,11 @@ def load_config(folder: Path) -> NodeConfig:
         ConfigError: missing or wrong; every problem of the file in one text, with key and remedy.
     """
     path = folder / CONFIG_FILE
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"{path} is missing: {folder} is no node's folder.",
-            remedy="Create one with `credit-gateway init DIR --id ID`, or name it with --node.",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text.", remedy="Save it as UTF-8.") from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: no TOML: {error}.", remedy="Correct that line.") from error
-    return _with_departments(parse_config(data, str(path)), folder)
+    missing = ConfigError(
+        f"{path} is missing: {folder} is no node's folder.",
+        remedy="Create one with `credit-gateway init DIR --id ID`, or name it with --node.",
+    )
+    return _with_departments(parse_config(read_toml(path, missing=missing), str(path)), folder)
 
 
 def _with_departments(config: NodeConfig, folder: Path) -> NodeConfig:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import ConfigError
+from gateway.node.toml_file import read_toml
 
 SOURCES_FOLDER = "sources"
 FILES_MAX = 64
@@ -23,15 +23,4 @@ def department_tables(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     paths = sorted((folder / SOURCES_FOLDER).glob("*.toml"))
     if len(paths) > FILES_MAX:
         raise ConfigError(f"{folder / SOURCES_FOLDER}: more than {FILES_MAX} files.")
-    return [(path, {"name": path.stem} | _read(path)) for path in paths]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text.", remedy="Save it as UTF-8.") from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: no TOML: {error}.", remedy="Correct that line.") from error
+    return [(path, {"name": path.stem} | read_toml(path)) for path in paths]

@@ -35,13 +35,7 @@ def node_lock(folder: NodeFolder) -> Iterator[int]:
         AlreadyRunningError: another process holds it.
         OperatorError: the folder cannot be written.
     """
-    try:
-        folder.run.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(folder.run / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise OperatorError(
-            f"{folder.run} cannot be written: {error.strerror}.", remedy="Make the node's folder writable."
-        ) from error
+    descriptor = _opened(folder, "lock")
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,18 +56,23 @@ def file_lock(folder: NodeFolder) -> Iterator[None]:
     Raises:
         OperatorError: the folder cannot be written.
     """
-    try:
-        folder.run.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(folder.run / "files.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise OperatorError(
-            f"{folder.run} cannot be written: {error.strerror}.", remedy="Make the node's folder writable."
-        ) from error
+    descriptor = _opened(folder, "files.lock")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+def _opened(folder: NodeFolder, name: str) -> int:
+    """Return the descriptor of a file in the run folder that is there to be locked."""
+    try:
+        folder.run.mkdir(mode=0o700, exist_ok=True)
+        return os.open(folder.run / name, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise OperatorError(
+            f"{folder.run} cannot be written: {error.strerror}.", remedy="Make the node's folder writable."
+        ) from error
 
 
 def announce(folder: NodeFolder, running: RunningNode) -> str:
