@@ -2,13 +2,15 @@
 
     python -m tests.cluster.load FOLDER PEER SECONDS CONNECTIONS
 
-One JSON line an exchange on standard output. Each answer is verified as the asking side does.
+One JSON line an exchange on standard output. Each answer is verified as the asking side does. SIGTERM ends
+it early, after the exchanges that are under way.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import signal
 import sys
 import threading
 import time
@@ -63,7 +65,8 @@ def main() -> None:
     token = token_for(question, node.snapshot)
     numbers = itertools.count(int(time.time()) * 1000)
     output = threading.Lock()
-    end = time.time() + float(seconds)
+    end, over = time.time() + float(seconds), threading.Event()
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: over.set())
 
     def ask(call: grpc.UnaryUnaryMultiCallable, connection: int) -> None:
         now = system_clock()
@@ -83,7 +86,7 @@ def main() -> None:
     def work(connection: int) -> None:
         with channel_to(node, peer_id) as channel:
             call = channel.unary_unary(QUERY_RECORDS)
-            while time.time() < end:
+            while time.time() < end and not over.is_set():
                 ask(call, connection)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(int(connections))]
