@@ -1,12 +1,15 @@
 """The log cannot be written: callers are refused, nothing is half-written, and it recovers."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 
 from gateway.audit import AuditLog, verify_log, verify_receipt
 from gateway.errors import GatewayError, RefusedError
+from gateway.storage import driver_sql
 from tests.audit.drafts import (
     EVIDENCE_KEY,
     LOG_KEY,
@@ -82,22 +85,46 @@ def test_a_disk_that_cannot_be_written(disk: Disk, broken: str, mended: str, tex
     assert verify_log(disk.engine, disk.log.verifier.vkey, held=[before]).ok
 
 
-def test_a_commit_whose_outcome_is_unknown(disk: Disk) -> None:
+class Committing:
+    """Stands before ``driver_sql.execute``: what it is told happens in the place of a commit."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._execute = driver_sql.execute
+        self._is_first_committed = False
+        self._failure: str | None = None
+        monkeypatch.setattr(driver_sql, "execute", self)
+
+    def __call__(self, transaction, statement: str, values=()) -> int:
+        if statement != "COMMIT" or self._failure is None:
+            return self._execute(transaction, statement, values)
+        if self._is_first_committed:
+            self._execute(transaction, statement, values)
+        raise DBAPIError(None, None, sqlite3.OperationalError(self._failure))
+
+    def fail(self, failure: str, *, first_committed: bool) -> None:
+        """Let commits fail from now on, with or without having reached the disk."""
+        self._failure, self._is_first_committed = failure, first_committed
+
+    def mend(self) -> None:
+        """Let commits succeed again."""
+        self._failure = None
+
+
+@pytest.fixture
+def committing(monkeypatch: pytest.MonkeyPatch) -> Committing:
+    return Committing(monkeypatch)
+
+
+def test_a_commit_whose_outcome_is_unknown(disk: Disk, committing: Committing) -> None:
     """The commit reached the disk but its success did not reach us: nothing is released or signed twice."""
     disk.log.append(answered())
     before = disk.log.latest_checkpoint()
-    commit = disk.engine.dialect.do_commit
-
-    def commit_and_lose(connection) -> None:
-        commit(connection)
-        raise disk.engine.dialect.loaded_dbapi.OperationalError("connection lost")
-
     guard = seen()
-    disk.engine.dialect.do_commit = commit_and_lose  # type: ignore[method-assign]
+    committing.fail("connection lost", first_committed=True)
     with pytest.raises(RefusedError) as refused:
         disk.log.append(answered(), seen=guard)
     assert refused.value.reason == "AUDIT_UNAVAILABLE"
-    disk.engine.dialect.do_commit = commit  # type: ignore[method-assign]
+    committing.mend()
     assert disk.log.latest_checkpoint() == before
     draft = answered()
     receipt = disk.log.append(draft).receipt
@@ -108,17 +135,12 @@ def test_a_commit_whose_outcome_is_unknown(disk: Disk) -> None:
     assert verify_log(disk.engine, disk.log.verifier.vkey, held=[before]).ok
 
 
-def test_a_commit_that_did_not_happen(disk: Disk) -> None:
+def test_a_commit_that_did_not_happen(disk: Disk, committing: Committing) -> None:
     disk.log.append(answered())
-    commit = disk.engine.dialect.do_commit
-
-    def fail(connection) -> None:
-        raise disk.engine.dialect.loaded_dbapi.OperationalError("disk I/O error")
-
-    disk.engine.dialect.do_commit = fail  # type: ignore[method-assign]
+    committing.fail("disk I/O error", first_committed=False)
     with pytest.raises(RefusedError):
         disk.log.append(answered())
-    disk.engine.dialect.do_commit = commit  # type: ignore[method-assign]
+    committing.mend()
     draft = answered()
     receipt = disk.log.append(draft).receipt
     assert receipt.leaf_index == 1

@@ -11,7 +11,7 @@ from gateway.learners.subject_token import subject_token
 from tests.processes.provinces import DEMO_LEARNER, ProcessNode, cli, introduce, make_node
 from tests.telemetry.otlp_receiver import Receiver, receiver
 
-STEPS = ("open", "admit", "authorise", "find", "translate", "log", "seal")
+STEPS = ("open", "admit", "authorise", "find", "translate", "log", "seal", "count")
 
 
 class Observed:
