@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo
 import urllib3
 
 from gateway.cli.local_node import announced_node
+from gateway.cli.sign_in_provider import sign_in_provider
 from gateway.clock import system_clock
 from gateway.errors import OperatorError
 from gateway.node.config import NodeConfig
-from gateway.node.console_table import OidcTable
 from gateway.node.folder import NodeFolder
 from gateway.peers.card import read_card_file
 from gateway.peers.roster import load_roster
@@ -31,7 +31,6 @@ from gateway.telemetry.events import configure
 from gateway.telemetry.sampling import Sampler, TrafficHistory
 from gateway.web.console.app import ConsoleSettings, make_console
 from gateway.web.console.sources import Sources
-from gateway.web.site.openid_connect import Provider
 from gateway.web.site.server import SiteServer, bind
 from gateway.web.site.sessions import SessionLimits
 
@@ -148,17 +147,10 @@ def _settings(folder: NodeFolder, config: NodeConfig, port: int, key: str) -> Co
         zone=ZoneInfo(table.time_zone),
         limits=SessionLimits(timedelta(minutes=table.idle_minutes), timedelta(hours=table.session_hours)),
         url=table.url,
-        provider=_provider(folder, table.oidc) if table.oidc is not None else None,
+        provider=sign_in_provider(folder, table.oidc, "console.oidc") if table.oidc is not None else None,
         claim=table.oidc.claim if table.oidc is not None else "",
         roles=table.oidc.roles if table.oidc is not None else {},
     )
-
-
-def _provider(folder: NodeFolder, table: OidcTable) -> Provider:
-    secret = ""
-    if table.client_secret_file:
-        secret = read_private_file(folder.root / table.client_secret_file).decode().strip()
-    return Provider(table.issuer, table.client_id, secret, table.scopes, "console.oidc")
 
 
 def _scheme_files(folder: NodeFolder, config: NodeConfig) -> Mapping[str, Path]:

@@ -10,12 +10,12 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from gateway.cli.local_node import announced_node
+from gateway.cli.sign_in_provider import sign_in_provider
 from gateway.clock import system_clock
 from gateway.node.config import NodeConfig
 from gateway.node.folder import NodeFolder
 from gateway.node.portal_table import PortalOidcTable, PortalTable
 from gateway.peers.roster import load_roster
-from gateway.signing.key_files import read_private_file
 from gateway.storage.engine import open_engine
 from gateway.storage.migrate import require_current
 from gateway.telemetry.events import configure
@@ -23,7 +23,6 @@ from gateway.web.archive_api.tokens import TokenSettings
 from gateway.web.portal.app import PortalSettings, SignInSettings, make_portal
 from gateway.web.portal.checking import KnownIssuer
 from gateway.web.portal.nodes import KnownNodes
-from gateway.web.site.openid_connect import Provider
 from gateway.web.site.server import SiteServer, bind
 from gateway.web.site.sessions import SessionLimits
 
@@ -94,8 +93,5 @@ def _tokens(table: PortalTable) -> TokenSettings | None:
 
 
 def _sign_in(folder: NodeFolder, table: PortalOidcTable) -> SignInSettings:
-    secret = ""
-    if table.client_secret_file:
-        secret = read_private_file(folder.root / table.client_secret_file).decode().strip()
-    provider = Provider(table.issuer, table.client_id, secret, table.scopes, "portal.oidc")
+    provider = sign_in_provider(folder, table, "portal.oidc")
     return SignInSettings(provider, table.learner_claim, table.identifier_type)

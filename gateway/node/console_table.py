@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from gateway.node.provider_table import ProviderTable
+
 
 def _time_zone(text: str) -> str:
     try:
@@ -20,18 +22,9 @@ class _ConsoleTable(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class OidcTable(_ConsoleTable):
+class OidcTable(ProviderTable):
     """``[console.oidc]``: sign-in by OpenID Connect."""
 
-    issuer: Annotated[str, Field(pattern=r"^https?://[^\s?#]{1,500}$")]
-    """The provider, exactly as it states itself; its metadata lies below it. Use https outside tests."""
-    client_id: str = Field(min_length=1, max_length=200)
-    """Under which the console is registered there; the redirect URI to register is `url` of [console] +
-    /sign-in/callback."""
-    client_secret_file: str = ""
-    """File (mode 0600) with the client's secret, relative to the node's folder; empty = a public client."""
-    scopes: tuple[Annotated[str, Field(pattern=r"^[!#-\[\]-~]{1,64}$")], ...] = ("profile",)
-    """Scopes asked for beside openid."""
     claim: str = Field(default="groups", min_length=1, max_length=200)
     """Claim whose values give roles; a dotted name reaches into nested claims."""
     roles: dict[str, Literal["viewer", "auditor", "operator"]] = Field(min_length=1)

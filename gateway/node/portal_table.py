@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from gateway.node.provider_table import Issuer, ProviderTable
 from gateway.schemes.shared_words import KINDS
 
-Issuer = Annotated[str, Field(pattern=r"^https?://[^\s?#]{1,500}$")]
 Claim = Annotated[str, Field(min_length=1, max_length=200)]
 _TYPE = r"^(resident-id|passport|student-number)$"
 
@@ -39,17 +39,9 @@ class TokensTable(_PortalTable):
     """Type of that identifier."""
 
 
-class PortalOidcTable(_PortalTable):
+class PortalOidcTable(ProviderTable):
     """``[portal.oidc]``: how learners sign in to their pages (OpenID Connect, real names)."""
 
-    issuer: Issuer
-    """The provider, exactly as it states itself; its metadata lies below it."""
-    client_id: str = Field(min_length=1, max_length=200)
-    """Under which the portal is registered there, with the redirect URI `url` + /sign-in/callback."""
-    client_secret_file: str = ""
-    """File (mode 0600) with the client's secret, relative to the node's folder; empty = a public client."""
-    scopes: tuple[Annotated[str, Field(pattern=r"^[!#-\[\]-~]{1,64}$")], ...] = ("profile",)
-    """Scopes asked for beside openid."""
     learner_claim: Claim = "resident_id"
     """Claim with the learner's identifier. Trap: take a provider that has checked the identity document."""
     identifier_type: Annotated[str, Field(pattern=_TYPE)] = "resident-id"
