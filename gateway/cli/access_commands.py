@@ -32,9 +32,9 @@ from gateway.cli.output import (
 from gateway.clock import system_clock
 from gateway.errors import CallerError
 from gateway.node.access_explained import explain_access
-from gateway.node.assemble import load_policy
 from gateway.node.config import load_config
 from gateway.node.folder import NodeFolder
+from gateway.node.state import load_policy
 from gateway.peers.roster import Roster, load_roster
 from gateway.policy.grants import Access
 from gateway.policy.purposes import KINDS, PURPOSES, kind_word, parse_kind, parse_purpose, purpose_word

@@ -42,8 +42,8 @@ from gateway.exchange.collect_evidence import Collector
 from gateway.exchange.evidence_bundle import EvidenceBundle
 from gateway.learners.identifier import RESIDENT_ID
 from gateway.learners.subject_token import subject_token
-from gateway.node.assemble import load_secrets, past_secrets
 from gateway.node.folder import load_keys
+from gateway.node.state import load_secrets, past_secrets
 from gateway.peers.roster import Roster, load_roster
 from gateway.policy.purposes import kind_word
 from gateway.signing.cosignature import CosignatureVerifier

@@ -36,8 +36,9 @@ def open_registry(node: Path) -> Iterator[OpenRegistry]:
     Raises:
         OperatorError: something in the folder is missing or wrong.
     """
-    from gateway.node.assemble import load_secrets, next_secret, registry_of
+    from gateway.node.assemble import registry_of
     from gateway.node.config import load_config
+    from gateway.node.state import load_secrets, next_secret
 
     folder = folder_at(node)
     config = load_config(folder.root)

@@ -3,51 +3,47 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from types import MappingProxyType
 
 from cryptography import x509
 
 from creditexchange.v1.reason_pb2 import Reason
 from gateway.audit import AuditLog, Witness
 from gateway.clock import Clock, system_clock
-from gateway.errors import ConfigError, GatewayError, RefusedError
+from gateway.errors import GatewayError, RefusedError
 from gateway.exchange.answering.answer import Answering
 from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.question import OK
 from gateway.exchange.asking.retrying import AskingSettings
-from gateway.exchange.messages import ExchangeSettings, Snapshot
+from gateway.exchange.messages import Snapshot
 from gateway.exports.exporting import Exporting
 from gateway.exports.issuing import Credentials
-from gateway.learners.subject_token import FederationSecret
-from gateway.node.card_file import RENEWAL_DAYS, present_card
+from gateway.node.card_file import RENEWAL_DAYS
 from gateway.node.config import NodeConfig, load_config
 from gateway.node.credential_status import CredentialStatus
-from gateway.node.folder import CREDENTIAL_KEY, NodeFolder, NodeKeys, is_leaf_due, load_keys, renew_leaf
+from gateway.node.folder import CREDENTIAL_KEY, NodeFolder, NodeKeys, is_leaf_due
 from gateway.node.issuing_keys import load_document_signer, load_issuer
 from gateway.node.loaded import LoadedFiles
-from gateway.node.lock import file_lock
 from gateway.node.observing import Observing
-from gateway.node.rotation_plan import ANNOUNCED, live_epochs, read_plan
 from gateway.node.sources import sources_of
+from gateway.node.state import NodeState, load_state
 from gateway.peers.card import Card
 from gateway.peers.reach import Reaches
-from gateway.peers.roster import Roster, load_roster
-from gateway.policy.grants import Access, load_access
+from gateway.peers.roster import Roster
+from gateway.policy.grants import Access
 from gateway.records import RecordSource, Registry
 from gateway.rpc.archive import archive_of
 from gateway.rpc.channels import Channels, TlsLeaf
 from gateway.rpc.exports import Exports
 from gateway.rpc.methods import METHODS
 from gateway.rpc.operator import Operating
-from gateway.schemes import Scheme, load_scheme
+from gateway.schemes import Scheme
 from gateway.signing import dsse
 from gateway.signing.cosignature import CosignatureSigner, CosignatureVerifier
-from gateway.signing.key_files import read_secret
 from gateway.storage.engine import open_engine
 from gateway.storage.leadership import SERVING
 from gateway.storage.migrate import require_current
@@ -396,84 +392,6 @@ def _note_source_failure(name: str, error: GatewayError, metrics: Metrics) -> No
     _log.error("a record source failed", source=name, problem=str(error))
 
 
-def load_secrets(folder: NodeFolder, config: NodeConfig) -> dict[str, FederationSecret]:
-    """Return the live federation secrets by epoch, the newest first. Raises ``KeyFileError``."""
-    return {epoch: _secret(folder, epoch) for epoch in live_epochs(config, read_plan(folder.keys))}
-
-
-def next_secret(folder: NodeFolder) -> FederationSecret | None:
-    """Return the federation secret that is announced and not in use yet. Raises ``KeyFileError``."""
-    step = read_plan(folder.keys).step_of("federation")
-    return _secret(folder, step.to) if step is not None and step.phase == ANNOUNCED else None
-
-
-def past_secrets(folder: NodeFolder) -> tuple[FederationSecret, ...]:
-    """Return the secrets of epochs that are over and still kept. Raises ``KeyFileError``."""
-    epochs = read_plan(folder.keys).retired_epochs
-    return tuple(
-        _secret(folder, epoch) for epoch in epochs if folder.key(f"federation-{epoch}.secret").exists()
-    )
-
-
-def _secret(folder: NodeFolder, epoch: str) -> FederationSecret:
-    return FederationSecret(epoch, read_secret(folder.key(f"federation-{epoch}.secret")))
-
-
-@dataclass(frozen=True)
-class NodeState:
-    """Everything that is read from the folder and may change while the node runs."""
-
-    config: NodeConfig
-    keys: NodeKeys
-    secrets: Mapping[str, FederationSecret]
-    past_secrets: tuple[FederationSecret, ...]
-    roster: Roster
-    access: Access
-    scheme: Scheme
-    card: Card
-
-    def snapshot(self, peer_epochs: Mapping[str, tuple[str, ...]] = MappingProxyType({})) -> Snapshot:
-        """Return what one exchange sees of it."""
-        config = self.config
-        return Snapshot(
-            node_id=config.node.id,
-            message_keys=self.keys.message_keys,
-            roster=self.roster,
-            access=self.access,
-            scheme=self.scheme,
-            secrets=self.secrets,
-            settings=ExchangeSettings(
-                window_s=config.exchange.window_s,
-                skew_s=config.exchange.skew_s,
-                message_bytes_max=config.limits.message_bytes_max,
-                deadline_s=config.exchange.deadline_s,
-            ),
-            card_serial=self.card.serial,
-            card=self.card.message,
-            peer_epochs=peer_epochs,
-            past_secrets=self.past_secrets,
-        )
-
-
-def load_state(folder: NodeFolder, config: NodeConfig, now: datetime) -> NodeState:
-    """Read keys, secrets, peers, grants and scheme, and make the card that says so.
-
-    Renews the TLS leaf when it is due.
-
-    Raises:
-        GatewayError: one of them is wrong; the text names file and key. Nothing was taken up.
-    """
-    roster, access, scheme = load_policy(folder, config)
-    with file_lock(folder):  # other workers of the node write the same files
-        keys = load_keys(folder, config)
-        if is_leaf_due(keys, now):
-            renew_leaf(folder, config, now)
-            keys = load_keys(folder, config)
-        card = present_card(folder, config, keys, scheme.reference, now)
-    secrets = load_secrets(folder, config)
-    return NodeState(config, keys, secrets, past_secrets(folder), roster, access, scheme, card)
-
-
 def _asking_settings(config: NodeConfig) -> AskingSettings:
     asking = config.asking
     return AskingSettings(asking.attempts_max, asking.hedge, dict(asking.deadlines_s))
@@ -481,23 +399,6 @@ def _asking_settings(config: NodeConfig) -> AskingSettings:
 
 def _cosigners(config: NodeConfig, keys: NodeKeys) -> list[CosignatureSigner]:
     return [CosignatureSigner(config.audit.witness_name, key.private) for key in keys.witness_keys]
-
-
-def load_policy(folder: NodeFolder, config: NodeConfig) -> tuple[Roster, Access, Scheme]:
-    """Read peers, grants and scheme, as at start or reload.
-
-    Raises:
-        OperatorError: one of them is wrong; the text names file and key.
-    """
-    roster = load_roster(folder.peers, config.node.id, config.policy.required_suites)
-    access = load_access(folder.access)
-    if config.node.id in {*access.rates, *access.quotas} or any(
-        peer == config.node.id for peer, _ in access.grants
-    ):
-        raise ConfigError(
-            f"{folder.access}: peer: {config.node.id!r} is this node itself.", remedy="Name a peer."
-        )
-    return roster, access, load_scheme(folder.scheme)
 
 
 def assemble(folder: NodeFolder, clock: Clock = system_clock) -> Node:

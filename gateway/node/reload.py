@@ -12,9 +12,10 @@ from hashlib import sha256
 from typing import Any
 
 from gateway.errors import GatewayError
-from gateway.node.assemble import Node, load_state
+from gateway.node.assemble import Node
 from gateway.node.config import NodeConfig, load_config
 from gateway.node.folder import NodeFolder
+from gateway.node.state import load_state
 from gateway.telemetry.events import configure, logger
 
 POLL_S = 2.0

@@ -8,11 +8,12 @@ from gateway.audit import management_entry
 from gateway.audit.renaming import rename_log
 from gateway.clock import Clock, system_clock
 from gateway.errors import CallerError, ConfigError
-from gateway.node.assemble import assemble, load_policy
+from gateway.node.assemble import assemble
 from gateway.node.card_file import present_card
 from gateway.node.config import CONFIG_FILE, load_config
 from gateway.node.folder import NodeFolder, load_keys
 from gateway.node.lock import node_lock
+from gateway.node.state import load_policy
 from gateway.peers.card import Card
 from gateway.storage import audit_rows
 from gateway.storage.engine import open_engine, reading

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.node.assemble import load_policy
+from gateway.node.state import load_policy
 from gateway.signing.suites import ED25519, ML_DSA_65, SM2
 from tests.processes.provinces import ProcessNode, cli, introduce, make_node
 

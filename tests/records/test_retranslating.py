@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from creditexchange.v1.record_pb2 import RECORD_STATE_REVOKED, LearningRecord
-from gateway.node.assemble import assemble, load_policy
+from gateway.node.assemble import assemble
 from gateway.node.retranslate import Retranslator
+from gateway.node.state import load_policy
 from gateway.records.registry import Registry
 from gateway.records.retranslating import BATCH_RECORDS, count_outdated, retranslate
 from gateway.records.ruling import Ruling

@@ -12,10 +12,11 @@ from gateway.cli.records_commands import records_app
 from gateway.clock import system_clock
 from gateway.errors import CallerError, ConfigError, KeyFileError
 from gateway.learners.subject_token import subject_token
-from gateway.node.assemble import assemble, load_secrets
+from gateway.node.assemble import assemble
 from gateway.node.checks import run_checks
 from gateway.node.config import load_config
 from gateway.node.folder import NodeFolder
+from gateway.node.state import load_secrets
 from gateway.records.sources import Sources
 from tests.processes.provinces import make_node
 from tests.records import synthetic
