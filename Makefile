@@ -51,9 +51,10 @@ browser:
 	@test -x /usr/bin/chromium || { apt-get update --quiet && apt-get install --yes --quiet chromium fonts-noto-cjk; } || \
 		echo "chromium is not installed; tests/web will fail" >&2
 
-htmx: node_modules/.ready ## copy the published htmx into the console
+web-scripts: node_modules/.ready ## copy the published htmx and QR reader into the sites
 	cp node_modules/htmx.org/dist/htmx.min.js gateway/web/site/static/htmx.min.js
 	cp node_modules/htmx.org/LICENSE gateway/web/site/static/htmx.LICENSE
+	cp node_modules/qr/index.js node_modules/qr/decode.js node_modules/qr/LICENSE-MIT gateway/web/site/static/qr/
 
 # promtool and a real Prometheus for tests/telemetry, nginx for tests/deploy; both fail and say so where they
 # cannot be installed.
@@ -120,4 +121,4 @@ bench: $(READY) ## measure; QUICK=1 for a short run
 clean: ## remove everything that was made
 	rm -rf $(VENV) $(DEMO) .fuzz .fuzz-found .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help softhsm browser htmx servers cluster-tools cluster-test pdf-tools install protos test fuzz mutations bulk-story properties lint fix demo demo-stop dashboards monitoring bench clean
+.PHONY: help softhsm browser web-scripts servers cluster-tools cluster-test pdf-tools install protos test fuzz mutations bulk-story properties lint fix demo demo-stop dashboards monitoring bench clean

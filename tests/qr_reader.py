@@ -63,10 +63,11 @@ def png_pixels(data: bytes) -> list[list[int]]:
 
 def read_screenshot(data: bytes) -> str:
     """Decode the QR code in a browser's screenshot: a PNG of 8 bits a colour."""
-    return read_pixels(_screenshot_rows(data))
+    return read_pixels(screenshot_rows(data))
 
 
-def _screenshot_rows(data: bytes) -> list[list[int]]:
+def screenshot_rows(data: bytes) -> list[list[int]]:
+    """Unpack a browser's screenshot to rows of the first of its colours."""
     at, header, packed = 8, b"", b""
     while at < len(data):
         (size,) = struct.unpack(">I", data[at : at + 4])

@@ -8,38 +8,13 @@ import traceback
 
 import typer
 
-from gateway.cli import (
-    audit_evidence_commands,
-    audit_trust_commands,
-    backup_commands,
-    certificate_commands,
-    changes_commands,
-    config_commands,
-    conformance_commands,
-    console_commands,
-    locate_commands,
-    node_commands,
-    peers_commands,
-    portal_commands,
-    query_commands,
-    report_commands,
-    saved_archive,
-)
-from gateway.cli.access_commands import access_app
-from gateway.cli.archive_commands import archive_app
-from gateway.cli.audit_commands import audit_app
-from gateway.cli.code_commands import code_app
-from gateway.cli.consent_commands import consent_app
-from gateway.cli.demo_commands import demo
-from gateway.cli.keys_commands import keys_app
+from gateway.cli.command_table import CommandTable
 from gateway.cli.output import EXIT_DEFECT, EXIT_WRONG, complain
-from gateway.cli.records_commands import records_app
-from gateway.cli.scheme_commands import scheme_app
-from gateway.cli.storage_commands import storage_app
 from gateway.errors import GatewayError
 
 app = typer.Typer(
     name="credit-gateway",
+    cls=CommandTable,
     help="Connects a province's credit bank with those of its peers: signed queries, translated "
     "records, a provable audit log. Start with `credit-gateway demo` or `credit-gateway init`.",
     no_args_is_help=True,
@@ -47,43 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(node_commands.init)
-app.command()(node_commands.check)
-app.command()(node_commands.serve)
-app.command()(node_commands.card)
-app.command()(query_commands.query)
-app.command()(certificate_commands.certificate)
-app.command()(locate_commands.locate)
-app.command()(changes_commands.changes)
-app.command()(conformance_commands.conformance)
-app.command("console")(console_commands.console_pages)
-app.command("portal")(portal_commands.portal)
-app.command()(report_commands.report)
-app.command()(backup_commands.backup)
-app.command()(backup_commands.restore)
-app.command()(demo)
-archive_app.command("save")(saved_archive.save)
-archive_app.command("open")(saved_archive.open_)
-archive_app.command("compare")(saved_archive.compare_)
-audit_app.command("export")(audit_evidence_commands.export)
-audit_app.command("prove")(audit_evidence_commands.prove)
-audit_app.command("disclose")(audit_evidence_commands.disclose)
-audit_app.command("subject")(audit_evidence_commands.subject)
-audit_app.command("erase")(audit_evidence_commands.erase)
-audit_app.command("reconcile")(audit_trust_commands.reconcile)
-audit_app.command("witness")(audit_trust_commands.witness)
-audit_app.command("accept-rollback")(audit_trust_commands.accept_rollback_command)
-app.add_typer(peers_commands.peers_app, name="peers")
-app.add_typer(records_app, name="records")
-app.add_typer(scheme_app, name="scheme")
-app.add_typer(archive_app, name="archive")
-app.add_typer(audit_app, name="audit")
-app.add_typer(consent_app, name="consent")
-app.add_typer(code_app, name="code")
-app.add_typer(access_app, name="access")
-app.add_typer(keys_app, name="keys")
-app.add_typer(storage_app, name="storage")
-app.add_typer(config_commands.config_app, name="config")
 
 
 @app.callback(invoke_without_command=True)

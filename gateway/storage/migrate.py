@@ -8,19 +8,20 @@ lock that an answer needs; on PostgreSQL they may share one database.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.errors import StorageError
 from gateway.storage.engine import database_name, reading, writing
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 Store = Literal["node", "records"]
+HEADS: dict[Store, str] = {"node": "0016", "records": "0010"}
+"""The newest migration of each store: what this version needs."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -31,6 +32,10 @@ def upgrade(engine: Engine, store: Store) -> None:
     Raises:
         StorageError: the database cannot be written.
     """
+    if _version(engine, store) == HEADS[store]:
+        return
+    from alembic import command  # here: reading it takes a fifth of the time of a short command
+
     config = _config(store)
     with writing(engine) as connection:
         config.attributes["connection"] = connection
@@ -43,13 +48,7 @@ def require_current(engine: Engine, store: Store) -> None:
     Raises:
         StorageError: tables are missing, older or newer than this version's.
     """
-    with reading(engine) as connection:
-        try:
-            context = MigrationContext.configure(connection, opts={"version_table": version_table(store)})
-            found = context.get_current_revision()
-        except SQLAlchemyError as error:
-            raise StorageError(f"database {database_name(engine)}: its version cannot be read.") from error
-    wanted = ScriptDirectory.from_config(_config(store)).get_current_head()
+    found, wanted = _version(engine, store), HEADS[store]
     if found != wanted:
         raise StorageError(
             f"database {database_name(engine)}: its {store} tables are of version "
@@ -63,7 +62,21 @@ def version_table(store: Store) -> str:
     return f"schema_version_{store}"
 
 
+def _version(engine: Engine, store: Store) -> str | None:
+    """Return what Alembic noted, or ``None`` when there are no tables."""
+    table = version_table(store)
+    with reading(engine) as connection:
+        try:
+            if not inspect(connection).has_table(table):
+                return None
+            return connection.execute(text(f"SELECT version_num FROM {table}")).scalar()  # noqa: S608 - our own name
+        except SQLAlchemyError as error:
+            raise StorageError(f"database {database_name(engine)}: its version cannot be read.") from error
+
+
 def _config(store: Store) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS / store))
     config.attributes["version_table"] = version_table(store)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,18 +26,36 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+CAMERA = ("--use-fake-device-for-media-stream",)
 LEFT = "net::ERR_ABORTED"
 """What becomes of a request when its page is left."""
 SERIOUS = ("serious", "critical")
 
 
+def camera_shows(file: Path, rows: Sequence[Sequence[int]]) -> None:
+    """Write what a camera sees: grey ``rows`` in the middle of a white wall (YUV4MPEG2)."""
+    width, height = 640, 480
+    left, top = (width - len(rows[0])) // 2, (height - len(rows)) // 2
+    picture = bytearray(b"\xeb" * (width * height))
+    for y, row in enumerate(rows, top):
+        at = y * width + left
+        picture[at : at + len(row)] = bytes(16 + value * 219 // 255 for value in row)
+    colours = b"\x80" * (width * height // 2)
+    header = f"YUV4MPEG2 W{width} H{height} F10:1 Ip A1:1 C420jpeg\n".encode()
+    file.write_bytes(header + b"FRAME\n" + picture + colours)
+
+
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """The browser of the system; ``make browser`` installs it."""
+def chromium(camera: Path | None = None) -> Iterator[Browser]:
+    """The browser of the system; ``make browser`` installs it. ``camera`` holds what its camera sees."""
     assert Path(CHROMIUM).exists(), "Chromium is not installed: run `make browser`."
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, env=environment)
+        arguments = [
+            *ARGUMENTS,
+            *([*CAMERA, f"--use-file-for-fake-video-capture={camera}"] if camera else ()),
+        ]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, env=environment)
         yield browser
         browser.close()
 

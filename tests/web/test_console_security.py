@@ -385,8 +385,15 @@ def test_the_language_follows_the_browser_until_one_is_chosen(site: Site) -> Non
     assert "登录" in site.ask("GET", "/sign-in", Accept_Language="en", Cookie="language=zh").text
 
 
-def test_htmx_is_the_published_file() -> None:
+@pytest.mark.parametrize(
+    ("own", "published"),
+    [
+        ("htmx.min.js", "htmx.org/dist/htmx.min.js"),
+        ("qr/index.js", "qr/index.js"),
+        ("qr/decode.js", "qr/decode.js"),
+    ],
+)
+def test_foreign_scripts_are_the_published_files(own: str, published: str) -> None:
     root = Path(__file__).parents[2]
-    own = root / "gateway" / "web" / "site" / "static" / "htmx.min.js"
-    published = root / "node_modules" / "htmx.org" / "dist" / "htmx.min.js"
-    assert own.read_bytes() == published.read_bytes(), "run `make htmx`"
+    ours = root / "gateway" / "web" / "site" / "static" / own
+    assert ours.read_bytes() == (root / "node_modules" / published).read_bytes(), "run `make web-scripts`"

@@ -13,14 +13,15 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+import segno
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from gateway.clock import monotonic_s
 from tests.exports.documents import by_both_suites, npm_verify
 from tests.ports import free_port
 from tests.processes.provinces import DEMO_LEARNER, ProcessNode, cli
-from tests.qr_reader import read_screenshot
-from tests.web.browser import ROOT, chromium, findings_of_axe
+from tests.qr_reader import read_screenshot, screenshot_rows
+from tests.web.browser import ROOT, camera_shows, chromium, findings_of_axe
 from tests.web.openid_provider import openid_provider
 from tests.web.portal_federation import AWAY, DOMAIN, OWN, open_page, portal_federation, portal_of
 
@@ -37,6 +38,8 @@ class Scene:
     employer_site: str
     browser: Browser
     folder: Path
+    camera: Path
+    """What the camera of the browser sees."""
 
     @contextmanager
     def visitor(self, site: str, size: dict[str, int], language: str = "zh-CN") -> Iterator[Page]:
@@ -91,11 +94,11 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             portal_of(nodes[OWN], oidc + known, listen=port) as own,
             portal_of(nodes[AWAY], known) as other,
             openid_provider(issuer, "portal", f"{own.url}/sign-in/callback", secret, PEOPLE),
-            chromium() as browser,
+            chromium(parent / "camera.y4m") as browser,
         ):
             folder = parent / "taken-away"
             folder.mkdir()
-            yield Scene(nodes, own.url, other.url, browser, folder)
+            yield Scene(nodes, own.url, other.url, browser, folder, parent / "camera.y4m")
 
 
 def shoot(page: Page, name: str) -> None:
@@ -144,15 +147,20 @@ def test_the_whole_story(scene: Scene) -> None:
         page.locator("form[action='/code/make'] button").click()
         expect(page.locator("[data-countdown]")).to_contain_text(":")
         shoot(page, "5-code")
-        code = read_screenshot(page.locator(".qrbox").screenshot())
+        picture = page.locator(".qrbox").screenshot()
+        code = read_screenshot(picture)
         assert code.startswith("ZX1ZHEJIANG.")
+        camera_shows(scene.camera, screenshot_rows(picture))
 
         with scene.visitor(scene.employer_site, DESK, "en-GB") as employer:
             employer.goto(f"{scene.employer_site}/verify")
             shoot(employer, "6-verify")
-            employer.locator("input[name=code]").fill(code)
+            employer.context.grant_permissions(["camera"])
+            employer.locator("[data-camera]").click()
+            expect(employer.locator("input[name=code]")).to_have_value(code)
+            shoot(employer, "6-scanned")
             employer.locator("input[name=organisation]").fill(EMPLOYER)
-            employer.locator("form[action='/verify/code'] button").click()
+            employer.locator("form[action='/verify/code'] button[type=submit]").click()
             expect(employer.locator("#growing[data-done=yes]")).to_be_visible()
             shown = employer.locator(f".verdict.good[data-record='anhui/{SHOWN}']")
             expect(shown).to_be_visible()
@@ -208,7 +216,7 @@ def check_file(scene: Scene, file: Path, shot: str) -> str | None:
     """What the employer's page says of a file now."""
     with scene.visitor(scene.employer_site, DESK, "en-GB") as employer:
         employer.goto(f"{scene.employer_site}/verify")
-        employer.set_input_files("input[type=file]", file)
+        employer.set_input_files("input[name=document]", file)
         employer.locator("form[action='/verify/document'] button").click()
         expect(employer.locator(".verdict")).to_have_count(1)
         shoot(employer, shot)
@@ -289,3 +297,20 @@ def test_an_account_without_a_real_name_stays_outside(scene: Scene) -> None:
     page.goto(f"{scene.learner_site}/archive")
     assert page.url == f"{scene.learner_site}/"
     context.close()
+
+
+def test_a_code_is_read_from_a_picture_too_and_without_a_camera_people_are_told(scene: Scene) -> None:
+    with scene.visitor(scene.employer_site, PHONE, "en-GB") as page:
+        page.goto(f"{scene.employer_site}/verify")
+        says = page.locator("[data-scan] [role=status]")
+        segno.make_qr("ZX1ZHEJIANG.EXAMPLE").save(scene.folder / "code.png", scale=5)
+        page.set_input_files("[data-scan] input[type=file]", scene.folder / "code.png")
+        expect(page.locator("input[name=code]")).to_have_value("ZX1ZHEJIANG.EXAMPLE")
+        expect(says).to_contain_text("No picture left this device")
+        page.screenshot(path=scene.folder / "page.png")
+        page.set_input_files("[data-scan] input[type=file]", scene.folder / "page.png")
+        expect(says).to_contain_text("no readable code")
+        page.context.clear_permissions()
+        page.locator("[data-camera]").click()
+        expect(says).to_contain_text("camera may not be used")
+        shoot(page, "13-scanning")

@@ -139,7 +139,8 @@ def _site(
         )
         routes += sign_in.routes()
         routes += _learner_routes(door, nodes, connect, searches, clock, settings.kinds)
-    return Fence(Starlette(routes=routes), hosts, is_secure, {"/verify/document": DOCUMENT_BYTES_MAX})
+    larger = {"/verify/document": DOCUMENT_BYTES_MAX}
+    return Fence(Starlette(routes=routes), hosts, is_secure, larger, camera_at=("/verify",))
 
 
 def _learner_routes(

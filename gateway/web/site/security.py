@@ -19,11 +19,11 @@ HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "referrer-policy": "same-origin",  # with less, browsers send forms without saying from where
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
+NO_DEVICE = "camera=(), geolocation=(), microphone=()"
 UNKEPT = "no-store"
 BODY_BYTES_MAX = 16 * 1024
 """Forms of a site are small."""
@@ -46,6 +46,8 @@ class Fence:
     """Whether it is reached over HTTPS only, so that browsers are told to insist on it."""
     larger: Mapping[str, int] = field(default_factory=dict)
     """Paths that take larger bodies, with the most bytes of each."""
+    camera_at: Collection[str] = ()
+    """Paths of pages that may ask for the camera."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, and add the headers to its answer."""
@@ -53,7 +55,7 @@ class Fence:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        sent = self._with_headers(send)
+        sent = self._with_headers(send, scope["path"])
         if headers.get("host", "").lower() not in self.hosts:
             await PlainTextResponse("unknown host\n", 421)(scope, receive, sent)
         elif scope["method"] not in ("GET", "HEAD") and not self._is_own(headers):
@@ -70,12 +72,15 @@ class Fence:
         origin = headers.get("origin")
         return origin is None or origin.partition("://")[2].lower() in self.hosts
 
-    def _with_headers(self, send: Send) -> Send:
+    def _with_headers(self, send: Send, path: str) -> Send:
+        permissions = NO_DEVICE.replace("camera=()", "camera=(self)") if path in self.camera_at else NO_DEVICE
+
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message["headers"])
                 for name, value in HEADERS.items():
                     headers[name] = value
+                headers["permissions-policy"] = permissions
                 headers.setdefault("cache-control", UNKEPT)
                 if self.is_secure:
                     headers["strict-transport-security"] = "max-age=31536000"
