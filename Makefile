@@ -78,6 +78,9 @@ cluster-tools:
 cluster-test: $(READY) cluster-tools ## three hosts in network namespaces behind nginx; hosts die (root)
 	$(PYTHON) -m pytest tests/cluster/cluster.py -s
 
+broken-nodes: $(READY) ## every case of the conformance kit against every node with a check taken out
+	BROKEN_NODES_WHOLE=1 $(PYTHON) -m pytest tests/conformance/test_broken_nodes.py
+
 properties: $(READY) ## translate 5,000 made-up cases a property
 	CASES_A_PROPERTY=5000 $(PYTHON) -m pytest tests/schemes/test_properties.py tests/schemes/test_amounts.py tests/schemes/test_counting.py
 
@@ -121,4 +124,4 @@ bench: $(READY) ## measure; QUICK=1 for a short run
 clean: ## remove everything that was made
 	rm -rf $(VENV) $(DEMO) .fuzz .fuzz-found .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help softhsm browser web-scripts servers cluster-tools cluster-test pdf-tools install protos test fuzz mutations bulk-story properties lint fix demo demo-stop dashboards monitoring bench clean
+.PHONY: help softhsm browser web-scripts servers cluster-tools cluster-test pdf-tools install protos test fuzz mutations bulk-story broken-nodes properties lint fix demo demo-stop dashboards monitoring bench clean
