@@ -50,9 +50,10 @@ class CommandTable(TyperGroup):
         return list(self.places)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command, read now if it is for the first time."""
-        if cmd_name in self.places and cmd_name not in self.commands:
-            self.commands[cmd_name] = _read(cmd_name, self.places[cmd_name])
+        """Return a command, read now if it is for the first time; all are, to suggest one for a misspelt name."""
+        for name in (cmd_name,) if cmd_name in self.places else self.places:
+            if name not in self.commands:
+                self.commands[name] = _read(name, self.places[name])
         return super().get_command(ctx, cmd_name)
 
 
