@@ -50,7 +50,7 @@ class CommandTable(TyperGroup):
         return list(self.places)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command, read now if it is for the first time; all are, to suggest one for a misspelt name."""
+        """Return a command, read when first asked for; for a misspelt name all, so that one is suggested."""
         for name in (cmd_name,) if cmd_name in self.places else self.places:
             if name not in self.commands:
                 self.commands[name] = _read(name, self.places[name])

@@ -25,7 +25,9 @@ from gateway.cli.output import (
 )
 from gateway.clock import system_clock
 from gateway.errors import CallerError
-from gateway.node.folder import NodeFolder
+from gateway.node.config import load_config
+from gateway.node.folder import PAST_CREDENTIAL_KEYS, NodeFolder
+from gateway.node.issuing_keys import replace_credential_key, replace_document_key
 from gateway.node.key_list import KeyLine, KeyList, list_keys
 from gateway.node.lock import find_running
 from gateway.node.rotating import begin, begin_epoch, cancel, renew_leaf_soon
@@ -36,7 +38,9 @@ keys_app = typer.Typer(
     help="The keys of this node.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
 )
 
-Key = Literal["signing", "tls-leaf", "tls-ca", "log", "witness", "evidence", "federation"]
+Key = Literal[
+    "signing", "tls-leaf", "tls-ca", "log", "witness", "evidence", "federation", "credential", "documents"
+]
 
 NEW_SECRET = "new"  # noqa: S105 - the word that asks for one
 EPOCH_PATTERN = re.compile(r"[a-z0-9-]{1,16}", re.ASCII)
@@ -51,7 +55,8 @@ def rotate(
         Key,
         typer.Argument(
             help="signing: messages and the card; tls-leaf, tls-ca: TLS; log: checkpoints of the audit log; "
-            "witness: cosignatures; evidence: what encrypts past openings; federation: what names learners."
+            "witness: cosignatures; evidence: what encrypts past openings; federation: what names learners; "
+            "credential, documents: what learners take away."
         ),
     ],
     to: Annotated[
@@ -75,7 +80,8 @@ def rotate(
     has that card it is used; the old one is accepted for a while; then it is deleted. The running node
     does the steps, and goes on with them after any interruption; [rotation] in node.toml says how long
     each takes, `keys list` where each stands. Running this again continues, and changes nothing that is
-    under way. The TLS leaf and the evidence key concern no peer and are replaced at once.
+    under way. The TLS leaf, the evidence key and the keys of what learners take away concern no peer and
+    are replaced at once; what they signed goes on to verify.
     """
     folder = folder_at(node)
     if key not in (*PLANNED, "federation") and (to or force or give_up):
@@ -87,6 +93,13 @@ def rotate(
     elif key == "tls-leaf":
         renew_leaf_soon(folder, system_clock())
         say("the TLS leaf is issued anew: by the running node within seconds, by a stopped one at its start.")
+    elif key == "credential":
+        name = replace_credential_key(folder, load_config(folder.root))
+        say(f"credentials are signed by {name} from now on; keys/{PAST_CREDENTIAL_KEYS} keeps the last key's")
+        say("public half, which the DID document goes on to publish. Was it stolen? Delete its line there.")
+    elif key == "documents":
+        replace_document_key(folder, load_config(folder.root), system_clock())
+        say("PDF and XML are signed by a new key from now on; what the last one signed verifies as before.")
     elif give_up:
         for step in cancel(folder, PLANNED[key]):
             say(f"given up: {step.slot} stays; its next key {step.new} is deleted.")

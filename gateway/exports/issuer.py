@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -28,6 +28,8 @@ class Issuer:
     key: Ed25519PrivateKey
     domain: str = ""
     """Host, with its port if it is not 443, under which the open page is reached over HTTPS; may be empty."""
+    past_keys: Sequence[str] = ()
+    """Public keys as multibase that signed before ``key`` did; what they signed goes on to verify."""
 
     def __repr__(self) -> str:
         """Hide the key."""
@@ -46,7 +48,10 @@ class Issuer:
     @property
     def verification_method(self) -> str:
         """URL of the key within the DID's document."""
-        return f"{self.did}#{self.key_name}"
+        return self._method(self.key_name)
+
+    def _method(self, key_name: str) -> str:
+        return f"{self.did}#{key_name}"
 
     @property
     def own_context(self) -> str:
@@ -72,17 +77,19 @@ class Issuer:
 
     def did_document(self) -> dict[str, Any]:
         """Return the document that ``did:web`` resolves to (W3C DID Core; did:web method)."""
+        names = [self.key_name, *self.past_keys]
         return {
             "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
             "id": self.did,
             "alsoKnownAs": [f"did:key:{self.key_name}"],
             "verificationMethod": [
                 {
-                    "id": self.verification_method,
+                    "id": self._method(name),
                     "type": "Multikey",
                     "controller": self.did,
-                    "publicKeyMultibase": self.key_name,
+                    "publicKeyMultibase": name,
                 }
+                for name in names
             ],
-            "assertionMethod": [self.verification_method],
+            "assertionMethod": [self._method(name) for name in names],
         }

@@ -65,6 +65,8 @@ PREVIOUS_EVIDENCE_KEY = "evidence-previous.secret"
 """There only while the evidence key is being rotated."""
 CREDENTIAL_KEY = "credential.pem"
 """Ed25519; signs verifiable credentials."""
+PAST_CREDENTIAL_KEYS = "credential-past.txt"
+"""Public keys that signed credentials before it, multibase, one a line, the newest first."""
 DOCUMENT_KEY, DOCUMENT_CERTIFICATE = "documents.pem", "documents.crt"
 """P-256; signs XML and PDF, under a certificate of the node's CA."""
 

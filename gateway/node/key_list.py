@@ -10,8 +10,19 @@ from cryptography import x509
 from gateway.clock import Clock
 from gateway.errors import CardError
 from gateway.node.config import NodeConfig, load_config
-from gateway.node.folder import EVIDENCE_KEY, PREVIOUS_EVIDENCE_KEY, NodeFolder, NodeKeys, load_keys
-from gateway.node.key_slots import CA_SLOT, Slot, ca_key_id
+from gateway.node.folder import (
+    CREDENTIAL_KEY,
+    DOCUMENT_CERTIFICATE,
+    DOCUMENT_KEY,
+    EVIDENCE_KEY,
+    PAST_CREDENTIAL_KEYS,
+    PREVIOUS_EVIDENCE_KEY,
+    NodeFolder,
+    NodeKeys,
+    load_keys,
+)
+from gateway.node.issuing_keys import load_issuer
+from gateway.node.key_slots import CA_SLOT, Slot, ca_key_id, read_certificate
 from gateway.node.rotating import TakenUp, waits_for
 from gateway.node.rotation_plan import ANNOUNCED, SWITCHED, Plan, Step, live_epochs
 from gateway.node.rotator import accepted_serials, read_heard
@@ -63,6 +74,7 @@ def list_keys(folder: NodeFolder, clock: Clock) -> KeyList:
     for (role, source), slot in zip(sources, keys.slots, strict=True):
         lines += _slot_lines(role, source, slot, config, now, taken_up)
     lines += _tls_lines(keys, config, now, taken_up)
+    lines += _issuing_lines(folder, config)
     lines += _secret_lines(folder, config, keys.plan)
     return KeyList(tuple(lines), serial, accepted)
 
@@ -127,6 +139,26 @@ def _tls_lines(keys: NodeKeys, config: NodeConfig, now: datetime, taken_up: Take
     lines.append(
         KeyLine("tls-leaf", "ecdsa-p256", ca_key_id(leaf), "tls-leaf.pem", ACTIVE_STATE, since, until, "")
     )
+    return lines
+
+
+def _issuing_lines(folder: NodeFolder, config: NodeConfig) -> list[KeyLine]:
+    """Keys of what learners take away; a node of an older version has none."""
+    lines = []
+    if folder.key(CREDENTIAL_KEY).exists():
+        issuer = load_issuer(folder, config)
+        lines = [
+            KeyLine("credential", "ed25519", issuer.key_name, CREDENTIAL_KEY, ACTIVE_STATE, None, None, ""),
+            *(
+                KeyLine("credential", "ed25519", name, PAST_CREDENTIAL_KEYS, RETIRED_STATE, None, None, "")
+                for name in issuer.past_keys
+            ),
+        ]
+    if folder.key(DOCUMENT_CERTIFICATE).exists():
+        certificate = read_certificate(folder.key(DOCUMENT_CERTIFICATE))
+        since, until = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        name = ca_key_id(certificate)
+        lines.append(KeyLine("documents", "p-256", name, DOCUMENT_KEY, ACTIVE_STATE, since, until, ""))
     return lines
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from creditexchange.v1 import record_pb2 as pb
 from gateway.exports.proof import sign
@@ -53,6 +55,17 @@ def test_npms_verifier_accepts_a_credential_of_a_node_without_domain(
     assert "credentialStatus" not in credential
     results = npm_verify(by_both_suites("offline", credential), [], tmp_path)
     assert [each["verified"] for each in results] == [True, True], results
+
+
+def test_npms_verifier_accepts_what_a_past_key_signed_while_it_is_published(
+    desk: Office, tmp_path: Path
+) -> None:
+    jobs = by_both_suites("old", desk.credential())
+    key = Ed25519PrivateKey.generate()
+    for past_keys, is_accepted in ((desk.issuer.key_name,), True), ((), False):
+        issuer = replace(desk.issuer, key=key, past_keys=past_keys)
+        results = npm_verify(jobs, [issuer.did_document()], tmp_path)
+        assert [each["verified"] for each in results] == [is_accepted, is_accepted], results
 
 
 def altered(credential: dict[str, Any], path: tuple) -> dict[str, Any]:
