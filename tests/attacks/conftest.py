@@ -73,7 +73,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     zhejiang = make_node(parent, "zhejiang", secret_from=shanghai, records=False)
     anhui = make_node(parent, "anhui", secret_from=shanghai, records=False)
     introduce(shanghai, zhejiang, anhui)
-    shanghai.start()
+    shanghai.start(is_forked=False)
     yield Target(shanghai, zhejiang, anhui)
     for node in (shanghai, zhejiang, anhui):
         node.close()

@@ -28,8 +28,8 @@ def test_a_node_with_its_keys_in_a_module(hsm: SoftHsm, tmp_path: Path) -> None:
     assert "keys/message.pem" not in told
     introduce(anhui, shanghai)
     try:
-        anhui.start()
-        shanghai.start()
+        anhui.start(is_forked=False)
+        shanghai.start(is_forked=False)
         command = Path(f"/proc/{shanghai.process.pid}/cmdline").read_bytes()
         assert PIN.encode() not in command
         for asker, answerer in ((anhui, "shanghai"), (shanghai, "anhui")):

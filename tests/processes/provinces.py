@@ -31,21 +31,15 @@ from gateway.rpc.server import is_serving
 from gateway.schemes import load_scheme
 from gateway.signing.suites import ED25519, Suite
 from tests.ports import free_port
+from tests.processes import forked
 
 EXAMPLES = Path(__file__).parents[2] / "node_config"
 DEMO_LEARNER = (EXAMPLES / "demo_learner.txt").read_text(encoding="utf-8").split()[0]
 
 
 def cli(*arguments: str, check: int | None = 0, **how) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user does."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway.cli.main", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        **how,
-    )
+    """Run the command line as a user does, in a process of its own."""
+    done = forked.run([*map(str, arguments)], **how)
     assert "Traceback" not in done.stderr + done.stdout, done.stderr
     if check is not None:
         assert done.returncode == check, (arguments, done.returncode, done.stdout, done.stderr)
@@ -57,7 +51,7 @@ class ProcessNode:
     """One node's folder, and its process while it runs."""
 
     folder: NodeFolder
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | forked.Forked | None = None
     channels: list[grpc.Channel] = field(default_factory=list)
 
     @property
@@ -83,11 +77,15 @@ class ProcessNode:
     def log_text(self) -> str:
         return (self.folder.root / "serve.log").read_text(encoding="utf-8", errors="replace")
 
-    def start(self, *options: str) -> None:
-        with (self.folder.root / "serve.log").open("ab") as log:
-            command = [sys.executable, "-m", "gateway.cli.main", "serve", "--node", str(self.folder.root)]
-            command += options
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    def start(self, *options: str, is_forked: bool = True) -> None:
+        """Serve; ``is_forked`` = the process need not have a command line of its own."""
+        arguments = ["serve", "--node", str(self.folder.root), *options]
+        with (self.folder.root / "serve.log").open("ab") as log, Path(os.devnull).open("rb") as nothing:
+            if is_forked and "--workers" not in options:  # a supervisor starts its workers by its own command
+                self.process = forked.spawn(arguments, nothing.fileno(), log.fileno(), log.fileno())
+            else:
+                command = [sys.executable, "-m", "gateway.cli.main", *arguments]
+                self.process = subprocess.Popen(command, stdin=nothing, stdout=log, stderr=log)
         end_s = monotonic_s() + 120
         while monotonic_s() < end_s and self.process.poll() is None:
             if is_serving(self.config.listen.operator, timeout_s=2):

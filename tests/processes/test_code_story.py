@@ -102,7 +102,7 @@ def test_the_life_of_a_code(provinces: dict[str, ProcessNode], tmp_path: Path) -
     png, svg = tmp_path / "code.png", tmp_path / "code.svg"
     shown = code(
         zhejiang, "issue", "--learner", "-", "--purpose", "employment", "--kind", "training",
-        "--png", png, "--svg", svg, input=f"{DEMO_LEARNER}\n",
+        "--png", png, "--svg", svg, typed=f"{DEMO_LEARNER}\n",
     ).stdout  # fmt: skip
     scanned = read_image(png)
     assert read_terminal(shown) == scanned
@@ -169,7 +169,7 @@ def test_codes_that_are_not_good_are_refused_in_words(provinces: dict[str, Proce
     done = cli(*asked, "--node", str(shanghai.folder.root), "--output", "json", check=1)
     facts = json.loads(done.stdout)
     assert facts["kinds"] == [{"kind": "training", "granted": True, "consent_needed": True}]
-    assert "check characters" in code(shanghai, "redeem", "-", check=2, input=f"{wrong}\n").stderr
+    assert "check characters" in code(shanghai, "redeem", "-", check=2, typed=f"{wrong}\n").stderr
 
 
 def test_of_two_redemptions_at_the_same_instant_exactly_one_succeeds(

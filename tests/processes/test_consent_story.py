@@ -63,14 +63,14 @@ def test_the_life_of_a_consent(provinces: dict[str, ProcessNode], tmp_path: Path
 
     # The learner reads it, and says no: nothing is signed.
     file = tmp_path / "consent.json"
-    done = grant(zhejiang, file, "--answerer", "shanghai", "--language", "zh", check=1, input="n\n")
+    done = grant(zhejiang, file, "--answerer", "shanghai", "--language", "zh", check=1, typed="n\n")
     assert "本人单独同意" in done.stdout
     assert "Example University" in done.stdout
     assert not file.exists()
     assert json.loads(consent(zhejiang, "list", "--output", "json").stdout) == []
 
     # Then yes.
-    done = grant(zhejiang, file, "--answerer", "shanghai", "--answerer", "anhui", input="y\n")
+    done = grant(zhejiang, file, "--answerer", "shanghai", "--answerer", "anhui", typed="y\n")
     assert "for the purpose:  admission to a programme of study" in done.stdout
     assert file.stat().st_mode & 0o077 == 0
     assert DEMO_LEARNER not in file.read_text(encoding="utf-8")
