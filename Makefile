@@ -92,6 +92,20 @@ properties: $(READY) ## translate 5,000 made-up cases a property
 fuzz: $(READY) .fuzz/.ready ## MINUTES=10 of fuzzing, all targets in turn; NAMES="card peer" some of them
 	$(PYTHON) -m tests.fuzz --minutes $(or $(MINUTES),10) $(NAMES)
 
+# Tools for a release, which nothing else needs.
+.supply/.ready: $(READY)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target .supply 'uv>=0.11,<1' 'pip-audit>=2.10,<3'
+	touch $@
+
+lock: $(READY) .supply/.ready ## renew deploy/lock: the newest versions that fit, with their digests
+	$(PYTHON) -m deploy.lock.renew .supply/bin/uv
+
+sbom: $(READY) ## list of parts (CycloneDX JSON) of what deploy/lock installs, dist/sbom.cdx.json
+	$(PYTHON) -m deploy.lock.list_parts dist/sbom.cdx.json
+
+audit-dependencies: $(READY) .supply/.ready ## ask for known weaknesses of what deploy/lock installs (network)
+	PYTHONPATH=.supply $(PYTHON) -m deploy.lock.ask_weaknesses
+
 mutations: $(READY) ## take each measure of docs/threat-model.md away and see its tests fail; NAMES="grants rates"
 	$(PYTHON) -m tests.mutations $(NAMES)
 
@@ -122,6 +136,6 @@ bench: $(READY) ## measure; QUICK=1 for a short run
 	$(PYTHON) -m bench $(if $(QUICK),--quick)
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) $(DEMO) .fuzz .fuzz-found .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) .fuzz .fuzz-found .supply .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help softhsm browser web-scripts servers cluster-tools cluster-test pdf-tools install protos test fuzz mutations bulk-story broken-nodes properties lint fix demo demo-stop dashboards monitoring bench clean
+.PHONY: help softhsm browser web-scripts servers cluster-tools cluster-test pdf-tools install protos test fuzz lock sbom audit-dependencies mutations bulk-story broken-nodes properties lint fix demo demo-stop dashboards monitoring bench clean
