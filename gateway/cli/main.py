@@ -11,6 +11,7 @@ import typer
 from gateway.cli.command_table import CommandTable
 from gateway.cli.output import EXIT_DEFECT, EXIT_WRONG, complain
 from gateway.errors import GatewayError
+from gateway.node.private_memory import keep_memory_private
 
 app = typer.Typer(
     name="credit-gateway",
@@ -40,7 +41,8 @@ def version(
 
 
 def run() -> None:
-    """Run the command line; never ends in a traceback."""
+    """Run the command line; never ends in a traceback, nor in a core dump with keys or learners in it."""
+    keep_memory_private()
     try:
         app()
     except GatewayError as error:

@@ -52,6 +52,8 @@ class ProcessNode:
 
     folder: NodeFolder
     process: subprocess.Popen[bytes] | forked.Forked | None = None
+    under: Sequence[str] = ()
+    """What it is started by: a command that runs the rest of its arguments."""
     channels: list[grpc.Channel] = field(default_factory=list)
 
     @property
@@ -81,10 +83,10 @@ class ProcessNode:
         """Serve; ``is_forked`` = the process need not have a command line of its own."""
         arguments = ["serve", "--node", str(self.folder.root), *options]
         with (self.folder.root / "serve.log").open("ab") as log, Path(os.devnull).open("rb") as nothing:
-            if is_forked and "--workers" not in options:  # a supervisor starts its workers by its own command
+            if is_forked and not self.under and "--workers" not in options:  # a supervisor starts its workers by its own command
                 self.process = forked.spawn(arguments, nothing.fileno(), log.fileno(), log.fileno())
             else:
-                command = [sys.executable, "-m", "gateway.cli.main", *arguments]
+                command = [*self.under, sys.executable, "-m", "gateway.cli.main", *arguments]
                 self.process = subprocess.Popen(command, stdin=nothing, stdout=log, stderr=log)
         end_s = monotonic_s() + 120
         while monotonic_s() < end_s and self.process.poll() is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tests.ports import free_port
@@ -14,7 +14,7 @@ from tests.processes.provinces import ProcessNode
 
 @contextmanager
 def pages_of(
-    node: ProcessNode, command: str, settings: str = "", listen: int = 0
+    node: ProcessNode, command: str, settings: str = "", listen: int = 0, under: Sequence[str] = ()
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Serve until left; yields the process and where it is reached. ``settings`` end node.toml meanwhile."""
     config = node.folder.config
@@ -23,7 +23,16 @@ def pages_of(
         config.write_text(f"{before}\n{settings}", encoding="utf-8")
     arguments = ["--listen", f"127.0.0.1:{listen or free_port()}", "--output", "json"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "gateway.cli.main", command, "--node", str(node.folder.root), *arguments],
+        [
+            *under,
+            sys.executable,
+            "-m",
+            "gateway.cli.main",
+            command,
+            "--node",
+            str(node.folder.root),
+            *arguments,
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
