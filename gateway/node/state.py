@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, OperatorError
 from gateway.exchange.messages import ExchangeSettings, Snapshot
 from gateway.learners.subject_token import FederationSecret
 from gateway.node.card_file import present_card
@@ -107,11 +107,18 @@ def load_state(folder: NodeFolder, config: NodeConfig, now: datetime) -> NodeSta
         GatewayError: one of them is wrong; the text names file and key. Nothing was taken up.
     """
     roster, access, scheme = load_policy(folder, config)
-    with file_lock(folder):  # other workers of the node write the same files
-        keys = load_keys(folder, config)
-        if is_leaf_due(keys, now):
-            renew_leaf(folder, config, now)
+    try:
+        with file_lock(folder):  # other workers of the node write the same files
             keys = load_keys(folder, config)
-        card = present_card(folder, config, keys, scheme.reference, now)
+            if is_leaf_due(keys, now):
+                renew_leaf(folder, config, now)
+                keys = load_keys(folder, config)
+            card = present_card(folder, config, keys, scheme.reference, now)
+    except OSError as error:  # a full disk; a container whose folder is read-only
+        raise OperatorError(
+            f"{error.filename or folder.root} cannot be written ({error.strerror}), and the node's card or its TLS"
+            " leaf has to be made anew.",
+            remedy="Make the folder writable to the node's user, and start it again.",
+        ) from error
     secrets = load_secrets(folder, config)
     return NodeState(config, keys, secrets, past_secrets(folder), roster, access, scheme, card)

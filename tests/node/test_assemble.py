@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from cryptography import x509
 
-from gateway.errors import AlreadyRunningError, ConfigError, KeyFileError, RefusedError
+from gateway.errors import AlreadyRunningError, ConfigError, KeyFileError, OperatorError, RefusedError
 from gateway.node import serve
 from gateway.node.assemble import assemble
 from gateway.node.checks import run_checks
@@ -22,6 +22,25 @@ NOW = datetime.now(UTC)
 @pytest.fixture
 def folder(tmp_path: Path) -> NodeFolder:
     return make_node(tmp_path, "anhui", records=False).folder
+
+
+def test_a_leaf_that_cannot_be_written_is_renewed_later_and_stops_nothing(folder: NodeFolder) -> None:
+    now = [NOW]
+    node = assemble(folder, lambda: now[0])
+    in_the_way = folder.key("tls-leaf.pem.new")
+    try:
+        first = node.tls
+        now[0] += timedelta(days=61)
+        in_the_way.mkdir()  # as root too, nothing can be written there
+        with pytest.raises(OperatorError, match=r"tls-leaf\.pem\.new cannot be written"):
+            node.renew_leaf_if_due()
+        keep_up_or_say(node)
+        assert node.tls is first
+        in_the_way.rmdir()
+        keep_up_or_say(node)
+        assert leaf_days(node.tls[0].certificate, now[0]) >= 89
+    finally:
+        node.close()
 
 
 def leaf_days(pem: bytes, now: datetime) -> int:
