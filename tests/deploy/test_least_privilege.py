@@ -54,6 +54,12 @@ def unprivileged(pid: int) -> bool:
     return owners == {NOBODY} and int(lines["CapEff"], 16) == 0 and lines["NoNewPrivs"] == "1"
 
 
+def keeps_its_memory(pid: int) -> bool:
+    """No core dump; and its files in /proc are root's, as the kernel makes them of a process that is not dumpable."""
+    (core,) = [line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if "core file" in line]
+    return core.split()[4:6] == ["0", "0"] and Path(f"/proc/{pid}/mem").stat().st_uid == 0
+
+
 def may(prefix: list[str], *paths: Path) -> set[str]:
     """Names of those paths that a confined process can read (private files) or write in (folders)."""
     done = subprocess.run(
@@ -68,6 +74,7 @@ def test_a_node_answers_where_only_two_of_its_folders_can_be_written(
     shanghai, zhejiang = provinces
     assert shanghai.process is not None
     assert unprivileged(shanghai.process.pid)
+    assert keeps_its_memory(shanghai.process.pid)
     assert not unprivileged(os.getpid())
     (peer,) = zhejiang.query("--peer", "shanghai")["peers"]
     assert peer["outcome"] == "OK"
@@ -90,6 +97,7 @@ def test_pages_are_served_from_what_their_unit_leaves_them(
     under = confined(unit, shanghai.folder.root)
     with pages_of(shanghai, command, under=under) as (process, url):
         assert unprivileged(process.pid)
+        assert keeps_its_memory(process.pid)
         answer = httpx2.get(url + page, trust_env=False, follow_redirects=True)
         assert answer.status_code in (200, 401), answer.text
         assert "<html" in answer.text
@@ -98,6 +106,15 @@ def test_pages_are_served_from_what_their_unit_leaves_them(
     expected = {"console-client.secret"} if command == "console" else set()
     assert may(under, *keys) == expected
     assert may(under, shanghai.folder.keys, shanghai.folder.peers, shanghai.folder.root) == set()
+
+
+def test_a_process_that_keeps_nothing_private_is_told_apart(
+    provinces: tuple[ProcessNode, ProcessNode],
+) -> None:
+    under = confined(NODE, provinces[0].folder.root)
+    ask = "import os; print(os.stat('/proc/self/mem').st_uid)"
+    done = subprocess.run([*under, sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == NOBODY
 
 
 def test_every_unit_steps_down_and_dumps_no_core() -> None:

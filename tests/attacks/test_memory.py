@@ -1,0 +1,62 @@
+"""What whoever reads a node's memory (root, a stolen image of it) finds of the learners it dealt with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+
+from creditexchange.v1 import archive_pb2
+from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_STATUTORY_DUTY, PURPOSE_EMPLOYMENT
+from gateway.node.lock import find_announced
+from gateway.rpc.archive import ArchiveClient
+from node_config.example_numbers import resident_id
+from tests.attacks.conftest import Target
+from tests.attacks.memory import occurrences
+from tests.processes.provinces import ProcessNode
+
+LEARNERS = [resident_id(99, date(1960 + n % 40, 1 + n % 12, 1 + n % 28), 100 + n) for n in range(160)]
+FIRST = LEARNERS[:20]
+
+
+@pytest.fixture(scope="module")
+def asker(target: Target) -> Iterator[ProcessNode]:
+    """Zhejiang, after it asked Shanghai about each, one after the other, and every call has ended."""
+    target.zhejiang.start()
+    announced = find_announced(target.zhejiang.folder)
+    assert announced is not None
+    client = ArchiveClient(announced[0].operator, announced[1])
+    for learner in LEARNERS:
+        found = client.search(
+            archive_pb2.SearchRecordsRequest(
+                learner_identifier=learner,
+                identifier_type="resident-id",
+                purpose=PURPOSE_EMPLOYMENT,
+                legal_basis=LEGAL_BASIS_STATUTORY_DUTY,
+                peers=["shanghai"],
+            )
+        )
+        assert [peer.node_id for peer in found.peers] == ["shanghai"]
+    client.close()
+    yield target.zhejiang
+    target.zhejiang.stop()
+
+
+def found_in(node: ProcessNode, *more: bytes) -> dict[bytes, int]:
+    assert node.process is not None
+    return occurrences(node.process.pid, [*(learner.encode() for learner in LEARNERS), *more])
+
+
+def test_the_memory_of_who_answers_holds_no_identifier(target: Target, asker: ProcessNode) -> None:
+    found = found_in(target.shanghai, b"shanghai")
+    assert found[b"shanghai"] > 10  # the search does find what is there
+    assert {learner for learner in LEARNERS if found[learner.encode()]} == set()
+
+
+def test_the_memory_of_who_asks_is_no_list_of_whom_it_asked_about(asker: ProcessNode) -> None:
+    """Python cannot wipe, nor does gRPC: the last few dozen stand in its buffer, until their place is used again."""
+    found = found_in(asker, b"zhejiang")
+    assert found[b"zhejiang"] > 10
+    assert {learner for learner in FIRST if found[learner.encode()]} == set()
+    assert len([learner for learner in LEARNERS if found[learner.encode()]]) < len(LEARNERS) / 2
