@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date
 
@@ -13,7 +14,7 @@ from gateway.node.lock import find_announced
 from gateway.rpc.archive import ArchiveClient
 from node_config.example_numbers import resident_id
 from tests.attacks.conftest import Target
-from tests.attacks.memory import occurrences
+from tests.attacks.memory import found_in_memory
 from tests.processes.provinces import ProcessNode
 
 LEARNERS = [resident_id(99, date(1960 + n % 40, 1 + n % 12, 1 + n % 28), 100 + n) for n in range(160)]
@@ -43,20 +44,20 @@ def asker(target: Target) -> Iterator[ProcessNode]:
     target.zhejiang.stop()
 
 
-def found_in(node: ProcessNode, *more: bytes) -> dict[bytes, int]:
+def learners_in(node: ProcessNode) -> set[str]:
+    """Whom the node was asked about, as far as its memory says so."""
     assert node.process is not None
-    return occurrences(node.process.pid, [*(learner.encode() for learner in LEARNERS), *more])
+    found = found_in_memory(node.process.pid, re.compile(rb"990099\d{11}[\dX]|" + node.node_id.encode()))
+    assert found.pop(node.node_id.encode()) > 10  # the search does find what is there
+    return {identifier.decode() for identifier in found} & set(LEARNERS)
 
 
 def test_the_memory_of_who_answers_holds_no_identifier(target: Target, asker: ProcessNode) -> None:
-    found = found_in(target.shanghai, b"shanghai")
-    assert found[b"shanghai"] > 10  # the search does find what is there
-    assert {learner for learner in LEARNERS if found[learner.encode()]} == set()
+    assert learners_in(target.shanghai) == set()
 
 
 def test_the_memory_of_who_asks_is_no_list_of_whom_it_asked_about(asker: ProcessNode) -> None:
     """Python cannot wipe, nor does gRPC: the last few dozen stand in its buffer, until their place is used again."""
-    found = found_in(asker, b"zhejiang")
-    assert found[b"zhejiang"] > 10
-    assert {learner for learner in FIRST if found[learner.encode()]} == set()
-    assert len([learner for learner in LEARNERS if found[learner.encode()]]) < len(LEARNERS) / 2
+    remaining = learners_in(asker)
+    assert remaining & set(FIRST) == set()
+    assert len(remaining) < len(LEARNERS) / 2

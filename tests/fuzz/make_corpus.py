@@ -21,8 +21,10 @@ from gateway.exchange import messages
 from gateway.exchange.answering.answer import SignedRefusalError, answer_query
 from gateway.exchange.asking.compose import query_header
 from gateway.exchange.collect_evidence import Collector
+from gateway.exports.exporting import SAVED
 from gateway.learners.subject_token import subject_token
 from gateway.peers.roster import render_peer_file
+from gateway.policy.learning_code import CODE_ID_BYTES, SECRET_BYTES, LearningCode
 from gateway.policy.purposes import KINDS
 from gateway.rpc.status import status_of
 from gateway.signing import dsse
@@ -30,6 +32,7 @@ from gateway.signing.envelope import payload_type, seal
 from gateway.storage import audit_rows
 from gateway.storage.witness_rows import put_card
 from gateway.web.add_checkpoint import render_body
+from tests.exports.documents import office, record
 from tests.federation.provinces import NOW
 from tests.federation.simulator import (
     EMPLOYMENT,
@@ -41,6 +44,7 @@ from tests.federation.simulator import (
 )
 from tests.fuzz.keys import federation, province, seed
 from tests.fuzz.message_targets import METHOD_NAMES, composed
+from tests.fuzz.page_targets import REQUESTS
 from tests.fuzz.text_targets import verifier, vkey
 from tests.records.synthetic import COLUMNS, learner_id, make_row
 from tests.schemes.samples import simple_text
@@ -244,6 +248,40 @@ def file_seeds() -> Iterator[tuple[str, bytes]]:
     yield "peer", render_peer_file(card, dsse.to_json(card.message), NOW).encode()
 
 
+def page_seeds() -> Iterator[tuple[str, bytes]]:
+    code = LearningCode("shanghai", seed("code")[:CODE_ID_BYTES], seed("secret")[:SECRET_BYTES])
+    yield "learning-code", code.text.encode()
+    yield "learning-code", code.typed.encode()
+    age = (
+        b"age-encryption.org/v1\n-> scrypt c2FsdHNhbHRzYWx0c2FsdA 1\n"
+        + b"A" * 43
+        + b"\n--- "
+        + b"A" * 43
+        + b"\n"
+    )
+    yield "archive-file", bytes([0]) + age + b"\0" * 32
+    desk = office(federation()["zhejiang"])
+    yield "archive-file", bytes([1]) + desk.export(SAVED, record(1))
+    yield "archive-file", bytes([2]) + desk.export("clr", record(1))
+    for path in sorted((EXAMPLES / "departments").glob("*.toml")):
+        yield "department", path.read_bytes()
+    bodies = {
+        "/verify/code": (1, f"code={code.text}&organisation=A+school".encode()),
+        "/verify/document": (
+            2,
+            b'--b\r\nContent-Disposition: form-data; name="document"; filename="a.json"\r\n\r\n{"type": []}\r\n--b--\r\n',
+        ),
+        "/v1/searches": (0, b'{"purpose": "employment", "kinds": ["course"], "peers": ["anhui"]}'),
+        "/v1/codes/redemptions": (0, json.dumps({"code": code.text, "organisation": "A school"}).encode()),
+        "/v1/accesses": (0, b"limit=3&cursor=x"),
+        "/preferences": (0, b"language=zh&theme=dark&back=/verify"),
+    }
+    for number, (_, path_to) in enumerate(REQUESTS):
+        if path_to in bodies:
+            form, body = bodies[path_to]
+            yield "page-request", bytes([number, form]) + body
+
+
 def workbook(rows: list[dict[str, str]]) -> bytes:
     book = Workbook()
     sheet = book.active
@@ -258,7 +296,7 @@ def workbook(rows: list[dict[str, str]]) -> bytes:
 
 def main() -> None:
     numbers: dict[str, int] = {}
-    for seeds in (message_seeds, text_seeds, file_seeds):
+    for seeds in (message_seeds, text_seeds, file_seeds, page_seeds):
         for name, data in seeds():
             numbers[name] = numbers.get(name, 0) + 1
             folder = CORPUS / name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gateway.errors import GatewayError
-from tests.fuzz import file_targets, message_targets, text_targets
+from tests.fuzz import file_targets, message_targets, page_targets, text_targets
 
 Target = Callable[[bytes], None]
 
@@ -13,10 +13,16 @@ TARGETS: Mapping[str, Target] = {
     **message_targets.TARGETS,
     **text_targets.TARGETS,
     **file_targets.TARGETS,
+    **page_targets.TARGETS,
 }
 """By name, which is also the name of the folder of its corpus."""
 
-BYTES_MAX: Mapping[str, int] = {"workbook": 32 * 1024, "scheme": 16 * 1024, "bundle": 16 * 1024}
+BYTES_MAX: Mapping[str, int] = {
+    "workbook": 32 * 1024,
+    "scheme": 16 * 1024,
+    "bundle": 16 * 1024,
+    "archive-file": 16 * 1024,
+}
 BYTES_MAX_DEFAULT = 8 * 1024
 SECONDS_MAX = 10
 """An input that takes longer is a finding."""
