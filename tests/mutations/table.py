@@ -8,54 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from tests.mutations import doors
+from tests.mutations.patching import Mutation, both, first, nothing, patched, yes
+
 ANYTHING = re.compile(r"[\s\S]*")
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """A measure that is taken away. Every one of ``tests`` must fail without it."""
-
-    take_away: Callable[[], None]
-    tests: tuple[str, ...]
-
-
-def patched(place: str, value: Any) -> Callable[[], None]:
-    """Put ``value`` where ``place`` is: module, colon, a name or a class's attribute."""
-
-    def take_away() -> None:
-        module, path = place.split(":")
-        target: Any = import_module(module)
-        *way, last = path.split(".")
-        for part in way:
-            target = getattr(target, part)
-        assert hasattr(target, last), place
-        setattr(target, last, value)
-
-    return take_away
-
-
-def both(*steps: Callable[[], None]) -> Callable[[], None]:
-    def take_away() -> None:
-        for step in steps:
-            step()
-
-    return take_away
-
-
-def nothing(*_: object, **__: object) -> None:
-    """A check that never refuses."""
-
-
-def yes(*_: object, **__: object) -> bool:
-    return True
-
-
-def first(value: Any, *_: object, **__: object) -> Any:
-    return value
 
 
 def no_limit(option: str) -> Callable[[], None]:
@@ -195,6 +154,7 @@ def names_alone_prove() -> None:
 
 
 MUTATIONS: Mapping[str, Mutation] = {
+    **doors.MUTATIONS,
     "signatures": Mutation(
         patched("gateway.signing.suites:VerifyingKey.verify", nothing),
         ("tests/signing/test_envelope.py::test_no_single_flipped_bit_passes",),
@@ -312,7 +272,10 @@ MUTATIONS: Mapping[str, Mutation] = {
     ),
     "no-formulas": Mutation(
         patched("gateway.exports.formula_safe:inert", first),
-        ("tests/records/test_commands.py::test_no_cell_of_a_report_is_a_formula",),
+        (
+            "tests/records/test_commands.py::test_no_cell_of_a_report_is_a_formula",
+            "tests/exports/test_plain.py::test_no_cell_is_a_formula",
+        ),
     ),
     "terminal": Mutation(
         patched("gateway.cli.output:harmless", first),
