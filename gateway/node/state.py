@@ -116,8 +116,8 @@ def load_state(folder: NodeFolder, config: NodeConfig, now: datetime) -> NodeSta
             card = present_card(folder, config, keys, scheme.reference, now)
     except OSError as error:  # a full disk; a container whose folder is read-only
         raise OperatorError(
-            f"{error.filename or folder.root} cannot be written ({error.strerror}), and the node's card or its TLS"
-            " leaf has to be made anew.",
+            f"{error.filename or folder.root} cannot be written ({error.strerror}),"
+            " and the node's card or its TLS leaf has to be made anew.",
             remedy="Make the folder writable to the node's user, and start it again.",
         ) from error
     secrets = load_secrets(folder, config)
