@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -57,13 +58,13 @@ def direct_needs() -> set[str]:
     return {canonicalize_name(Requirement(need).name) for needs in tables for need in needs}
 
 
-def list_of_parts() -> str:
-    """The list, as JSON.
+def list_of_parts(files: Sequence[Path]) -> str:
+    """The list of what ``files`` lock, as JSON.
 
     Raises:
         ValueError: a lock file cannot be read.
     """
-    packages = [package for file in sorted(HERE.glob("*.txt")) for package in read_lock(file)]
+    packages = [package for file in files for package in read_lock(file)]
     parts = {str(made.purl): made for made in map(part, packages)}
     gateway = Component(
         name=PROJECT["name"],
@@ -95,7 +96,7 @@ def main() -> None:
     """Write the list to the path that is the only argument."""
     target = Path(sys.argv[1])
     target.parent.mkdir(parents=True, exist_ok=True)
-    text = list_of_parts()
+    text = list_of_parts(sorted(HERE.glob("*.txt")))
     require_valid(text)
     target.write_text(text, encoding="utf-8")
     sys.stdout.write(f"{target}\n")

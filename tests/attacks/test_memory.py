@@ -17,8 +17,8 @@ from tests.attacks.conftest import Target
 from tests.attacks.memory import found_in_memory
 from tests.processes.provinces import ProcessNode
 
-LEARNERS = [resident_id(99, date(1960 + n % 40, 1 + n % 12, 1 + n % 28), 100 + n) for n in range(160)]
-FIRST = LEARNERS[:20]
+LEARNERS = [resident_id(99, date(1960 + n % 40, 1 + n % 12, 1 + n % 28), 100 + n) for n in range(100)]
+FIRST = LEARNERS[:10]
 
 
 @pytest.fixture(scope="module")
