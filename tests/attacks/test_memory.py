@@ -24,7 +24,7 @@ FIRST = LEARNERS[:10]
 @pytest.fixture(scope="module")
 def asker(target: Target) -> Iterator[ProcessNode]:
     """Zhejiang, after it asked Shanghai about each, one after the other, and every call has ended."""
-    target.zhejiang.start()
+    target.zhejiang.start(is_forked=False)  # its memory is its own
     announced = find_announced(target.zhejiang.folder)
     assert announced is not None
     client = ArchiveClient(announced[0].operator, announced[1])

@@ -83,7 +83,8 @@ class ProcessNode:
         """Serve; ``is_forked`` = the process need not have a command line of its own."""
         arguments = ["serve", "--node", str(self.folder.root), *options]
         with (self.folder.root / "serve.log").open("ab") as log, Path(os.devnull).open("rb") as nothing:
-            if is_forked and not self.under and "--workers" not in options:  # a supervisor starts its workers by its own command
+            # A supervisor starts its workers by its own command.
+            if is_forked and not self.under and "--workers" not in options:
                 self.process = forked.spawn(arguments, nothing.fileno(), log.fileno(), log.fileno())
             else:
                 command = [*self.under, sys.executable, "-m", "gateway.cli.main", *arguments]
