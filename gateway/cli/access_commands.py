@@ -29,6 +29,7 @@ from gateway.cli.output import (
     say,
     table,
 )
+from gateway.cli.search_options import KindOption, PeerOption, PurposeOption
 from gateway.clock import system_clock
 from gateway.errors import CallerError
 from gateway.node.access_explained import explain_access
@@ -37,7 +38,7 @@ from gateway.node.folder import NodeFolder
 from gateway.node.state import load_policy
 from gateway.peers.roster import Roster, load_roster
 from gateway.policy.grants import Access
-from gateway.policy.purposes import KINDS, PURPOSES, kind_word, parse_kind, parse_purpose, purpose_word
+from gateway.policy.purposes import KINDS, kind_word, parse_kind, parse_purpose, purpose_word
 
 access_app = typer.Typer(
     no_args_is_help=True, help="Who may ask this node for what: explain, list, check.", rich_markup_mode=None
@@ -47,10 +48,8 @@ access_app = typer.Typer(
 @access_app.command()
 def explain(
     peer: Annotated[str, typer.Option(help="Which peer, by node id.")],
-    purpose: Annotated[str, typer.Option(help=f"Why: {', '.join(PURPOSES)}.")],
-    kind: Annotated[
-        list[str] | None, typer.Option(help=f"Which kinds; default: all. {', '.join(KINDS)}.")
-    ] = None,
+    purpose: PurposeOption,
+    kind: KindOption = None,
     consent: Annotated[
         bool, typer.Option("--consent", help="Suppose that the learner's consent is sent.")
     ] = False,
@@ -88,7 +87,7 @@ def explain(
 
 @access_app.command("list")
 def list_(
-    peer: Annotated[list[str] | None, typer.Option(help="Which peers; default: all.")] = None,
+    peer: PeerOption = None,
     node: NodeOption = Path(),
     output: OutputOption = Output.table,
 ) -> None:

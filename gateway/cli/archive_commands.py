@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from creditexchange.v1 import archive_pb2
-from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT
-from gateway.cli.consent_commands import load_consent
-from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption, learner_of
+from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption
 from gateway.cli.local_node import local_node
 from gateway.cli.new_file import write_new
 from gateway.cli.output import (
@@ -23,11 +21,20 @@ from gateway.cli.output import (
     print_json,
     say,
 )
+from gateway.cli.search_options import (
+    STATUTORY_DUTY,
+    BasisOption,
+    ConsentOption,
+    KindOption,
+    PeerOption,
+    PurposeOption,
+    search_request,
+)
 from gateway.errors import CallerError
 from gateway.exports.exporting import FORMS
 from gateway.learners.identifier import RESIDENT_ID
 from gateway.node.config import load_config
-from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES, parse_kind, parse_legal_basis, parse_purpose
+from gateway.policy.purposes import PURPOSES
 
 archive_app = typer.Typer(
     help="A learner's archive: take it away, open it, compare it.",
@@ -39,13 +46,6 @@ archive_app = typer.Typer(
 OwnOption = Annotated[
     bool,
     typer.Option("--own", help="The records of this node itself; no peer is asked and no purpose needed."),
-]
-PurposeOption = Annotated[str, typer.Option(help=f"Why: {', '.join(PURPOSES)}.")]
-KindOption = Annotated[list[str] | None, typer.Option(help=f"Which kinds; default: all. {', '.join(KINDS)}.")]
-PeerOption = Annotated[list[str] | None, typer.Option(help="Which peers; default: all.")]
-BasisOption = Annotated[str, typer.Option(help=f"Legal basis: {', '.join(LEGAL_BASES)}.")]
-ConsentOption = Annotated[
-    Path | None, typer.Option(help="The learner's consent, DSSE JSON; the legal basis is then consent.")
 ]
 
 
@@ -61,7 +61,7 @@ def export(
     ] = "",
     kind: KindOption = None,
     peer: PeerOption = None,
-    basis: BasisOption = "statutory-duty",
+    basis: BasisOption = STATUTORY_DUTY,
     consent: ConsentOption = None,
     identifier_type: IdentifierTypeOption = RESIDENT_ID,
     node: NodeOption = Path(),
@@ -132,18 +132,7 @@ def export_request(
         )
     if is_own and (peer or consent is not None):
         raise CallerError("--own asks no peer, so that --peer and --consent say nothing.")
-    search = archive_pb2.SearchRecordsRequest(
-        learner_identifier=learner_of(learner, identifier_type),
-        identifier_type=identifier_type,
-        kinds=[parse_kind(word) for word in kind or ()],  # type: ignore[misc]
-        peers=peer or (),
-    )
-    if not is_own:
-        search.purpose = parse_purpose(purpose)  # type: ignore[assignment]
-        search.legal_basis = parse_legal_basis(basis)  # type: ignore[assignment]
-    if consent is not None:
-        search.consent.CopyFrom(load_consent(consent))
-        search.legal_basis = LEGAL_BASIS_CONSENT
+    search = search_request(learner, identifier_type, "" if is_own else purpose, kind, peer, basis, consent)
     return archive_pb2.ExportArchiveRequest(search=search, own_records=is_own, format=form, record_id=record)
 
 

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from creditexchange.v1 import archive_pb2
-from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT, CertificateReference
+from creditexchange.v1.exchange_pb2 import CertificateReference
 from creditexchange.v1.record_pb2 import RecordState
-from gateway.cli.consent_commands import load_consent
-from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption, UntilFoundOption, learner_of
+from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption
 from gateway.cli.local_node import local_node
 from gateway.cli.output import (
     EXIT_NO,
@@ -23,24 +22,31 @@ from gateway.cli.output import (
     print_json,
     table,
 )
+from gateway.cli.search_options import (
+    STATUTORY_DUTY,
+    BasisOption,
+    ConsentOption,
+    PeerOption,
+    PurposeOption,
+    UntilFoundOption,
+    search_request,
+)
 from gateway.learners.identifier import RESIDENT_ID
-from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES, parse_kind, parse_legal_basis, parse_purpose
+from gateway.policy.purposes import KINDS
 
 
 def certificate(
     number: Annotated[str, typer.Option(help="The certificate's number, as it stands on it.")],
     issuer: Annotated[str, typer.Option(help="Its issuer: an identifier or a name, as it stands on it.")],
     learner: LearnerOption,
-    purpose: Annotated[str, typer.Option(help=f"Why: {', '.join(PURPOSES)}.")],
+    purpose: PurposeOption,
     identifier_type: IdentifierTypeOption = RESIDENT_ID,
     kind: Annotated[
         list[str] | None, typer.Option(help=f"Kinds in which it may be; default: all. {', '.join(KINDS)}.")
     ] = None,
-    peer: Annotated[list[str] | None, typer.Option(help="Which peers; default: all.")] = None,
-    basis: Annotated[str, typer.Option(help=f"Legal basis: {', '.join(LEGAL_BASES)}.")] = "statutory-duty",
-    consent: Annotated[
-        Path | None, typer.Option(help="The learner's consent, DSSE JSON; the legal basis is then consent.")
-    ] = None,
+    peer: PeerOption = None,
+    basis: BasisOption = STATUTORY_DUTY,
+    consent: ConsentOption = None,
     until_found: UntilFoundOption = False,
     node: NodeOption = Path(),
     output: OutputOption = Output.table,
@@ -55,20 +61,11 @@ def certificate(
     --purpose employment
     """
     request = archive_pb2.CheckCertificateRequest(
-        search=archive_pb2.SearchRecordsRequest(
-            learner_identifier=learner_of(learner, identifier_type),
-            identifier_type=identifier_type,
-            purpose=parse_purpose(purpose),  # type: ignore[arg-type]
-            kinds=[parse_kind(word) for word in kind or ()],  # type: ignore[misc]
-            peers=peer or (),
-            legal_basis=parse_legal_basis(basis),  # type: ignore[arg-type]
-            stops_when_found=until_found,
+        search=search_request(
+            learner, identifier_type, purpose, kind, peer, basis, consent, until_found=until_found
         ),
         certificate=CertificateReference(number=number, issuer=issuer),
     )
-    if consent is not None:
-        request.search.consent.CopyFrom(load_consent(consent))
-        request.search.legal_basis = LEGAL_BASIS_CONSENT
     with local_node(folder_at(node)) as local:
         results = [_facts(result) for result in local.check_certificate(request).results]
     if output is Output.json:

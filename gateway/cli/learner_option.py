@@ -14,13 +14,6 @@ LearnerOption = Annotated[
     str, typer.Option(help="The learner's identifier; `-` reads it from standard input.")
 ]
 IdentifierTypeOption = Annotated[str, typer.Option(help="Type of the identifier.")]
-UntilFoundOption = Annotated[
-    bool,
-    typer.Option(
-        "--until-found",
-        help="Ask one peer after the other, the likeliest first, and stop at the first that holds something.",
-    ),
-]
 
 
 def learner_of(option: str, identifier_type: str) -> str:

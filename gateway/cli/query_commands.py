@@ -9,11 +9,9 @@ from typing import Annotated
 import typer
 
 from creditexchange.v1 import archive_pb2
-from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT
 from gateway.cli.archive_view import archive_json, archive_table
 from gateway.cli.bulk_query import BulkOptions, query_in_bulk
-from gateway.cli.consent_commands import load_consent
-from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption, UntilFoundOption, learner_of
+from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption
 from gateway.cli.local_node import local_node
 from gateway.cli.output import (
     EXIT_INTERRUPTED,
@@ -25,14 +23,24 @@ from gateway.cli.output import (
     print_json,
 )
 from gateway.cli.query_progress import watch
+from gateway.cli.search_options import (
+    STATUTORY_DUTY,
+    BasisOption,
+    ConsentOption,
+    KindOption,
+    PeerOption,
+    PurposeOption,
+    UntilFoundOption,
+    search_request,
+)
 from gateway.errors import CallerError
 from gateway.learners.identifier import RESIDENT_ID, mask
 from gateway.node.config import load_config
-from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES, parse_kind, parse_legal_basis, parse_purpose
+from gateway.policy.purposes import parse_kind, parse_legal_basis, parse_purpose
 
 
 def query(
-    purpose: Annotated[str, typer.Option(help=f"Why: {', '.join(PURPOSES)}.")],
+    purpose: PurposeOption,
     learner: LearnerOption = "",
     learners: Annotated[
         Path | None, typer.Option(help="Many learners: CSV or text, one a row. Needs --out.")
@@ -42,14 +50,10 @@ def query(
         float, typer.Option(help="Many learners: seconds to wait for a peer that is away.", min=0)
     ] = 300,
     identifier_type: IdentifierTypeOption = RESIDENT_ID,
-    kind: Annotated[
-        list[str] | None, typer.Option(help=f"Which kinds; default: all. {', '.join(KINDS)}.")
-    ] = None,
-    peer: Annotated[list[str] | None, typer.Option(help="Which peers; default: all.")] = None,
-    basis: Annotated[str, typer.Option(help=f"Legal basis: {', '.join(LEGAL_BASES)}.")] = "statutory-duty",
-    consent: Annotated[
-        Path | None, typer.Option(help="The learner's consent, DSSE JSON; the legal basis is then consent.")
-    ] = None,
+    kind: KindOption = None,
+    peer: PeerOption = None,
+    basis: BasisOption = STATUTORY_DUTY,
+    consent: ConsentOption = None,
     deadline: Annotated[
         float, typer.Option(help="Seconds to wait for each peer; 0 = the node's setting.", min=0, max=30)
     ] = 0,
@@ -98,28 +102,18 @@ def query(
         if not query_in_bulk(options, many, folder_at(node)):
             raise typer.Exit(EXIT_NO)
         return
-    identifier = learner_of(learner, identifier_type)
-    request = archive_pb2.SearchRecordsRequest(
-        learner_identifier=identifier,
-        identifier_type=identifier_type,
-        purpose=parse_purpose(purpose),  # type: ignore[arg-type]
-        kinds=[parse_kind(word) for word in kind or ()],  # type: ignore[misc]
-        peers=peer or (),
-        legal_basis=parse_legal_basis(basis),  # type: ignore[arg-type]
-        deadline_ms=round(deadline * 1000),
-        stops_when_found=until_found,
-        even_in_maintenance=even_in_maintenance,
+    request = search_request(
+        learner, identifier_type, purpose, kind, peer, basis, consent, until_found=until_found
     )
-    if consent is not None:
-        request.consent.CopyFrom(load_consent(consent))
-        request.legal_basis = LEGAL_BASIS_CONSENT
+    request.deadline_ms = round(deadline * 1000)
+    request.even_in_maintenance = even_in_maintenance
     folder = folder_at(node)
     load_config(folder.root)
     with local_node(folder) as local, closing(local.follow(request)) as events:
         watched = watch(events, is_live=output is Output.table)
     response = watched.response
     if output is Output.json:
-        print_json(archive_json(mask(identifier), response))
+        print_json(archive_json(mask(request.learner_identifier), response))
     else:
         archive_table(response)
     if watched.is_interrupted:

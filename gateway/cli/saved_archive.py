@@ -10,17 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from gateway.cli.archive_commands import (
-    BasisOption,
-    ConsentOption,
-    KindOption,
-    OwnOption,
-    PeerOption,
-    PurposeOption,
-    export_request,
-    exported,
-    warn_of_gaps,
-)
+from gateway.cli.archive_commands import OwnOption, export_request, exported, warn_of_gaps
 from gateway.cli.learner_option import IdentifierTypeOption, LearnerOption
 from gateway.cli.new_file import write_new
 from gateway.cli.output import (
@@ -33,6 +23,14 @@ from gateway.cli.output import (
     print_json,
     say,
     table,
+)
+from gateway.cli.search_options import (
+    STATUTORY_DUTY,
+    BasisOption,
+    ConsentOption,
+    KindOption,
+    PeerOption,
+    PurposeOption,
 )
 from gateway.errors import CallerError
 from gateway.exports.archive_file import FILE_BYTES_MAX, ArchiveFileError, decrypt, encrypt
@@ -57,7 +55,7 @@ def save(
     own: OwnOption = False,
     kind: KindOption = None,
     peer: PeerOption = None,
-    basis: BasisOption = "statutory-duty",
+    basis: BasisOption = STATUTORY_DUTY,
     consent: ConsentOption = None,
     identifier_type: IdentifierTypeOption = RESIDENT_ID,
     passphrase_file: PassphraseOption = None,
