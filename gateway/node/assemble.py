@@ -31,6 +31,7 @@ from gateway.node.loaded import LoadedFiles
 from gateway.node.observing import Observing
 from gateway.node.sources import sources_of
 from gateway.node.state import NodeState, load_state
+from gateway.node.steadiness import Steadiness
 from gateway.peers.card import Card
 from gateway.peers.reach import Reaches
 from gateway.peers.roster import Roster
@@ -132,6 +133,8 @@ class Node:
         """Of the workers of this node, on all its hosts, one does what is to be done once."""
         self.presence = self.log.leadership(SERVING, shared=True)
         """Held while this process serves: who must work on the database alone is refused meanwhile."""
+        self.steadiness = Steadiness(self.clock)
+        """Says when the clock may be believed that something is over."""
         self.credential_status = CredentialStatus(self._credentials, lambda: self.asking)
         self.witnessing = Witnessing(
             log=self.log,

@@ -322,9 +322,10 @@ def keep_up(node: Node) -> None:
     node.presence.is_held()  # taken again after the database was away
     if node.upkeep.is_held():
         node.metrics.records_held.set(node.registry.count())
-        node.log.purge_seen()
-        forget_codes(node.log, node.clock())
-        forget_use(node.log, node.clock())
+        if node.steadiness.is_proved():
+            node.log.purge_seen()
+            forget_codes(node.log, node.clock())
+            forget_use(node.log, node.clock())
         prepare_months(node.log, node.clock)
     if node.renew_leaf_if_due():
         _log.info("TLS leaf or card renewed", node=node.config.node.id)

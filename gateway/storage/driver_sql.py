@@ -217,7 +217,10 @@ class HeldConnection:
             connection = opening.__enter__()
             self._opened = opening, connection
             if not is_sqlite(connection):
-                execute(connection, LIMITS)
+                try:
+                    execute(connection, LIMITS)
+                except SQLAlchemyError as error:  # the server has ended the session already
+                    self._drop(opening, connection, error)
         return self._opened
 
     def _open_alive(self) -> tuple[AbstractContextManager[Transaction], Transaction]:

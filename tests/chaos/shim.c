@@ -1,23 +1,26 @@
 /* Loaded into a node's processes (LD_PRELOAD): another clock, a disk that fails, an address of its own.
  *
  * Orders stand in the file CHAOS_ORDERS names, which every process of a node maps; so they change while
- * the node runs. The waits inside gRPC's core are measured by the kernel against its own clock; so calls
- * from there see the true one.
+ * the node runs. The kernel knows nothing of the other clock: instants until which a thread waits are
+ * translated on their way to it.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <netinet/in.h>
 #include <arpa/inet.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <netinet/in.h>
+#include <semaphore.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,6 +45,8 @@ static ssize_t (*real_write)(int, const void *, size_t);
 static int (*real_fsync)(int);
 static int (*real_fdatasync)(int);
 static int (*real_ftruncate64)(int, off64_t);
+static int (*real_sem_timedwait)(sem_t *, const struct timespec *);
+static long (*real_syscall)(long, ...);
 static int (*real_connect)(int, const struct sockaddr *, socklen_t);
 
 #define FIND(name) \
@@ -54,6 +59,8 @@ __attribute__((constructor)) static void begin(void) {
     FIND(fsync);
     FIND(fdatasync);
     FIND(ftruncate64);
+    FIND(sem_timedwait);
+    FIND(syscall);
     FIND(connect);
     const char *address = getenv("CHAOS_SOURCE");
     if (address) inet_aton(address, &source);
@@ -69,11 +76,6 @@ __attribute__((constructor)) static void begin(void) {
 
 /* The clock. */
 
-static int is_wait_of_grpc(void *caller) {
-    Dl_info info;
-    return dladdr(caller, &info) && info.dli_fname && strstr(info.dli_fname, "cygrpc") != NULL;
-}
-
 static void shift(struct timespec *now, int64_t by_ns) {
     int64_t total = (int64_t)now->tv_nsec + by_ns % 1000000000;
     now->tv_sec += by_ns / 1000000000 + (total >= 1000000000) - (total < 0);
@@ -84,9 +86,7 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
     FIND(clock_gettime);
     int status = real_clock_gettime(clock, now);
     int64_t offset = orders->clock_offset_ns;
-    if (!status && offset && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) &&
-        !is_wait_of_grpc(__builtin_return_address(0)))
-        shift(now, offset);
+    if (!status && offset && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) shift(now, offset);
     return status;
 }
 
@@ -108,6 +108,31 @@ time_t time(time_t *into) {
     shift(&spec, orders->clock_offset_ns);
     if (into) *into = spec.tv_sec;
     return spec.tv_sec;
+}
+
+int sem_timedwait(sem_t *restrict semaphore, const struct timespec *restrict until) {
+    struct timespec true_until = *until;
+    FIND(sem_timedwait);
+    shift(&true_until, -orders->clock_offset_ns);
+    return real_sem_timedwait(semaphore, &true_until);
+}
+
+/* Abseil, on which gRPC stands, waits by system call until an instant of the clock. */
+long syscall(long number, ...) {
+    va_list list;
+    long a[6];
+    va_start(list, number);
+    for (int at = 0; at < 6; at++) a[at] = va_arg(list, long);
+    va_end(list);
+    FIND(syscall);
+    struct timespec until;
+    if (number == SYS_futex && a[3] && orders->clock_offset_ns &&
+        (a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET && a[1] & FUTEX_CLOCK_REALTIME) {
+        until = *(struct timespec *)a[3];
+        shift(&until, -orders->clock_offset_ns);
+        a[3] = (long)&until;
+    }
+    return real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 /* The disk: what lies under CHAOS_DISK. */

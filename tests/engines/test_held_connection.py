@@ -1,0 +1,46 @@
+"""The connection of the exchange path, when the server ends sessions at the worst moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from gateway.errors import StorageError
+from gateway.storage.driver_sql import HeldConnection, fetch_one
+from gateway.storage.engine import open_engine
+from gateway.storage.node_tables import Database
+from tests.postgres import fresh_database
+
+
+@pytest.fixture
+def database() -> Iterator[Database]:
+    with fresh_database() as url:
+        engine = open_engine(url)
+        yield engine
+        engine.dispose()
+
+
+@pytest.mark.parametrize("way", ["reading", "writing"])
+def test_a_session_that_ends_before_its_first_statement_is_a_storage_error(
+    database: Database, way: str
+) -> None:
+    """A session that was never given its limits is not used either: it could hold the log's lock for ever."""
+    others = open_engine(database.url)
+    held = HeldConnection(database)
+
+    def end_it(connection: Any, *_: object) -> None:
+        with others.connect() as other:
+            pid = connection.info.backend_pid
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+
+    event.listen(database, "checkout", end_it)
+    with pytest.raises(StorageError), getattr(held, way)():
+        raise AssertionError("it was lent out")
+    event.remove(database, "checkout", end_it)
+    with getattr(held, way)() as connection:
+        assert fetch_one(connection, "SHOW lock_timeout") == ("10s",)
+    held.close()
+    others.dispose()
