@@ -86,9 +86,10 @@ class _Cursor:
     Written out: as a generator with ``closing`` it took twice the time of the statement in it.
     """
 
-    __slots__ = ("_cursor", "_error")
+    __slots__ = ("_cursor", "_error", "_transaction")
 
     def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
         self._error = transaction.dialect.loaded_dbapi.Error
         if not is_sqlite(transaction):
             _send_later_ones(transaction)
@@ -96,6 +97,7 @@ class _Cursor:
         try:
             self._cursor = connection.cursor()
         except self._error as error:
+            _leave_if_lost(transaction)
             raise _as_sqlalchemy(error) from error
 
     def __enter__(self) -> Any:
@@ -104,7 +106,17 @@ class _Cursor:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._cursor.close()
         if isinstance(error, self._error):
+            _leave_if_lost(self._transaction)
             raise _as_sqlalchemy(error) from error
+
+
+def _leave_if_lost(transaction: Transaction) -> None:
+    """Have the pool give a connection up that the server has ended.
+
+    SQLAlchemy has not seen the error; it would try to reset the connection and write a traceback about it.
+    """
+    if not is_sqlite(transaction) and transaction.connection.dbapi_connection.closed:  # type: ignore[union-attr]
+        transaction.invalidate()
 
 
 def _as_sqlalchemy(error: Exception) -> DBAPIError:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,8 @@ from tests.chaos import shim
 from tests.chaos.federation import POSTGRESQL, SERVING, SQLITE, Federation
 from tests.chaos.proxy import FAIR, Weather
 
-Run = Callable[[Federation, random.Random, float], None]
-"""Does it to a federation for about so many seconds."""
+Do = Callable[[Federation, str, float, random.Random], None]
+"""Does it at a place for about so many seconds, and ends it."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Kind:
     group: str
     places: tuple[str, ...]
     longest_s: float
-    do: Callable[[Federation, str, float, random.Random], None] = field(repr=False)
+    do: Do = field(repr=False)
     is_alone: bool = False
     """Whether nothing else may go wrong in the same round."""
 
@@ -119,7 +119,7 @@ def _freeze(federation: Federation, place: str, lasts_s: float, _chance: random.
 # Disks
 
 
-def _disk(fault: shim.DiskFault) -> Callable[[Federation, str, float, random.Random], None]:
+def _disk(fault: shim.DiskFault) -> Do:
     def fail(federation: Federation, place: str, lasts_s: float, _chance: random.Random) -> None:
         orders = federation.provinces[place].orders
         orders.set_disk(fault)
@@ -147,7 +147,7 @@ def _disk_then_kill(federation: Federation, place: str, lasts_s: float, _chance:
 # Databases
 
 
-def _server_stops(mode: str) -> Callable[[Federation, str, float, random.Random], None]:
+def _server_stops(mode: str) -> Do:
     def stop(federation: Federation, _place: str, lasts_s: float, _chance: random.Random) -> None:
         federation.server.stop(mode)
         try:
@@ -194,7 +194,7 @@ def _locked(federation: Federation, place: str, lasts_s: float, _chance: random.
 # Clocks
 
 
-def _clock(shortest_s: float, longest_s: float) -> Callable[[Federation, str, float, random.Random], None]:
+def _clock(shortest_s: float, longest_s: float) -> Do:
     def jump(federation: Federation, place: str, lasts_s: float, chance: random.Random) -> None:
         orders = federation.provinces[place].orders
         sign = chance.choice((-1, 1))
@@ -227,7 +227,7 @@ def _links_of(place: str) -> list[tuple[str, str]]:
     return [(other, place) for other in others] + [(place, other) for other in others if other]
 
 
-def _bad_weather(weather: Weather) -> Callable[[Federation, str, float, random.Random], None]:
+def _bad_weather(weather: Weather) -> Do:
     def blow(federation: Federation, place: str, lasts_s: float, _chance: random.Random) -> None:
         with _weather(federation, _links_of(place), weather):
             pause(lasts_s)
@@ -381,8 +381,11 @@ KINDS = {
 }
 
 
-def draw(seed: int, names: tuple[str, ...] = ()) -> list[Fault]:
-    """The faults of one round: one to three that overlap, or one that wants to be alone."""
+def draw(seed: int, names: Sequence[str] = ()) -> list[Fault]:
+    """The faults of one round: one to three that overlap, or one that wants to be alone.
+
+    ``names`` restricts the kinds that are drawn from.
+    """
     chance = random.Random(seed)
     kinds = [KINDS[name] for name in names or KINDS]
     first = chance.choice(kinds)
@@ -393,13 +396,15 @@ def draw(seed: int, names: tuple[str, ...] = ()) -> list[Fault]:
     return _compatible([kind.draw(chance) for kind in chosen])
 
 
+def draw_each(seed: int, names: Sequence[str]) -> list[Fault]:
+    """Each of ``names`` in one round, at places and times drawn from ``seed``."""
+    chance = random.Random(seed)
+    return [KINDS[name].draw(chance) for name in names]
+
+
 def _compatible(faults: list[Fault]) -> list[Fault]:
     """Without a second fault of the same group at the same place: the one would end the other."""
-    seen: set[tuple[str, str]] = set()
-    kept = []
+    kept: dict[tuple[str, str], Fault] = {}
     for fault in faults:
-        key = (KINDS[fault.name].group, fault.place)
-        if key not in seen:
-            seen.add(key)
-            kept.append(fault)
-    return kept
+        kept.setdefault((KINDS[fault.name].group, fault.place), fault)
+    return list(kept.values())

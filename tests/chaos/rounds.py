@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway.clock import monotonic_s
 from tests.chaos.acknowledged import Ledger
 from tests.chaos.checker import Checker, Log
-from tests.chaos.faults import BrokenError, Fault, draw
+from tests.chaos.faults import BrokenError, Fault
 from tests.chaos.federation import IDENTITY, POSTGRESQL, SERVING, Federation
 from tests.chaos.load import Load, wait_for_everybody
 from tests.chaos.reading import LogKey, MessageKey, PostgresStore, SqliteStore, Store
@@ -55,6 +55,7 @@ class Arena:
         self.ledger = Ledger()
         self.federation = Federation(folder, seed)
         self._rounds = 0
+        self.has_failed = False
         try:
             self.load = Load(self.federation, self.ledger, seed)
             self._checker = Checker(
@@ -80,15 +81,15 @@ class Arena:
         """Wait until everything works for the first time."""
         return wait_for_everybody(self.ledger, {}, monotonic_s() + RECOVER_S)
 
-    def run(self, number: int, seed: int, names: tuple[str, ...] = ()) -> Outcome:
+    def run(self, number: int, seed: int, faults: Sequence[Fault]) -> Outcome:
         started_s = monotonic_s()
         before, outcomes = self.ledger.acknowledged, Counter(self.ledger.outcomes)
-        faults = draw(seed, names)
         wrong = self._run_faults(faults)
         healed_s = monotonic_s()
         wrong += wait_for_everybody(self.ledger, self.ledger.count(), healed_s + RECOVER_S)
         recovered_s = monotonic_s() - healed_s
         wrong += self.check()
+        self.has_failed |= bool(wrong)
         ends = {p.node_id: list(p.ends) for p in self.federation.provinces.values() if p.ends}
         for province in self.federation.provinces.values():
             province.ends.clear()
@@ -130,14 +131,15 @@ class Arena:
         self._rounds += 1
         with self.load.resting(), self._stores() as stores:
             wrong = self._checker.check(stores, self.ledger, again=self._rounds % AGAIN_EVERY == 0)
-        return wrong + self._tracebacks()
+        return wrong + self._defects()
 
-    def _tracebacks(self) -> list[str]:
-        """No node writes a traceback, whatever happens to it."""
+    def _defects(self) -> list[str]:
+        """No node writes a traceback or finds a defect in itself, whatever happens to it."""
         return [
-            f"{province.node_id} wrote a traceback: see {province.node.folder.root / 'serve.log'}"
+            f"{province.node_id} wrote {what}: see {province.node.folder.root / 'serve.log'}"
             for province in self.federation.provinces.values()
-            if "Traceback (most recent call last)" in province.node.log_text
+            for what in ("Traceback (most recent call last)", '"event": "defect"')
+            if what in province.node.log_text
         ]
 
     @contextmanager

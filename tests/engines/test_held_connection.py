@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 
 from gateway.errors import StorageError
 from gateway.storage.driver_sql import HeldConnection, fetch_one
-from gateway.storage.engine import open_engine
+from gateway.storage.engine import open_engine, reading
 from gateway.storage.node_tables import Database
 from tests.postgres import fresh_database
 
@@ -44,3 +44,18 @@ def test_a_session_that_ends_before_its_first_statement_is_a_storage_error(
         assert fetch_one(connection, "SHOW lock_timeout") == ("10s",)
     held.close()
     others.dispose()
+
+
+def test_a_session_that_ends_in_the_middle_leaves_no_traceback(
+    database: Database, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The pool would write one, with the statement in it, when it cannot reset the connection."""
+    with pytest.raises(StorageError), reading(database) as connection:
+        (pid,) = fetch_one(connection, "SELECT pg_backend_pid()") or ()
+        with reading(database) as other:
+            fetch_one(other, "SELECT pg_terminate_backend(?, 5000)", (pid,))
+        fetch_one(connection, "SELECT 1")
+    with reading(database) as connection:
+        assert fetch_one(connection, "SELECT 1") == (1,)
+    assert "Traceback" not in capfd.readouterr().err
+    assert caplog.records == []

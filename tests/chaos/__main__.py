@@ -1,0 +1,155 @@
+"""`python -m tests.chaos --rounds N --seed S`: faults against real nodes under load, round after round.
+
+Each round has a seed of its own; one that fails is repeated from it, on new nodes. Exit status: 0 when nothing was
+wrong in any round, 1 when something was. Interrupted, it is gone on with by the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tests.chaos.faults import KINDS, draw
+from tests.chaos.report import Report, table
+from tests.chaos.rounds import Arena, Outcome
+
+RESULTS = Path(__file__).parents[2] / "bench" / "results" / "chaos.json"
+ROUNDS_OF_ONE_FEDERATION = 50
+"""After so many rounds the nodes are made anew: a log of some ten thousand entries has seen enough."""
+REPEATS = 3
+"""How often a round that failed is repeated from its seed."""
+
+
+def main() -> int:
+    asked = _asked()
+    console = Console()
+    names = tuple(asked.fault or ())
+    if asked.repeat is not None:
+        return _repeat(asked.repeat, names, console)
+    report = Report(asked.report, asked.seed, asked.rounds)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as progress:
+        task = progress.add_task("making nodes", total=asked.rounds, completed=len(report.read()))
+        try:
+            _run(report, names, progress, task)
+        except KeyboardInterrupt:
+            progress.stop()
+            console.print(f"Interrupted. The same command goes on after round {len(report.read())}.")
+            return 130
+    report.end()
+    rounds = report.read()
+    _show(rounds, console)
+    return 1 if any(each["wrong"] for each in rounds) else 0
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos",
+        description=(__doc__ or "").partition("\n\n")[2],
+        epilog="Several of these may run at once with the same seed and report: they share the rounds.",
+    )
+    parser.add_argument("--rounds", type=int, default=50, help="how many rounds in all (default 50)")
+    parser.add_argument("--seed", type=int, default=1, help="from which everything is drawn (default 1)")
+    parser.add_argument("--report", type=Path, default=RESULTS, help="JSON file (default %(default)s)")
+    parser.add_argument("--repeat", type=int, metavar="SEED", help="only the round of this seed, on new nodes")
+    parser.add_argument("--fault", action="append", choices=sorted(KINDS), help="only this kind; repeatable")
+    return parser.parse_args()
+
+
+def _run(report: Report, names: tuple[str, ...], progress: Progress, task: int) -> None:
+    number = report.take()
+    while number is not None:
+        with _arena(report.seed_of(number)) as arena:
+            for _ in range(ROUNDS_OF_ONE_FEDERATION):
+                outcome = arena.run(number, seed := report.seed_of(number), draw(seed, names))
+                report.add(outcome)
+                progress.update(task, completed=len(report.read()), description=_last(outcome))
+                if not outcome.is_good:
+                    _tell(outcome, arena, progress.console)
+                    break
+                number = report.take()
+                if number is None:
+                    return
+        if not outcome.is_good:
+            failed = _repeat(outcome.seed, names, progress.console)
+            progress.console.print(f"Round {outcome.number} repeated from its seed: {'fails' if failed else 'good'}.")
+            number = report.take()
+
+
+class _arena:
+    """Nodes in a folder that is removed unless something was wrong with them."""
+
+    def __init__(self, seed: int) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="credit-gateway-chaos-"))
+        self._arena: Arena | None = None
+        self._seed = seed
+
+    def __enter__(self) -> Arena:
+        self._arena = Arena(self._folder, self._seed)
+        problems = self._arena.warm_up()
+        assert not problems, problems
+        return self._arena
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._arena is not None:
+            self._arena.close()
+            if kind is None and not self._arena.has_failed:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _repeat(seed: int, names: tuple[str, ...], console: Console) -> int:
+    """Do the round of ``seed`` several times on new nodes; return how often something was wrong."""
+    failed = 0
+    with _arena(seed) as arena:
+        for time in range(1, REPEATS + 1):
+            outcome = arena.run(time, seed, draw(seed, names))
+            failed += not outcome.is_good
+            console.print(f"seed {seed}, time {time}: {', '.join(outcome.faults)}")
+            if not outcome.is_good:
+                _tell(outcome, arena, console)
+    return failed
+
+
+def _last(outcome: Outcome) -> str:
+    return f"{', '.join(outcome.names)}: {'good' if outcome.is_good else 'WRONG'}"
+
+
+def _tell(outcome: Outcome, arena: Arena, console: Console) -> None:
+    console.print(f"[red]Round {outcome.number}, seed {outcome.seed}[/]: {'; '.join(outcome.faults)}")
+    for what in outcome.wrong[:20]:
+        console.print(f"  {what}", markup=False)
+    console.print(f"  The nodes' folders are kept: {arena.federation.folder}")
+    console.print(f"  Again: python -m tests.chaos --repeat {outcome.seed}")
+
+
+def _show(rounds: list[dict[str, object]], console: Console) -> None:
+    shown = Table("fault", "rounds", "good", "recovery s, median", "max", "what clients saw most")
+    for row in table(rounds):
+        seen = ", ".join(f"{name} {count}" for name, count in row["seen"].items())
+        cells = (row["rounds"], row["good"], row["recovered_s_median"], row["recovered_s_max"], seen)
+        shown.add_row(row["fault"], *map(str, cells))
+    console.print(shown)
+    acknowledged = sum(int(str(each["acknowledged"])) for each in rounds)
+    failed = sum(bool(each["wrong"]) for each in rounds)
+    console.print(f"{len(rounds)} rounds, {failed} with something wrong; {acknowledged:,} acknowledgements checked")
+
+
+if __name__ == "__main__":
+    with suppress(BrokenPipeError):
+        status = main()
+        sys.stdout.flush()
+        os._exit(status)  # threads of gRPC may still wait for nodes that are gone
