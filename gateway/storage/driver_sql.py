@@ -115,7 +115,10 @@ def _leave_if_lost(transaction: Transaction) -> None:
 
     SQLAlchemy has not seen the error; it would try to reset the connection and write a traceback about it.
     """
-    if not is_sqlite(transaction) and transaction.connection.dbapi_connection.closed:  # type: ignore[union-attr]
+    if is_sqlite(transaction) or transaction.invalidated:
+        return
+    connection: Any = transaction.connection.dbapi_connection
+    if connection.closed:
         transaction.invalidate()
 
 
@@ -144,12 +147,13 @@ def _committed(transaction: Transaction) -> Iterator[None]:
         yield
         execute(transaction, "COMMIT")
         return
-    transaction.info[_LATER] = []
+    info = transaction.info  # of this session: a lost one takes it along
+    info[_LATER] = []
     try:
         yield
         _send_later_ones(transaction)
     finally:
-        del transaction.info[_LATER]
+        del info[_LATER]
     connection: Any = transaction.connection.dbapi_connection
     try:
         committing = connection.execute("COMMIT")

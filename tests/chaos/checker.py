@@ -14,6 +14,7 @@ from hashlib import sha256
 
 from creditexchange.v1.envelope_pb2 import SignedMessage
 from creditexchange.v1.exchange_pb2 import QueryRecordsResponse, RecordAnswer
+from gateway.peers.card import Card
 from tests.chaos.acknowledged import Answered, Ledger, Told
 from tests.chaos.reading import (
     Entry,
@@ -42,6 +43,12 @@ class Log:
     """Answer entries by asker and exchange."""
     acceptances: dict[bytes, list[Entry]] = field(default_factory=dict)
     """Entries of answers that this node got, by exchange."""
+
+    @classmethod
+    def of(cls, card: Card) -> Log:
+        """The log of a node by the keys that its card states."""
+        keys = [MessageKey.of(stated.key.spki) for stated in card.keys.values()]
+        return cls(card.node_id, LogKey.of(card.log_verifier_key), {key.key_id: key for key in keys})
 
     def read(self, store: Store, *, again: bool) -> list[str]:
         """Read what is new; with ``again`` all of it, and compare. Returns what is wrong with the log alone."""

@@ -13,9 +13,9 @@ from gateway.clock import monotonic_s
 from tests.chaos.acknowledged import Ledger
 from tests.chaos.checker import Checker, Log
 from tests.chaos.faults import BrokenError, Fault
-from tests.chaos.federation import IDENTITY, POSTGRESQL, SERVING, Federation
+from tests.chaos.federation import IDENTITY, POSTGRESQL, Federation
 from tests.chaos.load import Load, wait_for_everybody
-from tests.chaos.reading import LogKey, MessageKey, PostgresStore, SqliteStore, Store
+from tests.chaos.reading import PostgresStore, SqliteStore, Store
 
 RECOVER_S = 60.0
 """How long after the last fault has ended every client may wait for its next answer."""
@@ -58,19 +58,13 @@ class Arena:
         self.has_failed = False
         try:
             self.load = Load(self.federation, self.ledger, seed)
-            self._checker = Checker(
-                {node_id: self._log_of(node_id) for node_id in SERVING}, IDENTITY
-            )
+            provinces = self.federation.provinces.values()
+            self._checker = Checker({p.node_id: Log.of(p.node.card) for p in provinces}, IDENTITY)
             self.federation.start()
         except BaseException:
             self.federation.close()
             raise
         self.load.start()
-
-    def _log_of(self, node_id: str) -> Log:
-        card = self.federation.provinces[node_id].node.card
-        keys = [MessageKey.of(stated.key.spki) for stated in card.keys.values()]
-        return Log(node_id, LogKey.of(card.log_verifier_key), {key.key_id: key for key in keys})
 
     def close(self) -> None:
         self.federation.heal()

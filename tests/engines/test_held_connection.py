@@ -46,6 +46,19 @@ def test_a_session_that_ends_before_its_first_statement_is_a_storage_error(
     others.dispose()
 
 
+@pytest.mark.parametrize("way", ["reading", "writing"])
+def test_a_held_session_that_ends_in_the_middle_is_a_storage_error(database: Database, way: str) -> None:
+    held = HeldConnection(database)
+    with pytest.raises(StorageError), getattr(held, way)() as connection:
+        (pid,) = fetch_one(connection, "SELECT pg_backend_pid()") or ()
+        with reading(database) as other:
+            fetch_one(other, "SELECT pg_terminate_backend(?, 5000)", (pid,))
+        fetch_one(connection, "SELECT 1")
+    with getattr(held, way)() as connection:
+        assert fetch_one(connection, "SELECT 1") == (1,)
+    held.close()
+
+
 def test_a_session_that_ends_in_the_middle_leaves_no_traceback(
     database: Database, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
