@@ -64,7 +64,7 @@ servers:
 	@command -v nginx >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends nginx libnginx-mod-stream; } || \
 		echo "nginx is not installed; tests/deploy will fail" >&2
 
-test: $(READY) node_modules/.ready .interop/.ready .fuzz/.ready softhsm pdf-tools browser servers ## run all tests; T=path runs some
+test: $(READY) node_modules/.ready .interop/.ready .fuzz/.ready softhsm pdf-tools browser servers compiler ## run all tests; T=path runs some
 	$(PYTHON) -m pytest $(T) --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 bulk-story: $(READY) ## LEARNERS=50000 applicants at two provinces while processes die
@@ -106,6 +106,15 @@ sbom: $(READY) ## list of parts (CycloneDX JSON) of what deploy/lock installs, d
 audit-dependencies: $(READY) .supply/.ready ## ask for known weaknesses of what deploy/lock installs (network)
 	PYTHONPATH=.supply $(PYTHON) -m deploy.lock.ask_weaknesses
 
+# A C compiler for the library under which the nodes run.
+compiler:
+	@command -v cc >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends gcc libc6-dev; } || \
+		echo "no C compiler is installed; tests/chaos will fail" >&2
+
+chaos: $(READY) compiler ## ROUNDS=50 of faults against real nodes under load; SEED=1; REPEAT=seed of one round
+	GRPC_VERBOSITY=NONE GRPC_ENABLE_FORK_SUPPORT=0 $(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),50) --seed $(or $(SEED),1) \
+		$(if $(REPORT),--report $(REPORT)) $(if $(REPEAT),--repeat $(REPEAT))
+
 mutations: $(READY) ## take each measure of docs/threat-model.md away and see its tests fail; NAMES="grants rates"
 	$(PYTHON) -m tests.mutations $(NAMES)
 
@@ -138,4 +147,4 @@ bench: $(READY) ## measure; QUICK=1 for a short run
 clean: ## remove everything that was made
 	rm -rf $(VENV) $(DEMO) .fuzz .fuzz-found .supply .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help softhsm browser web-scripts servers cluster-tools cluster-test pdf-tools install protos test fuzz lock sbom audit-dependencies mutations bulk-story broken-nodes properties lint fix demo demo-stop dashboards monitoring bench clean
+.PHONY: help chaos compiler softhsm browser web-scripts servers cluster-tools cluster-test pdf-tools install protos test fuzz lock sbom audit-dependencies mutations bulk-story broken-nodes properties lint fix demo demo-stop dashboards monitoring bench clean

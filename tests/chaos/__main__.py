@@ -1,7 +1,8 @@
 """`python -m tests.chaos --rounds N --seed S`: faults against real nodes under load, round after round.
 
 Each round has a seed of its own; one that fails is repeated from it, on new nodes. Exit status: 0 when nothing was
-wrong in any round, 1 when something was. Interrupted, it is gone on with by the same command.
+wrong in any round, 1 when something was, 2 when it was used wrongly. Interrupted, it is gone on with by the same
+command.
 """
 
 from __future__ import annotations
@@ -11,15 +12,23 @@ import os
 import shutil
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from tests.chaos.faults import KINDS, draw
-from tests.chaos.report import Report, table
+from tests.chaos.report import OtherRunError, Report, table
 from tests.chaos.rounds import Arena, Outcome
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results" / "chaos.json"
@@ -35,7 +44,11 @@ def main() -> int:
     names = tuple(asked.fault or ())
     if asked.repeat is not None:
         return _repeat(asked.repeat, names, console)
-    report = Report(asked.report, asked.seed, asked.rounds)
+    try:
+        report = Report(asked.report, asked.seed, asked.rounds)
+    except OtherRunError as error:
+        console.print(str(error), markup=False)
+        return 2
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -65,17 +78,20 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=50, help="how many rounds in all (default 50)")
     parser.add_argument("--seed", type=int, default=1, help="from which everything is drawn (default 1)")
     parser.add_argument("--report", type=Path, default=RESULTS, help="JSON file (default %(default)s)")
-    parser.add_argument("--repeat", type=int, metavar="SEED", help="only the round of this seed, on new nodes")
+    parser.add_argument(
+        "--repeat", type=int, metavar="SEED", help="only the round of this seed, on new nodes"
+    )
     parser.add_argument("--fault", action="append", choices=sorted(KINDS), help="only this kind; repeatable")
     return parser.parse_args()
 
 
-def _run(report: Report, names: tuple[str, ...], progress: Progress, task: int) -> None:
+def _run(report: Report, names: tuple[str, ...], progress: Progress, task: TaskID) -> None:
     number = report.take()
     while number is not None:
         with _arena(report.seed_of(number)) as arena:
             for _ in range(ROUNDS_OF_ONE_FEDERATION):
-                outcome = arena.run(number, seed := report.seed_of(number), draw(seed, names))
+                seed = report.seed_of(number)
+                outcome = arena.run(number, seed, draw(seed, names))
                 report.add(outcome)
                 progress.update(task, completed=len(report.read()), description=_last(outcome))
                 if not outcome.is_good:
@@ -86,29 +102,28 @@ def _run(report: Report, names: tuple[str, ...], progress: Progress, task: int) 
                     return
         if not outcome.is_good:
             failed = _repeat(outcome.seed, names, progress.console)
-            progress.console.print(f"Round {outcome.number} repeated from its seed: {'fails' if failed else 'good'}.")
+            progress.console.print(
+                f"Round {outcome.number} repeated from its seed: {'fails' if failed else 'good'}."
+            )
             number = report.take()
 
 
-class _arena:
-    """Nodes in a folder that is removed unless something was wrong with them."""
-
-    def __init__(self, seed: int) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="credit-gateway-chaos-"))
-        self._arena: Arena | None = None
-        self._seed = seed
-
-    def __enter__(self) -> Arena:
-        self._arena = Arena(self._folder, self._seed)
-        problems = self._arena.warm_up()
+@contextmanager
+def _arena(seed: int) -> Iterator[Arena]:
+    """Nodes in a folder that is removed, unless something was wrong with them."""
+    folder = Path(tempfile.mkdtemp(prefix="credit-gateway-chaos-"))
+    arena = Arena(folder, seed)
+    try:
+        problems = arena.warm_up()
         assert not problems, problems
-        return self._arena
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if self._arena is not None:
-            self._arena.close()
-            if kind is None and not self._arena.has_failed:
-                shutil.rmtree(self._folder, ignore_errors=True)
+        yield arena
+    except Exception:
+        arena.has_failed = True
+        raise
+    finally:
+        arena.close()
+        if not arena.has_failed:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _repeat(seed: int, names: tuple[str, ...], console: Console) -> int:
@@ -145,7 +160,9 @@ def _show(rounds: list[dict[str, object]], console: Console) -> None:
     console.print(shown)
     acknowledged = sum(int(str(each["acknowledged"])) for each in rounds)
     failed = sum(bool(each["wrong"]) for each in rounds)
-    console.print(f"{len(rounds)} rounds, {failed} with something wrong; {acknowledged:,} acknowledgements checked")
+    console.print(
+        f"{len(rounds)} rounds, {failed} with something wrong; {acknowledged:,} acknowledgements checked"
+    )
 
 
 if __name__ == "__main__":

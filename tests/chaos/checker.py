@@ -8,9 +8,10 @@ there twice; what two logs say of one exchange is the same. It reads by ``readin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from creditexchange.v1.envelope_pb2 import SignedMessage
 from creditexchange.v1.exchange_pb2 import QueryRecordsResponse, RecordAnswer
@@ -60,9 +61,7 @@ class Log:
         if again:
             wrong += self._compare(store)
         start = len(self.entries)
-        rows = store.rows(
-            "SELECT idx, leaf, leaf_hash FROM audit_entry WHERE idx >= ? ORDER BY idx", [start]
-        )
+        rows = store.rows("SELECT idx, leaf, leaf_hash FROM audit_entry WHERE idx >= ? ORDER BY idx", [start])
         for expected, (index, leaf, stored) in enumerate(rows, start):
             hashed = leaf_hash(leaf)
             if index != expected:
@@ -73,8 +72,7 @@ class Log:
         return wrong + self._check_head(store) + self._check_checkpoints(store, start)
 
     def _compare(self, store: Store) -> list[str]:
-        rows = store.rows("SELECT idx, leaf FROM audit_entry ORDER BY idx")
-        now = {index: leaf for index, leaf in rows}
+        now: dict[Any, Any] = dict(store.rows("SELECT idx, leaf FROM audit_entry ORDER BY idx"))
         return [
             f"{self.node_id}: entry {entry.index} was changed or is gone"
             for entry in self.entries
@@ -134,7 +132,7 @@ class Checker:
     _ok_of_message: Counter[bytes] = field(default_factory=Counter)
     _bodies: dict[tuple[str, bytes], bytes] = field(default_factory=dict)
 
-    def check(self, stores: dict[str, Store], ledger: Ledger, *, again: bool = False) -> list[str]:
+    def check(self, stores: Mapping[str, Store], ledger: Ledger, *, again: bool = False) -> list[str]:
         """Return everything that is wrong, in words; the load rests meanwhile."""
         wrong = list(ledger.defects)
         ledger.defects.clear()
@@ -224,9 +222,8 @@ class Checker:
             raise WrongError(f"{name}: the exchange has two different answers")
         if sum(other["request_digest"] == entry["request_digest"] for other in same) != 1:
             raise WrongError(f"{name}: one message was answered twice")
-        if entry["asker"] == self.identity:
-            if len(same) > ledger.sent[exchange_id]:
-                raise WrongError(f"{name}: more answers than messages were sent")
+        if entry["asker"] == self.identity and len(same) > ledger.sent[exchange_id]:
+            raise WrongError(f"{name}: more answers than messages were sent")
 
     def _check_acceptance(self, log: Log, entry: Entry) -> None:
         """What the asker's log says of an answer is what the answerer's log says."""

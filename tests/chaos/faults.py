@@ -180,9 +180,7 @@ def _locked(federation: Federation, place: str, lasts_s: float, _chance: random.
             connection.execute("LOCK TABLE audit_tree IN ACCESS EXCLUSIVE MODE")
             pause(lasts_s)
         return
-    database = sqlite3.connect(
-        federation.provinces[place].data / "node.db", isolation_level=None, timeout=10
-    )
+    database = sqlite3.connect(federation.provinces[place].data / "node.db", isolation_level=None, timeout=10)
     try:
         database.execute("BEGIN IMMEDIATE")
         pause(lasts_s)

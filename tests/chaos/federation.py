@@ -31,7 +31,7 @@ SERVING = (*SQLITE, POSTGRESQL)
 IDENTITY = "anhui"
 WORKERS = 2
 ADDRESSES = {node_id: f"127.0.0.{10 + at}" for at, node_id in enumerate(SERVING)}
-START_S = 60.0
+START_S = 120.0
 RESTART_S = 0.3
 """How long after its end a process is started again, as ``RestartSec`` of a unit file."""
 
@@ -180,7 +180,7 @@ class Federation:
         node_id, config = node.node_id, node.folder.config.read_text(encoding="utf-8")
         front = free_port()
         config = re.sub(r"^endpoints = .*$", f'endpoints = ["127.0.0.1:{front}"]', config, flags=re.MULTILINE)
-        config = re.sub(r"^\[audit\]$", "[audit]\ncosign_s = 1.0", config, flags=re.MULTILINE)
+        config = re.sub(r"^\[audit\]$", "[audit]\ncosign_s = 2.0", config, flags=re.MULTILINE)
         config += "\n[limits]\ndrain_s = 5\n"
         node.folder.config.write_text(config, encoding="utf-8")
         self.network.place(node_id, front, node.config.listen.peers)

@@ -34,7 +34,7 @@ from tests.processes.provinces import DEMO_LEARNER
 
 CALL_S = 4.0
 ATTEMPTS_MAX = 4
-PAUSE_S = 0.12
+PAUSE_S = 0.2
 """Between two exchanges of one client: steady, not as fast as it goes."""
 REPLAYS_KEPT = 200
 BUGS = ("INTERNAL", "UNKNOWN")
@@ -123,9 +123,7 @@ class Load:
         if client is not None:
             client.close()
 
-    def _search(
-        self, client: ArchiveClient, asker: str, request: archive_pb2.SearchRecordsRequest
-    ) -> None:
+    def _search(self, client: ArchiveClient, asker: str, request: archive_pb2.SearchRecordsRequest) -> None:
         try:
             response = client.search(request)
         except GatewayError as error:
@@ -148,7 +146,7 @@ class Load:
 
     def _ask_as_peer(self, target: str, chance: random.Random) -> None:
         """A peer with a stack of its own, which asks one node."""
-        peer = PeerClient(self._identity, target, self._ledger)
+        peer = PeerClient(self._identity, target, self._ledger, self._over)
         try:
             while not self._over.wait(PAUSE_S):
                 with self._turn() as may:
@@ -161,8 +159,9 @@ class Load:
 class PeerClient:
     """One connection of the identity to one node."""
 
-    def __init__(self, node: Node, target: str, ledger: Ledger) -> None:
+    def __init__(self, node: Node, target: str, ledger: Ledger, over: threading.Event) -> None:
         self._node = node
+        self._over = over
         self._peer = node.snapshot.roster.peers[target]
         self._ledger = ledger
         self._old: list[Composed] = []
@@ -189,7 +188,7 @@ class PeerClient:
                 ("grpc.enable_http_proxy", 0),
             ],
         )
-        self._call = self._channel.unary_unary(QUERY_RECORDS)
+        self._call: grpc.UnaryUnaryMultiCallable = self._channel.unary_unary(QUERY_RECORDS)
 
     def close(self) -> None:
         self._channel.close()
@@ -205,7 +204,8 @@ class PeerClient:
             checkpoint="",
             now=system_clock(),
         )
-        for _ in range(ATTEMPTS_MAX):
+        for attempt in range(ATTEMPTS_MAX):
+            self._over.wait(PAUSE_S * attempt)
             is_answered = self._send(composed)
             self._old = [*self._old[-REPLAYS_KEPT:], composed]
             if is_answered and chance.random() > 0.05:  # now and then one that needs no retry is retried
@@ -257,12 +257,10 @@ def _reason_of(error: grpc.RpcError) -> str:
     for detail in status.details if status is not None else ():
         if detail.Is(info.DESCRIPTOR):
             detail.Unpack(info)
-    return info.reason
+    return str(info.reason)
 
 
-def wait_for_everybody(
-    ledger: Ledger, before: dict[tuple[str, str, str], int], over_s: float
-) -> list[str]:
+def wait_for_everybody(ledger: Ledger, before: dict[tuple[str, str, str], int], over_s: float) -> list[str]:
     """Wait until every client got an answer from every node it asks; return who did not, in words.
 
     ``before`` are the counts at a moment when nothing went wrong any more.

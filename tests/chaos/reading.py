@@ -114,7 +114,9 @@ class LogKey:
             try:
                 self.public.verify(signed[4:], f"{body}\n".encode())
             except InvalidSignature as error:
-                raise WrongError(f"a checkpoint of {self.name} has a signature that does not verify") from error
+                raise WrongError(
+                    f"a checkpoint of {self.name} has a signature that does not verify"
+                ) from error
             origin, size, root = body.split("\n")[:3]
             if origin != self.name:
                 raise WrongError(f"a checkpoint of {origin} is signed by the key of {self.name}")
@@ -162,11 +164,11 @@ class Entry:
 
     @property
     def is_answer(self) -> bool:
-        return self["kind"] == "exchange" and self["role"] == "answerer" and self["outcome"] == "OK"
+        return (self["kind"], self["role"], self["outcome"]) == ("exchange", "answerer", "OK")
 
     @property
     def is_acceptance(self) -> bool:
-        return self["kind"] == "exchange" and self["role"] == "asker" and self["outcome"] == "OK"
+        return (self["kind"], self["role"], self["outcome"]) == ("exchange", "asker", "OK")
 
 
 def entry_of(index: int, leaf: bytes) -> Entry:

@@ -25,44 +25,69 @@ MEANING = (
 )
 
 
+class OtherRunError(Exception):
+    """The report belongs to a run that has not ended."""
+
+
 class Report:
-    """A JSON file with one object a round, in order."""
+    """A JSON file with one object a round, in order.
+
+    While a run has not ended, a lock file stands beside it, which says which process does which round.
+    Without one a new report is begun.
+    """
 
     def __init__(self, file: Path, seed: int, rounds: int) -> None:
+        """Begin a report, go on with one, or join those who work on it.
+
+        Raises:
+            OtherRunError: what was begun there is another run.
+        """
         self._file = file
         self._seed = seed
         self._rounds = rounds
         self._lock = file.with_suffix(".lock")
         file.parent.mkdir(parents=True, exist_ok=True)
+        with self._locked() as state:
+            if not state:
+                state |= {"seed": seed, "taken": {}}
+                self._write([])
+            elif state["seed"] != seed:
+                raise OtherRunError(
+                    f"{file} belongs to a run of seed {state['seed']} that has not ended. Go on with that one, "
+                    f"name another --report, or remove {self._lock}."
+                )
 
     def take(self) -> int | None:
         """Take the next round that nobody has done or does; ``None`` when there is none left."""
-        with self._locked() as taken:
+        with self._locked() as state:
+            taken = state["taken"]
             for pid in [pid for pid in taken if not Path(f"/proc/{pid}").exists()]:
                 del taken[pid]
-            busy = {number for pid, number in taken.items() if pid != str(os.getpid())}
+            taken.pop(str(os.getpid()), None)
             done = {outcome["number"] for outcome in self.read()}
-            free = (n for n in range(1, self._rounds + 1) if n not in done and n not in busy)
-            number = next(free, None)
-            if number is None:
-                taken.pop(str(os.getpid()), None)
-            else:
-                taken[str(os.getpid())] = number
-            return number
+            free = set(range(1, self._rounds + 1)) - done - set(taken.values())
+            if not free:
+                return None
+            taken[str(os.getpid())] = min(free)
+            return min(free)
 
     def add(self, outcome: Outcome) -> None:
         """Write down a round that has ended."""
-        with self._locked() as taken:
-            taken.pop(str(os.getpid()), None)
+        with self._locked():
             kept = [each for each in self.read() if each["number"] != outcome.number]
             self._write(sorted([*kept, asdict(outcome)], key=lambda each: each["number"]))
 
     def read(self) -> list[dict[str, Any]]:
-        """Return the rounds so far of this seed; another seed begins a new report."""
-        if not self._file.is_file():
-            return []
-        content = json.loads(self._file.read_text(encoding="utf-8"))
-        return list(content["rounds"]) if content["seed"] == self._seed else []
+        """Return the rounds so far."""
+        return list(json.loads(self._file.read_text(encoding="utf-8"))["rounds"])
+
+    def end(self) -> None:
+        """Leave nothing but the report when every round was done."""
+        if len(self.read()) >= self._rounds:
+            self._lock.unlink(missing_ok=True)
+
+    def seed_of(self, number: int) -> int:
+        return seed_of(self._seed, number)
 
     def _write(self, rounds: list[dict[str, Any]]) -> None:
         content = {
@@ -76,30 +101,31 @@ class Report:
             "rounds": rounds,
         }
         fresh = self._file.with_suffix(".new")
-        fresh.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        fresh.write_text(_lines(content), encoding="utf-8")
         fresh.replace(self._file)
 
     @contextmanager
-    def _locked(self) -> Iterator[dict[str, int]]:
-        """Which process does which round, for changing; no other process writes meanwhile."""
+    def _locked(self) -> Iterator[dict[str, Any]]:
+        """What the lock file says, for changing; no other process reads or writes meanwhile."""
         with self._lock.open("a+", encoding="utf-8") as opened:
             fcntl.flock(opened, fcntl.LOCK_EX)
             opened.seek(0)
-            taken: dict[str, int] = json.loads(opened.read() or "{}")
-            yield taken
+            state: dict[str, Any] = json.loads(opened.read() or "{}")
+            yield state
             opened.truncate(0)
-            opened.write(json.dumps(taken))
+            opened.write(json.dumps(state))
 
-    def is_complete(self) -> bool:
-        return len(self.read()) >= self._rounds
 
-    def end(self) -> None:
-        """Leave nothing but the report when every round was done."""
-        if self.is_complete():
-            self._lock.unlink(missing_ok=True)
-
-    def seed_of(self, number: int) -> int:
-        return seed_of(self._seed, number)
+def _lines(content: dict[str, Any]) -> str:
+    """JSON with one round, or one row of the table, a line."""
+    members = []
+    for name, value in content.items():
+        if isinstance(value, list) and value:
+            rows = ",\n".join(f"  {json.dumps(each)}" for each in value)
+            members.append(f" {json.dumps(name)}: [\n{rows}\n ]")
+        else:
+            members.append(f" {json.dumps(name)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(members) + "\n}\n"
 
 
 def table(rounds: list[dict[str, Any]]) -> list[dict[str, Any]]:

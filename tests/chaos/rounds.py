@@ -17,7 +17,7 @@ from tests.chaos.federation import IDENTITY, POSTGRESQL, Federation
 from tests.chaos.load import Load, wait_for_everybody
 from tests.chaos.reading import PostgresStore, SqliteStore, Store
 
-RECOVER_S = 60.0
+RECOVER_S = 120.0
 """How long after the last fault has ended every client may wait for its next answer."""
 AGAIN_EVERY = 10
 """After so many rounds everything that was read before is read and compared again."""

@@ -143,7 +143,9 @@ def _go_on_from_an_old_copy(world: World) -> None:
 
 def _change_a_leaf(world: World) -> None:
     leaf = world.leaf("shanghai", 2).replace(b'"count":2', b'"count":1')
-    world.tamper("shanghai", "UPDATE audit_entry SET leaf = ?, leaf_hash = ? WHERE idx = 2", leaf, leaf_hash(leaf))
+    world.tamper(
+        "shanghai", "UPDATE audit_entry SET leaf = ?, leaf_hash = ? WHERE idx = 2", leaf, leaf_hash(leaf)
+    )
 
 
 def _remove_an_entry(world: World) -> None:

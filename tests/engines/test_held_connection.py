@@ -11,7 +11,7 @@ from sqlalchemy import event, text
 from gateway.errors import StorageError
 from gateway.storage.driver_sql import HeldConnection, fetch_one
 from gateway.storage.engine import open_engine, reading
-from gateway.storage.node_tables import Database
+from gateway.storage.node_tables import Database, Transaction
 from tests.postgres import fresh_database
 
 
@@ -21,6 +21,14 @@ def database() -> Iterator[Database]:
         engine = open_engine(url)
         yield engine
         engine.dispose()
+
+
+def use_after_its_end(database: Database, connection: Transaction) -> None:
+    """The server ends the session; the next statement notices."""
+    (pid,) = fetch_one(connection, "SELECT pg_backend_pid()") or ()
+    with reading(database) as other:
+        fetch_one(other, "SELECT pg_terminate_backend(?, 5000)", (pid,))
+    fetch_one(connection, "SELECT 1")
 
 
 @pytest.mark.parametrize("way", ["reading", "writing"])
@@ -50,10 +58,7 @@ def test_a_session_that_ends_before_its_first_statement_is_a_storage_error(
 def test_a_held_session_that_ends_in_the_middle_is_a_storage_error(database: Database, way: str) -> None:
     held = HeldConnection(database)
     with pytest.raises(StorageError), getattr(held, way)() as connection:
-        (pid,) = fetch_one(connection, "SELECT pg_backend_pid()") or ()
-        with reading(database) as other:
-            fetch_one(other, "SELECT pg_terminate_backend(?, 5000)", (pid,))
-        fetch_one(connection, "SELECT 1")
+        use_after_its_end(database, connection)
     with getattr(held, way)() as connection:
         assert fetch_one(connection, "SELECT 1") == (1,)
     held.close()
@@ -64,10 +69,7 @@ def test_a_session_that_ends_in_the_middle_leaves_no_traceback(
 ) -> None:
     """The pool would write one, with the statement in it, when it cannot reset the connection."""
     with pytest.raises(StorageError), reading(database) as connection:
-        (pid,) = fetch_one(connection, "SELECT pg_backend_pid()") or ()
-        with reading(database) as other:
-            fetch_one(other, "SELECT pg_terminate_backend(?, 5000)", (pid,))
-        fetch_one(connection, "SELECT 1")
+        use_after_its_end(database, connection)
     with reading(database) as connection:
         assert fetch_one(connection, "SELECT 1") == (1,)
     assert "Traceback" not in capfd.readouterr().err
