@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -29,7 +26,7 @@ from rich.table import Table
 
 from tests.chaos.faults import KINDS, draw
 from tests.chaos.report import OtherRunError, Report, table
-from tests.chaos.rounds import Arena, Outcome
+from tests.chaos.rounds import Arena, Outcome, arena
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results" / "chaos.json"
 ROUNDS_OF_ONE_FEDERATION = 50
@@ -88,14 +85,14 @@ def _asked() -> argparse.Namespace:
 def _run(report: Report, names: tuple[str, ...], progress: Progress, task: TaskID) -> None:
     number = report.take()
     while number is not None:
-        with _arena(report.seed_of(number)) as arena:
+        with arena(report.seed_of(number)) as made:
             for _ in range(ROUNDS_OF_ONE_FEDERATION):
                 seed = report.seed_of(number)
-                outcome = arena.run(number, seed, draw(seed, names))
+                outcome = made.run(number, seed, draw(seed, names))
                 report.add(outcome)
                 progress.update(task, completed=len(report.read()), description=_last(outcome))
                 if not outcome.is_good:
-                    _tell(outcome, arena, progress.console)
+                    _tell(outcome, made, progress.console)
                     break
                 number = report.take()
                 if number is None:
@@ -108,34 +105,16 @@ def _run(report: Report, names: tuple[str, ...], progress: Progress, task: TaskI
             number = report.take()
 
 
-@contextmanager
-def _arena(seed: int) -> Iterator[Arena]:
-    """Nodes in a folder that is removed, unless something was wrong with them."""
-    folder = Path(tempfile.mkdtemp(prefix="credit-gateway-chaos-"))
-    arena = Arena(folder, seed)
-    try:
-        problems = arena.warm_up()
-        assert not problems, problems
-        yield arena
-    except Exception:
-        arena.has_failed = True
-        raise
-    finally:
-        arena.close()
-        if not arena.has_failed:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 def _repeat(seed: int, names: tuple[str, ...], console: Console) -> int:
     """Do the round of ``seed`` several times on new nodes; return how often something was wrong."""
     failed = 0
-    with _arena(seed) as arena:
+    with arena(seed) as made:
         for time in range(1, REPEATS + 1):
-            outcome = arena.run(time, seed, draw(seed, names))
+            outcome = made.run(time, seed, draw(seed, names))
             failed += not outcome.is_good
             console.print(f"seed {seed}, time {time}: {', '.join(outcome.faults)}")
             if not outcome.is_good:
-                _tell(outcome, arena, console)
+                _tell(outcome, made, console)
     return failed
 
 
@@ -143,11 +122,11 @@ def _last(outcome: Outcome) -> str:
     return f"{', '.join(outcome.names)}: {'good' if outcome.is_good else 'WRONG'}"
 
 
-def _tell(outcome: Outcome, arena: Arena, console: Console) -> None:
+def _tell(outcome: Outcome, made: Arena, console: Console) -> None:
     console.print(f"[red]Round {outcome.number}, seed {outcome.seed}[/]: {'; '.join(outcome.faults)}")
     for what in outcome.wrong[:20]:
         console.print(f"  {what}", markup=False)
-    console.print(f"  The nodes' folders are kept: {arena.federation.folder}")
+    console.print(f"  The nodes' folders are kept: {made.federation.folder}")
     console.print(f"  Again: python -m tests.chaos --repeat {outcome.seed}")
 
 

@@ -141,8 +141,7 @@ class Federation:
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
-        for parent in (folder, *folder.parents[:1]):
-            parent.chmod(0o755)  # PostgreSQL may run as another user
+        folder.chmod(0o755)  # PostgreSQL may run as another user
         library = shim.build(folder)
         self.server = PostgresServer(folder / "postgresql")
         self.network = Network({address: name for name, address in ADDRESSES.items()}, seed)

@@ -53,13 +53,16 @@ class Load:
         self._identity = assemble(federation.identity.folder, system_clock)
         self._sequences = {node_id: itertools.count(1) for node_id in SERVING}
         self._threads = [
-            threading.Thread(target=self._ask_through, args=(province,), name=f"application-{node_id}")
+            threading.Thread(
+                target=self._ask_through, args=(province,), name=f"application-{node_id}", daemon=True
+            )
             for node_id, province in federation.provinces.items()
         ] + [
             threading.Thread(
                 target=self._ask_as_peer,
                 args=(node_id, random.Random(f"{seed} {node_id}")),
                 name=f"peer-{node_id}",
+                daemon=True,
             )
             for node_id in SERVING
         ]

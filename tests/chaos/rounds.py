@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -48,6 +50,27 @@ def seed_of(run_seed: int, number: int) -> int:
     return (run_seed * 1_000_003 + number) % 2**31
 
 
+@contextmanager
+def arena(seed: int) -> Iterator[Arena]:
+    """Nodes that work, in a folder that is removed unless something was wrong with them.
+
+    The folder is not below pytest's own, which every session of pytest closes to the user of PostgreSQL.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="credit-gateway-chaos-"))
+    made = Arena(folder, seed)
+    try:
+        problems = made.warm_up()
+        assert not problems, problems
+        yield made
+    except Exception:
+        made.has_failed = True
+        raise
+    finally:
+        made.close()
+        if not made.has_failed:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class Arena:
     """A federation under load with its checker."""
 
@@ -67,9 +90,11 @@ class Arena:
         self.load.start()
 
     def close(self) -> None:
-        self.federation.heal()
-        self.load.stop()
-        self.federation.close()
+        """End everything, whatever state it is in."""
+        with ExitStack() as stack:  # the last one first
+            stack.callback(self.federation.close)
+            stack.callback(self.load.stop)
+            stack.callback(self.federation.heal)
 
     def warm_up(self) -> list[str]:
         """Wait until everything works for the first time."""
