@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -37,10 +38,12 @@ REPEATS = 3
 
 def main() -> int:
     asked = _asked()
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell had it ignored
+        signal.signal(number, signal.default_int_handler)
     console = Console()
     names = tuple(asked.fault or ())
     if asked.repeat is not None:
-        return _repeat(asked.repeat, names, console)
+        return min(1, _repeat(asked.repeat, names, console))
     try:
         report = Report(asked.report, asked.seed, asked.rounds)
     except OtherRunError as error:

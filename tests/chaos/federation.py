@@ -145,20 +145,28 @@ class Federation:
         library = shim.build(folder)
         self.server = PostgresServer(folder / "postgresql")
         self.network = Network({address: name for name, address in ADDRESSES.items()}, seed)
+        try:
+            self._prepare(library)
+        except BaseException:
+            self.network.close()
+            self.server.close()
+            raise
+        self._over = threading.Event()
+        self._keeper = threading.Thread(target=self._keep_up, name="keeper", daemon=True)
+
+    def _prepare(self, library: Path) -> None:
         self.server.create(POSTGRESQL)
         nodes = self._make_nodes()
         self.identity = nodes[IDENTITY]
         self.provinces = {
             node_id: Province(
                 nodes[node_id],
-                shim.Orders(folder / f"{node_id}.orders"),
+                shim.Orders(self.folder / f"{node_id}.orders"),
                 library,
                 WORKERS if node_id == POSTGRESQL else 0,
             )
             for node_id in SERVING
         }
-        self._over = threading.Event()
-        self._keeper = threading.Thread(target=self._keep_up, name="keeper", daemon=True)
 
     def _make_nodes(self) -> dict[str, ProcessNode]:
         nodes: dict[str, ProcessNode] = {}

@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -50,8 +52,10 @@ class _Connection:
 
     def reset(self) -> None:
         for writer in self.writers:
-            with contextlib.suppress(Exception):
-                writer.transport.abort()
+            with contextlib.suppress(OSError):
+                opened = writer.get_extra_info("socket")
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
 
 
 @dataclass

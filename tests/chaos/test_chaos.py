@@ -5,12 +5,11 @@ from __future__ import annotations
 from tests.chaos.faults import draw_each
 from tests.chaos.rounds import arena, seed_of
 
-SEED = 1
+SEED = 30
 ROUNDS = (
     ("killed", "network loses"),
-    ("disk full, torn write", "connections dropped"),
-    ("database server crashes", "clock wrong by hours"),
-    ("worker killed", "frozen", "fsync fails"),
+    ("database server crashes", "disk full, torn write", "clock wrong by hours"),
+    ("worker killed", "frozen", "connections dropped"),
 )
 """One of each group; the drawing of place and time is the seed's."""
 

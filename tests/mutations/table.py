@@ -305,6 +305,10 @@ MUTATIONS: Mapping[str, Mutation] = {
             "tests/peers/test_roster.py::test_two_peers_with_one_tls_authority_are_refused",
         ),
     ),
+    "steady-clock": Mutation(
+        patched("gateway.node.steadiness:Steadiness.is_proved", yes),
+        ("tests/node/test_steadiness.py::test_a_message_stays_seen_though_the_clock_was_ahead_for_a_while",),
+    ),
     "newer-cards": Mutation(
         patched("gateway.peers.onboarding:require_acceptable", nothing),
         ("tests/peers/test_roster.py::test_an_older_card_is_refused_and_a_newer_one_taken",),
