@@ -66,6 +66,8 @@ def main() -> int:
     report.end()
     rounds = report.read()
     _show(rounds, console)
+    if len(rounds) < asked.rounds:
+        console.print(f"Another process still does the rest of the {asked.rounds}.")
     return 1 if any(each["wrong"] for each in rounds) else 0
 
 

@@ -57,18 +57,21 @@ def arena(seed: int) -> Iterator[Arena]:
     The folder is not below pytest's own, which every session of pytest closes to the user of PostgreSQL.
     """
     folder = Path(tempfile.mkdtemp(prefix="credit-gateway-chaos-"))
-    made = Arena(folder, seed)
-    try:
-        problems = made.warm_up()
-        assert not problems, problems
-        yield made
-    except Exception:
-        made.has_failed = True
-        raise
-    finally:
-        made.close()
-        if not made.has_failed:
-            shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as stack:
+        leftover = stack.enter_context(ExitStack())
+        leftover.callback(shutil.rmtree, folder, ignore_errors=True)
+        made = Arena(folder, seed)
+        stack.callback(made.close)
+        try:
+            problems = made.warm_up()
+            assert not problems, problems
+            yield made
+        except Exception:
+            made.has_failed = True
+            raise
+        finally:
+            if made.has_failed:
+                leftover.pop_all()
 
 
 class Arena:
