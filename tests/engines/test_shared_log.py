@@ -170,7 +170,7 @@ def test_one_leads_and_another_takes_over(opening: Callable[[], Database]) -> No
     assert first.is_held()
     with reading(opening()) as connection:  # its host dies: the server ends the session
         connection.exec_driver_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' "
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' "
             "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
     assert second.is_held()
