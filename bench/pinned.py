@@ -18,10 +18,14 @@ STOP_S = 20.0
 _CPUCLOCK_SCHED = 2
 
 
+ALL_CORES = frozenset(os.sched_getaffinity(0))
+"""What this process may use as it starts; it keeps itself to some of them later."""
+
+
 def cores() -> tuple[set[int], set[int]]:
     """Return the cores for servers and those for clients; the same ones on a machine with one."""
-    usable = sorted(os.sched_getaffinity(0))
-    return {usable[-1]}, set(usable[:-1]) or {usable[-1]}
+    server = max(ALL_CORES)
+    return {server}, set(ALL_CORES - {server}) or {server}
 
 
 def cpu_s_of(pid: int) -> float:
