@@ -71,7 +71,9 @@ def measure_workers(folder: Path, exchanges: int, rounds: int) -> WorkerFigures:
         targets = _targets(stack, folder, places, {"shanghai": 1, "jiangsu": 2})
         before = _cpu_by_process(targets["jiangsu"])
         figures = in_turns(targets, exchanges, rounds)
-        used = [after - start for after, start in zip(_cpu_by_process(targets["jiangsu"]), before, strict=True)]
+        used = [
+            after - start for after, start in zip(_cpu_by_process(targets["jiangsu"]), before, strict=True)
+        ]
     one, two = figures["shanghai"], figures["jiangsu"]
     ratio, spread = ratio_of([2 * cpu_us for cpu_us in one.cpu_us], two.cpu_us)
     workers = sorted(used)[-2:]

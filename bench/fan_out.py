@@ -33,22 +33,25 @@ class FanOutFigures:
     ratio: float
     """Median of the rounds' own ratios: all together over the slowest alone."""
     spread: tuple[float, float]
+    asker_cpu_us_a_peer: float
+    """CPU of the asking side for each peer that is asked, from the identifier to the merged archive."""
     ratio_without_distance: float
-    """The same on loopback, where the asker's own CPU is all there is."""
+    """The same ratio on loopback, where the asker's own CPU is all there is."""
 
 
 def measure_fan_out(folder: Path, rounds: int) -> FanOutFigures:
     """Serve three provinces and ask them from Zhejiang, by turns."""
     far = _measure(folder / "far", ONE_WAY_MS, rounds)
     near = _measure(folder / "near", dict.fromkeys(ONE_WAY_MS, 0.0), max(3, rounds // 2))
-    alone, together = far
+    alone, together, cpu_us = far
     ratio, spread = _ratio(alone, together)
     return FanOutFigures(
         {peer: statistics.median(times) for peer, times in alone.items()},
         statistics.median(together),
         ratio,
         spread,
-        _ratio(*near)[0],
+        cpu_us,
+        _ratio(*near[:2])[0],
     )
 
 
@@ -59,7 +62,7 @@ def _ratio(alone: dict[str, list[float]], together: list[float]) -> tuple[float,
 
 def _measure(
     folder: Path, one_way_ms: dict[str, float], rounds: int
-) -> tuple[dict[str, list[float]], list[float]]:
+) -> tuple[dict[str, list[float]], list[float], float]:
     folder.mkdir()
     with ExitStack() as stack:
         asker, answerers = make_nodes(folder, dict.fromkeys(one_way_ms, Place()))
@@ -72,11 +75,14 @@ def _measure(
         alone: dict[str, list[float]] = {peer: [] for peer in one_way_ms}
         together: list[float] = []
         _median_ms(node, tuple(one_way_ms))  # warm: connections are made
+        asked, cpu_s = 0, time.process_time()
         for _ in range(rounds):
             for peer, times in alone.items():
                 times.append(_median_ms(node, (peer,)))
             together.append(_median_ms(node, tuple(one_way_ms)))
-    return alone, together
+            asked += ASKS_A_ROUND * 2 * len(one_way_ms)
+        cpu_s = time.process_time() - cpu_s
+    return alone, together, cpu_s / asked * 1e6
 
 
 def _put_away(stack: ExitStack, node: NodeFolder, one_way_ms: float) -> None:

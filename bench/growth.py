@@ -105,6 +105,14 @@ def measure_learners(folder: Path, sizes: Sequence[int], rounds: int) -> GrowthF
     return _by_turns(shanghai, federation["zhejiang"].province, cases, rounds)
 
 
+def measure_registries(folder: Path, urls: Mapping[int, str], rounds: int) -> GrowthFigures:
+    """Answer queries about learners of registries that are filled already, by how many learners they hold."""
+    federation = make_federation(folder, "zhejiang", "shanghai")
+    shanghai = federation["shanghai"]
+    cases = {size: (Registry(open_engine(url)), shanghai.snapshot) for size, url in urls.items()}
+    return _by_turns(shanghai, federation["zhejiang"].province, cases, rounds, are_all_real=True)
+
+
 _FILL = f"""
     INSERT INTO learner_record (record_id, subject_token, epoch, kind, original, translated, scheme_digest,
         content_digest, import_id, line)
@@ -133,14 +141,20 @@ def measure_peers(folder: Path, sizes: Sequence[int], rounds: int) -> GrowthFigu
 
 
 def _by_turns(
-    node: SimulatedNode, asker: Province, cases: Mapping[int, tuple[Registry, Snapshot]], rounds: int
+    node: SimulatedNode,
+    asker: Province,
+    cases: Mapping[int, tuple[Registry, Snapshot]],
+    rounds: int,
+    *,
+    are_all_real: bool = False,
 ) -> GrowthFigures:
     """Answer by turns; the whole answering side runs: signature, grants, look-up, durable log, signature."""
     chooser = random.Random(7)
     costs: dict[int, list[float]] = {size: [] for size in cases}
     for round_ in range(rounds + 1):
         for size, (registry, snapshot) in cases.items():
-            whom = (learner_id(chooser.randrange(LEARNERS_FEW)) for _ in range(CALLS_A_ROUND))
+            among = size if are_all_real else LEARNERS_FEW
+            whom = (learner_id(chooser.randrange(among)) for _ in range(CALLS_A_ROUND))
             requests = [draft("zhejiang", "shanghai", node.clock(), each).signed(asker) for each in whom]
             cost = _cpu_us(requests, node, registry, snapshot)
             if round_:  # the first round warms up

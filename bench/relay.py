@@ -38,9 +38,7 @@ async def _serve(listen: str, target: str, one_way_s: float) -> None:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(
-            _carry(reader, far_writer, one_way_s), _carry(far_reader, writer, one_way_s)
-        )
+        await asyncio.gather(_carry(reader, far_writer, one_way_s), _carry(far_reader, writer, one_way_s))
 
     host, port = listen.rsplit(":", 1)
     server = await asyncio.start_server(connected, host, int(port))
