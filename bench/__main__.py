@@ -13,11 +13,13 @@ import structlog
 from rich.console import Console
 
 from bench.many import imports, learners, peers
+from bench.pages import put, table, told
 from bench.parts import audit_appends, audit_growth, audit_reconcile, bulk, signing, translation
 from bench.plots import draw
 from bench.report import LATEST, RATIOS, Report
 from bench.whole import engines, exchanges, fan_out, load_by_k6, memory, workers
 
+HEAD = ("measured", "result", "to reach")
 SECTIONS: tuple[Callable[[Report, Path], None], ...] = (
     exchanges,
     bulk,
@@ -37,6 +39,9 @@ SECTIONS: tuple[Callable[[Report, Path], None], ...] = (
 )
 
 
+LEFT_OUT_WHEN_QUICK = (translation, audit_reconcile)
+
+
 def main() -> None:
     """Run every measurement."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
@@ -48,6 +53,8 @@ def main() -> None:
     console = Console(highlight=False)
     for section in SECTIONS:
         if arguments.only and section.__name__ not in arguments.only:
+            continue
+        if arguments.quick and not arguments.only and section in LEFT_OUT_WHEN_QUICK:
             continue
         console.print(f"measuring: {(section.__doc__ or '').rstrip('.').lower()} …")
         started_s = time.monotonic()
@@ -61,6 +68,8 @@ def main() -> None:
     missing = [name for name in RATIOS if name not in report.ratios]
     results = report.write()
     draw(results)
+    if not arguments.quick:
+        put("performance.md", "figures", f"{told(results)}\n\n{table(HEAD, report.rows)}")
     console.print(f"written to {LATEST.relative_to(LATEST.parents[2])}; plots beside it")
     if missing:
         raise SystemExit(f"not measured: {', '.join(missing)}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from bench.baseline_loads import echo_target, http_target
@@ -51,3 +52,13 @@ def _without_disk(stack: ExitStack, folder: Path) -> Target:
     node = assemble(asker)
     stack.callback(node.close)
     return exchanges_with(stack, node, "shanghai", serve(stack, answerers["shanghai"]))
+
+
+def bytes_an_entry(database: Path) -> int:
+    """Return what an entry takes in a node's file, with its evidence, tree nodes and indexes, bytes."""
+    with closing(sqlite3.connect(database)) as connection:
+        ((entries,),) = connection.execute("SELECT count(*) FROM audit_entry")
+        ((pages,),), ((page_bytes,),) = (
+            connection.execute(f"PRAGMA {name}") for name in ("page_count", "page_size")
+        )
+    return round(pages * page_bytes / entries)

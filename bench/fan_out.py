@@ -35,14 +35,14 @@ class FanOutFigures:
     spread: tuple[float, float]
     asker_cpu_us_a_peer: float
     """CPU of the asking side for each peer that is asked, from the identifier to the merged archive."""
-    ratio_without_distance: float
+    ratio_without_distance: float | None
     """The same ratio on loopback, where the asker's own CPU is all there is."""
 
 
-def measure_fan_out(folder: Path, rounds: int) -> FanOutFigures:
+def measure_fan_out(folder: Path, rounds: int, *, near_too: bool = True) -> FanOutFigures:
     """Serve three provinces and ask them from Zhejiang, by turns."""
     far = _measure(folder / "far", ONE_WAY_MS, rounds)
-    near = _measure(folder / "near", dict.fromkeys(ONE_WAY_MS, 0.0), max(3, rounds // 2))
+    near = _measure(folder / "near", dict.fromkeys(ONE_WAY_MS, 0.0), max(3, rounds // 2)) if near_too else far
     alone, together, cpu_us = far
     ratio, spread = _ratio(alone, together)
     return FanOutFigures(
@@ -51,7 +51,7 @@ def measure_fan_out(folder: Path, rounds: int) -> FanOutFigures:
         ratio,
         spread,
         cpu_us,
-        _ratio(*near[:2])[0],
+        _ratio(*near[:2])[0] if near_too else None,
     )
 
 

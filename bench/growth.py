@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -91,11 +92,10 @@ def measure_learners(folder: Path, sizes: Sequence[int], rounds: int) -> GrowthF
     look-up costs depends on how many there are, and not on what theirs hold.
     """
     registries = {}
+    measure_import(folder, LEARNERS_FEW * RECORDS_A_LEARNER)
     for size in sizes:
-        (folder / str(size)).mkdir()
-        measure_import(folder / str(size), LEARNERS_FEW * RECORDS_A_LEARNER)
-        url = f"sqlite:///{folder / str(size) / f'records-{LEARNERS_FEW * RECORDS_A_LEARNER}.db'}"
-        engine = open_engine(url)
+        copy = shutil.copy(folder / f"records-{LEARNERS_FEW * RECORDS_A_LEARNER}.db", folder / f"{size}.db")
+        engine = open_engine(f"sqlite:///{copy}")
         with engine.begin() as connection:
             connection.exec_driver_sql(_FILL, (size - LEARNERS_FEW,))
         registries[size] = Registry(engine)

@@ -10,10 +10,13 @@ import matplotlib.pyplot as plt
 from rich.console import Console
 from rich.table import Table
 
+from bench.pages import put
+from bench.pages import table as markdown
 from bench.plots import save
 from bench.report import LATEST, RESULTS
 from bench.simulation.costs import costs_of
 from bench.simulation.model import Outcome, Scenario, simulate
+from bench.simulation.needs import measured_costs
 
 TIMES = (1, 2, 4, 8, 16, 32, 64, 128)
 WORKERS = (1, 4)
@@ -44,6 +47,10 @@ def main() -> None:
     path = RESULTS / "simulation.json"
     path.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     _draw(found)
+    shown = [[str(cell) for cell in column.cells] for column in table.columns]
+    rows = list(zip(*shown, strict=True))
+    put("capacity.md", "simulation", markdown([str(column.header) for column in table.columns], rows))
+    put("capacity.md", "costs", measured_costs(results, base.costs))
     console.print(table)
     console.print(f"written to {path.relative_to(RESULTS.parents[1])}; plot beside it")
 

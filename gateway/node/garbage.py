@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 YOUNG_MAX = 20_000
-"""New containers before the youngest are looked at; Python's own default is 700, which is once an exchange."""
+"""New containers before the youngest are looked at; Python's own default is 700: once an exchange."""
 
 
 def collect_seldom() -> None:
