@@ -44,7 +44,7 @@ def peers(report: Report, folder: Path) -> None:
     """Answering while few and many peers are known."""
     found = measure_peers(folder, (4, 32) if report.quick else (4, 32, 300), 3 if report.quick else 11)
     report.members["peers_cpu_us"] = {str(size): round(us, 1) for size, us in found.cpu_us.items()}
-    how = f"CPU of one answered query with {max(found.cpu_us)} peers known over one with 4, in process, by turns"
+    how = f"CPU of one answered query with {max(found.cpu_us)} peers known over one with 4, by turns"
     report.members["peers_most_vs_least"] = {"ratio": round(found.ratio, 3), "how": how}
     for size, us in found.cpu_us.items():
         report.row(f"query, CPU with {size} peers", f"{us:.0f} µs")
