@@ -46,7 +46,12 @@ def main() -> None:
     """Run every measurement."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth and less of each amount")
-    parser.add_argument("--only", action="append", choices=[section.__name__ for section in SECTIONS])
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=[section.__name__ for section in SECTIONS],
+        help="measure this only, and keep what else the last results say",
+    )
     arguments = parser.parse_args()
     report = Report(arguments.quick)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
@@ -62,13 +67,10 @@ def main() -> None:
             section(report, Path(name))
         report.seconds[section.__name__] = time.monotonic() - started_s
     report.show(console)
-    if arguments.only:
-        console.print("only a part was measured: nothing was written")
-        return
-    missing = [name for name in RATIOS if name not in report.ratios]
-    results = report.write()
+    results = report.write(over=bool(arguments.only))
+    missing = [name for name in RATIOS if name not in results["ratios"]]
     draw(results)
-    if not arguments.quick:
+    if not arguments.quick and not arguments.only:
         put("performance.md", "figures", f"{told(results)}\n\n{table(HEAD, report.rows)}")
     console.print(f"written to {LATEST.relative_to(LATEST.parents[2])}; plots beside it")
     if missing:

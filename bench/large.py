@@ -137,6 +137,7 @@ def import_records(folder: Path, url: str, rows: int, file_rows: int = FILE_ROWS
 def _import(folder: Path, url: str, victim: int | None) -> Iterator[dict[str, Any]]:
     """Yield the report of each file; the process is killed while it imports ``victim``, and run again."""
     done: set[str] = set()
+    dies_at = f"records-{victim:09}.csv" if victim is not None else ""
     for is_killed in (True, False) if victim is not None else (False,):
         process = subprocess.Popen(
             [sys.executable, "-c", "from bench.large import import_files as run; run()", str(folder), url],
@@ -146,7 +147,7 @@ def _import(folder: Path, url: str, victim: int | None) -> Iterator[dict[str, An
         assert process.stdout is not None
         for line in process.stdout:
             each = json.loads(line)
-            if each.get("begins") == f"records-{victim:09}.csv" and is_killed:
+            if each.get("begins") == dies_at and is_killed:
                 time.sleep(1)  # so that something of the file has been written; it is rolled back
                 os.kill(process.pid, signal.SIGKILL)
                 break

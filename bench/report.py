@@ -51,7 +51,7 @@ class Report:
         """State a ratio and how it was found."""
         self.ratios[name] = round(value, 3)
         between = f"; rounds between {spread[0]:.2f} and {spread[1]:.2f}" if spread else ""
-        self.found_by[name] = f"{how}{between}"
+        self.found_by[name] = f"{how}{between}; measured {datetime.now(UTC).date()}"
 
     def take_earlier(self, name: str) -> None:
         """Take a ratio from the last committed long run, and say so with its date."""
@@ -61,26 +61,22 @@ class Report:
             earlier = json.loads(path.read_text(encoding="utf-8"))
             if name in earlier.get("ratios", {}):
                 self.ratios[name] = earlier["ratios"][name]
-                how = earlier.get("ratios_found_by", {}).get(name, "").split(" [measured ")[0]
-                when = _when(earlier, name)
-                self.found_by[name] = f"{how} [measured {when}]".lstrip()
-                self.row(f"{name}, measured {when}", f"{earlier['ratios'][name]:.2f}")
+                how = self.found_by[name] = earlier["ratios_found_by"][name]
+                self.row(f"{name}, {how.rsplit('; ', 1)[-1]}", f"{earlier['ratios'][name]:.2f}")
                 return
 
-    def write(self, path: Path = LATEST) -> dict[str, Any]:
-        """Write the results for programs and return them.
-
-        Raises:
-            RuntimeError: a ratio is missing.
-        """
-        results = {
+    def write(self, path: Path = LATEST, *, over: bool = False) -> dict[str, Any]:
+        """Write the results for programs and return them; ``over`` keeps what the file has beside them."""
+        earlier = json.loads(path.read_text(encoding="utf-8")) if over and path.exists() else {}
+        seconds = {name: round(value, 1) for name, value in self.seconds.items()}
+        results = earlier | {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "quick": self.quick,
             "machine": machine(),
-            "seconds": {name: round(value, 1) for name, value in self.seconds.items()},
+            "seconds": earlier.get("seconds", {}) | seconds,
             **self.members,
-            "ratios_found_by": self.found_by,
-            "ratios": self.ratios,
+            "ratios_found_by": earlier.get("ratios_found_by", {}) | self.found_by,
+            "ratios": earlier.get("ratios", {}) | self.ratios,
         }
         RESULTS.mkdir(exist_ok=True)
         path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -92,13 +88,6 @@ class Report:
         for row in self.rows:
             table.add_row(*row)
         console.print(table)
-
-
-def _when(earlier: dict[str, Any], name: str) -> str:
-    how = earlier.get("ratios_found_by", {}).get(name, "")
-    if " [measured " in how:
-        return str(how.split(" [measured ")[1].rstrip("]"))
-    return str(earlier["at"])[:10]
 
 
 def machine() -> dict[str, Any]:
