@@ -141,10 +141,24 @@ monitoring: $(READY) servers ## four nodes, a real Prometheus, every fault, ever
 dashboards: $(READY) ## write deploy/grafana/*.json again
 	$(PYTHON) deploy/grafana/dashboards.py
 
-bench: $(READY) ## measure; QUICK=1 for a short run
+# What only measurements need: plots, the simulation, the profiler.
+.bench-packages/.ready: $(READY)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	mkdir -p .bench-packages && touch $@
+
+bench: .bench-packages/.ready ## measure, ten minutes at most; QUICK=1 for less than two
 	$(PYTHON) -m bench $(if $(QUICK),--quick)
+
+bench-large: .bench-packages/.ready ## ten million records on PostgreSQL, 200,000 exchanges; an hour, 30 GB of disk
+	$(PYTHON) -m bench.large $(if $(RECORDS),--records $(RECORDS)) $(if $(EXCHANGES),--exchanges $(EXCHANGES))
+
+profile: .bench-packages/.ready ## where the CPU time of an exchange goes, as a flame graph
+	$(PYTHON) -m bench.profile
+
+simulate: .bench-packages/.ready ## a country of 31 nodes with the costs last measured
+	$(PYTHON) -m bench.simulation
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) $(DEMO) .fuzz .fuzz-found .supply .interop .bench-packages node_modules creditexchange dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help chaos compiler softhsm browser web-scripts servers cluster-tools cluster-test pdf-tools install protos test fuzz lock sbom audit-dependencies mutations bulk-story broken-nodes properties lint fix demo demo-stop dashboards monitoring bench clean
+.PHONY: help chaos compiler softhsm browser web-scripts servers cluster-tools cluster-test pdf-tools install protos test fuzz lock sbom audit-dependencies mutations bulk-story broken-nodes properties lint fix demo demo-stop dashboards monitoring bench clean bench-large profile simulate

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.audit import draft
+from bench.audit_drafts import draft
 from bench.memory import peak_rss_mib
 from gateway.audit import AuditLog, Checkpoint, Witness, leaf_bytes, leaf_hash
 from gateway.audit.merkle import append, root_from_edge

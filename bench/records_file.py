@@ -33,12 +33,12 @@ def learner_id(number: int) -> str:
     return first + check_character(first)
 
 
-def write_records(path: Path, rows: int, a_learner: int = RECORDS_A_LEARNER) -> None:
-    """Write ``rows`` records to ``path``, so many ``a_learner``."""
+def write_records(path: Path, rows: int, a_learner: int = RECORDS_A_LEARNER, first: int = 0) -> None:
+    """Write ``rows`` records to ``path``, so many ``a_learner``, beginning with number ``first``."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for number in range(rows):
+        for number in range(first, first + rows):
             writer.writerow(
                 (
                     learner_id(number // a_learner),

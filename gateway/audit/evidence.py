@@ -75,6 +75,8 @@ class Evidence:
     """The exact bytes whose SHA-256 is the leaf's ``answer_digest``."""
     request_openings: Sequence[Opening] = field(default=(), repr=False)
     answer_openings: Sequence[Opening] = field(default=(), repr=False)
+    answer_openings_bytes: bytes = field(default=b"", repr=False)
+    """The same, serialised as a response holds them, where somebody has done that already."""
     subject_tokens: Sequence[bytes] = field(default=(), repr=False)
     """Whom the exchange was about; only an HMAC of each is stored."""
     subjects: Sequence[SubjectEvidence] = field(default=(), repr=False)
@@ -126,7 +128,9 @@ class EvidenceVault:
         if evidence.subjects:
             return [
                 (
-                    self._seal_part(draft, s.position, s.request_openings, s.answer_openings, now_ms),
+                    self._seal_part(
+                        draft, s.position, s.request_openings, _serialised(s.answer_openings), now_ms
+                    ),
                     (self.subject_ref(s.subject_token),),
                 )
                 for s in evidence.subjects
@@ -139,20 +143,18 @@ class EvidenceVault:
         """Return the encrypted openings of a whole entry, ``None`` when there are none."""
         if not evidence.request_openings and not evidence.answer_openings:
             return None
-        return self._seal_part(
-            draft, WHOLE_ENTRY, evidence.request_openings, evidence.answer_openings, now_ms
-        )
+        answer = evidence.answer_openings_bytes or _serialised(evidence.answer_openings)
+        return self._seal_part(draft, WHOLE_ENTRY, evidence.request_openings, answer, now_ms)
 
     def _seal_part(
         self,
         draft: EntryDraft,
         part: int,
         request_openings: Sequence[Opening],
-        answer_openings: Sequence[Opening],
+        answer: bytes,
         now_ms: int,
     ) -> SealedPart:
         request = QueryRecordsRequest(openings=request_openings).SerializeToString()
-        answer = QueryRecordsResponse(openings=answer_openings).SerializeToString()
         data_key, nonce = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(NONCE_BYTES)
         content = len(request).to_bytes(4, "big") + request + answer
         return SealedPart(
@@ -214,6 +216,10 @@ class EvidenceVault:
         chunk = draft.chunk.to_bytes(4, "big") if draft.chunk else b""
         fields = (_CONTEXT, draft.role.encode(), draft.request_digest + part.to_bytes(2, "big") + chunk)
         return b"\x00".join(fields)
+
+
+def _serialised(openings: Sequence[Opening]) -> bytes:
+    return QueryRecordsResponse(openings=openings).SerializeToString()
 
 
 def _derive(evidence_key: bytes, purpose: bytes) -> bytes:

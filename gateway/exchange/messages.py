@@ -230,7 +230,8 @@ class Logged:
 
     translated: Translated
     body: bytes
-    openings: Sequence[Opening]
+    openings: bytes
+    """Serialised, as the response holds them: they are written once, for the evidence and for the peer."""
     record_count: int
     receipt: Receipt
 

@@ -22,6 +22,7 @@ from gateway.exchange.answering.handlers import peer_handlers, stream_handlers
 from gateway.exchange.learning_codes import forget_codes
 from gateway.node.assemble import Node, assemble, exports_of
 from gateway.node.folder import NodeFolder
+from gateway.node.garbage import collect_seldom
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
 from gateway.node.private_memory import keep_memory_private
 from gateway.node.reload import Reloader
@@ -85,6 +86,7 @@ def serve(folder: NodeFolder, clock: Clock = system_clock) -> None:
     with node_lock(folder), signals() as arrived:
         serving = start(folder, clock)
         try:
+            collect_seldom()
             obey(serving, arrived)
         finally:
             serving.stop()

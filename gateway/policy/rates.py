@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from threading import Lock
 from typing import Protocol
 
-from limits import RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
-
 from gateway.clock import monotonic_s
 from gateway.errors import RefusedError, StorageError
+from gateway.policy.moving_window import MovingWindow
 
+FAILURES_PERIOD_S = 10.0
 FAILED_SIGNATURES_PER_10_S = 20
 """Messages that do not verify, per TLS identity: checking a signature costs more than sending one."""
 BLOCKS_PER_SECOND = 16
@@ -51,8 +48,8 @@ class CallRates:
 
     def __init__(self, shared: SharedWindow | None = None) -> None:
         self._shared = shared
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
-        self._failures = RateLimitItemPerSecond(FAILED_SIGNATURES_PER_10_S, 10)
+        self._calls = MovingWindow(1.0)
+        self._failures = MovingWindow(FAILURES_PERIOD_S)
         self._lock = Lock()
         self._blocks: dict[str, _Block] = {}
 
@@ -70,17 +67,18 @@ class CallRates:
                 details={"callsPerSecondMax": str(calls_per_second)},
                 retry_after_s=wait_s,
             )
-        if not self._limiter.test(self._failures, "failures", peer):
+        wait_s = self._failures.free_in_s(peer, FAILED_SIGNATURES_PER_10_S)
+        if wait_s:
             raise RefusedError(
                 "RATE_EXCEEDED",
                 "too many messages did not verify.",
                 details={"callsPerSecondMax": str(calls_per_second)},
-                retry_after_s=float(math.ceil(self._failures.get_expiry())),
+                retry_after_s=float(math.ceil(wait_s)),
             )
 
     def count_failure(self, peer: str) -> None:
         """Count one message over ``peer``'s connection whose signature did not verify."""
-        self._limiter.hit(self._failures, "failures", peer)
+        self._failures.take(peer, FAILED_SIGNATURES_PER_10_S)
 
     def _take(self, peer: str, calls_per_second: int) -> float:
         """Take one call; return 0, or the seconds until the next one is free."""
@@ -89,14 +87,7 @@ class CallRates:
                 return self._take_shared(self._shared, peer, calls_per_second)
             except StorageError:
                 pass
-        return self._take_alone(peer, calls_per_second)
-
-    def _take_alone(self, peer: str, calls_per_second: int) -> float:
-        limit = RateLimitItemPerSecond(calls_per_second)
-        if self._limiter.hit(limit, "calls", peer):
-            return 0.0
-        resets_at, _ = self._limiter.get_window_stats(limit, "calls", peer)
-        return min(1.0, max(0.001, resets_at - time.time()))
+        return self._calls.take(peer, calls_per_second)
 
     def _take_shared(self, shared: SharedWindow, peer: str, calls_per_second: int) -> float:
         with self._lock:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from gateway.errors import StorageError
 from gateway.storage.driver_sql import Row, execute, execute_many, fetch_all, fetch_one, is_sqlite
 from gateway.storage.engine import database_name, reading, writing
+from gateway.storage.joined_sql import as_one
 from gateway.storage.node_tables import Database, Transaction
 
 IMPORT_CACHE_KIB = 64 * 1024
@@ -305,13 +306,20 @@ def replace_translations(database: Database, rows: Sequence[Change]) -> None:
 
 
 def insert_rows(transaction: Transaction, rows: Sequence[tuple[object, ...]]) -> None:
-    """Write new records, each in the order of ``COLUMNS``."""
-    execute_many(
-        transaction,
+    """Write new records, each in the order of ``COLUMNS``.
+
+    On PostgreSQL that is one statement, whose rows travel as an array a column: a statement a row took
+    two and a half times as long.
+    """
+    statement = (
         f"INSERT INTO learner_record ({', '.join(COLUMNS)}) "  # noqa: S608 - names of this module
-        f"VALUES ({_marks(len(COLUMNS))})",
-        rows,
+        f"VALUES ({_marks(len(COLUMNS))})"
     )
+    if is_sqlite(transaction):
+        execute_many(transaction, statement, rows)
+    elif rows:
+        joined, values = as_one([(statement, rows)])
+        execute(transaction, joined, tuple(values))
 
 
 def update_rows(transaction: Transaction, rows: Sequence[tuple[object, ...]]) -> None:

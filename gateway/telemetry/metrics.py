@@ -201,6 +201,8 @@ class Metrics:
         )
         self.timings = Timings()
         """Step times of single exchanges, on their way to the database; no metric."""
+        self._answered: dict[tuple[str, str, str], tuple[Counter, Histogram, Counter]] = {}
+        self._steps: dict[str, Histogram] = {}
 
     def know_peers(self, peers: Iterable[str]) -> None:
         """Set the node ids that may be label values, and begin at 0 what alerts look at.
@@ -218,6 +220,28 @@ class Metrics:
                 self.exchanges.labels(ANSWERING, peer, "QueryRecords", self.outcome(outcome))
         for outcome in ("ok", "refused"):
             self.reloads.labels(outcome)
+
+    def answered(self, peer: str, method: str, outcome: str) -> tuple[Counter, Histogram, Counter]:
+        """Return the series of an answered call: exchanges, their latency, records.
+
+        Kept: looking them up by their labels costs more than counting. Labels are closed lists.
+        """
+        place = peer, method, outcome
+        known = self._answered.get(place)
+        if known is None:
+            known = self._answered[place] = (
+                self.exchanges.labels(ANSWERING, peer, method, outcome),
+                self.latency.labels(ANSWERING, peer),
+                self.records.labels(ANSWERING, peer),
+            )
+        return known
+
+    def step(self, step: str) -> Histogram:
+        """Return the series of one step's times."""
+        known = self._steps.get(step)
+        if known is None:
+            known = self._steps[step] = self.step_latency.labels(step)
+        return known
 
     def peer(self, node_id: str) -> str:
         """Return ``node_id`` if the roster knows it, else ``unknown``."""

@@ -26,12 +26,14 @@ def count(
     peer = metrics.peer(call.peer.node_id)
     outcome_label = metrics.outcome(outcome)
     tracing.outcome(outcome_label)
-    metrics.exchanges.labels(ANSWERING, peer, metrics.method(call.method), outcome_label).inc()
-    metrics.latency.labels(ANSWERING, peer).observe(times.total_s)
+    method = metrics.method(call.method)
+    exchanges, latency, records = metrics.answered(peer, method, outcome_label)
+    exchanges.inc()
+    latency.observe(times.total_s)
     for step, seconds in times.steps:
-        metrics.step_latency.labels(step).observe(seconds)
+        metrics.step(step).observe(seconds)
     if record_count:
-        metrics.records.labels(ANSWERING, peer).inc(record_count)
+        records.inc(record_count)
     if outcome != "OK":
         metrics.refusals.labels(peer, outcome_label).inc()
     if outcome == "REPLAYED_MESSAGE":
@@ -44,7 +46,7 @@ def count(
     _log.info(
         "exchange",
         peer=peer,
-        method=metrics.method(call.method),
+        method=method,
         outcome=outcome_label,
         records=record_count,
         exchange=opened.header.exchange_id.hex() if opened is not None else None,

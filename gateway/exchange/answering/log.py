@@ -36,6 +36,9 @@ def log_exchange(
     authorised = translated.found.authorised
     opened = authorised.admitted.opened
     body, openings, count = _answer(translated, snapshot)
+    openings_bytes = QueryRecordsResponse(openings=openings).SerializeToString()
+    if translated.found.earlier is None:
+        _require_size(openings_bytes, snapshot.settings.message_bytes_max)
     appended = log.append(
         opened.entry(
             snapshot.node_id, purpose_word(authorised.body.purpose), "OK", count, sha256(body).digest()
@@ -47,11 +50,12 @@ def log_exchange(
             answer_body=body,
             request_openings=request_openings,
             answer_openings=openings,
+            answer_openings_bytes=openings_bytes,
             subject_tokens=authorised.subject_tokens,
         ),
         charge=charge if translated.found.earlier is None else None,
     )
-    return Logged(translated, body, openings, count, appended.receipt)
+    return Logged(translated, body, openings_bytes, count, appended.receipt)
 
 
 def _answer(translated: Translated, snapshot: Snapshot) -> tuple[bytes, list[Opening], int]:
@@ -67,7 +71,6 @@ def _answer(translated: Translated, snapshot: Snapshot) -> tuple[bytes, list[Ope
         location = location_answer(translated)
         return location.SerializeToString(), [], len(location.held_kinds)
     openings = open_items(RECORD, (record for records in translated.records for record in records))
-    _require_size(openings, snapshot.settings.message_bytes_max)
     query_body = translated.found.authorised.admitted.opened.payload.body
     answer = RecordAnswerBody(
         records_root=commitments_root(openings),
@@ -78,9 +81,8 @@ def _answer(translated: Translated, snapshot: Snapshot) -> tuple[bytes, list[Ope
     return answer.SerializeToString(), openings, len(openings)
 
 
-def _require_size(openings: list[Opening], message_bytes_max: int) -> None:
-    size = QueryRecordsResponse(openings=openings).ByteSize()
-    if size > message_bytes_max - ENVELOPE_BYTES:
+def _require_size(openings: bytes, message_bytes_max: int) -> None:
+    if len(openings) > message_bytes_max - ENVELOPE_BYTES:
         raise RefusedError(
             "ANSWER_TOO_LARGE",
             "the answer would not fit a message.",

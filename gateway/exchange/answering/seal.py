@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from creditexchange.v1.envelope_pb2 import Header, Receipt
-from creditexchange.v1.exchange_pb2 import QueryRecordsResponse
 from gateway.clock import new_id
 from gateway.exchange.forms import QUERY_FORMS
 from gateway.exchange.messages import Logged, Opened, Sealed, Snapshot
@@ -20,10 +19,9 @@ def seal(logged: Logged, snapshot: Snapshot, now: datetime) -> Sealed:
     header = answer_header(opened, snapshot, now, logged.receipt)
     answer = form.answer(header=header, body=logged.body, receipt=logged.receipt)
     message = seal_envelope(answer.SerializeToString(), form.answer_type, snapshot.message_keys)
-    response = form.response(message=message)
-    if isinstance(response, QueryRecordsResponse):
-        response.openings.extend(logged.openings)
-    return Sealed(logged, response.SerializeToString())
+    # Fields of a message may follow one another in any number of pieces (protobuf, "Last one wins"); here
+    # they stand in the order in which one piece would have them.
+    return Sealed(logged, form.response(message=message).SerializeToString() + logged.openings)
 
 
 def answer_header(opened: Opened[Any], snapshot: Snapshot, now: datetime, receipt: Receipt | None) -> Header:
