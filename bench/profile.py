@@ -64,7 +64,9 @@ def main() -> None:
 def _without_places(path: Path) -> None:
     """Take the command line, with this machine's folders, out of the graph's title."""
     text = path.read_text(encoding="utf-8")
-    path.write_text(re.sub(r"[^<>]*py-spy record[^<]*", "credit-gateway serve under load", text), encoding="utf-8")
+    path.write_text(
+        re.sub(r"[^<>]*py-spy record[^<]*", "credit-gateway serve under load", text), encoding="utf-8"
+    )
 
 
 def _show(raw: str) -> None:

@@ -15,7 +15,7 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 
 def configure(level: str) -> None:
-    """Send events of at least ``level`` to standard error as JSON lines."""
+    """Send events of at least ``level`` to standard error as JSON lines, and what libraries warn of."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -28,6 +28,18 @@ def configure(level: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+    logging.getLogger().handlers = [_OfLibraries(logging.WARNING)]
+
+
+class _OfLibraries(logging.Handler):
+    """What libraries tell the standard library's logging, as events of ours.
+
+    Neither a traceback nor the values in a message: a line is a line, and nobody knows what is in them.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+        logger("library").warning(str(record.msg), library=record.name, error=error)
 
 
 def logger(part: str) -> Any:

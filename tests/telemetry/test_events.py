@@ -1,0 +1,25 @@
+"""Log lines: one JSON object a line, also of what libraries say."""
+
+import json
+import subprocess
+import sys
+
+CODE = """
+import logging
+from gateway.telemetry import events
+events.configure("warning")
+try:
+    raise ValueError("of somebody")
+except ValueError:
+    logging.getLogger("sqlalchemy.pool").error("reset of %s failed", "something of somebody", exc_info=True)
+logging.getLogger("asyncio").info("nothing that matters")
+"""
+
+
+def test_what_libraries_warn_of_is_a_line_without_traceback_or_values() -> None:
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+    (line,) = done.stderr.splitlines()
+    event = json.loads(line)
+    assert (event["part"], event["library"], event["error"]) == ("library", "sqlalchemy.pool", "ValueError")
+    assert event["level"] == "warning"
+    assert "somebody" not in line
