@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,11 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from gateway.errors import StorageError
+
+# A session that ends just before its connection is given back cannot be reset; the pool opens another one and
+# would write a traceback about it. Who needs the database next is told in our own words.
+logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
+logging.getLogger("sqlalchemy.pool").propagate = False
 
 BUSY_TIMEOUT_MS = 5_000
 """How long SQLite waits for another process's write lock."""

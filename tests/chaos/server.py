@@ -80,14 +80,15 @@ class PostgresServer:
         self._control("stop", "-m", "immediate", check=False)
 
     def _control(self, *arguments: str, check: bool = True) -> int:
-        # Output to a file: the server would hold a pipe open for as long as it runs.
+        # Output to a file: the server would hold a pipe open for as long as it runs. By runuser: changing the
+        # user from here would need a real fork, in which gRPC's handlers run.
+        prefix = ["runuser", "-u", self._user, "--"] if self._user else []
         with (self._folder.parent / "pg_ctl.log").open("ab") as log:
             done = subprocess.run(
-                [str(self._binaries / "pg_ctl"), "-w", "-D", str(self._folder), *arguments],
+                [*prefix, str(self._binaries / "pg_ctl"), "-w", "-D", str(self._folder), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                user=self._user,
                 cwd="/",
                 timeout=STEP_S,
                 check=False,
