@@ -224,11 +224,12 @@ def hold_first(released: threading.Event) -> Callable[[bytes], bytes]:
     return carry
 
 
-def hedging(federation: Federation) -> SimulatedNode:
+def hedging(federation: Federation, usual_s: float = 0.3) -> SimulatedNode:
+    """Zhejiang, which sends a second message after ``usual_s``: long enough for the first to be the first."""
     zhejiang = federation["zhejiang"]
     zhejiang.settings = replace(zhejiang.settings, is_hedging=True)
     for _ in range(LATENCIES_NEEDED):
-        zhejiang.reaches.heard_from("shanghai", 0.01)
+        zhejiang.reaches.heard_from("shanghai", usual_s)
     return zhejiang
 
 
@@ -266,7 +267,7 @@ def test_a_bad_first_answer_waits_for_the_second(federation: Federation) -> None
 
 
 def test_nobody_hedges_who_did_not_say_so(federation: Federation) -> None:
-    zhejiang = hedging(federation)
+    zhejiang = hedging(federation, 0.01)
     zhejiang.settings = replace(zhejiang.settings, is_hedging=False)
     zhejiang.wire.response_tampering = lambda response: (threading.Event().wait(0.05), response)[1]
     assert outcome(zhejiang) == "OK"
