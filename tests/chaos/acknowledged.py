@@ -45,6 +45,8 @@ class Ledger:
     outcomes: Counter[str] = field(default_factory=Counter)
     defects: list[str] = field(default_factory=list)
     """What no client may ever see, whatever happens to nodes and networks."""
+    last_words: dict[str, str] = field(default_factory=dict)
+    """What each node told its own application when it last would not ask at all."""
     successes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Acknowledgements by kind of client, asker and answerer."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -66,6 +68,11 @@ class Ledger:
     def note_outcomes(self, outcomes: Iterable[str]) -> None:
         with self._lock:
             self.outcomes.update(outcomes)
+
+    def note_unavailable(self, asker: str, error: str) -> None:
+        with self._lock:
+            self.outcomes["OWN_NODE_UNAVAILABLE"] += 1
+            self.last_words[asker] = error
 
     def note_defect(self, what: str) -> None:
         with self._lock:

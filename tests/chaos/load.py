@@ -130,7 +130,7 @@ class Load:
         try:
             response = client.search(request)
         except GatewayError as error:
-            self._ledger.note_outcomes(["OWN_NODE_UNAVAILABLE"])
+            self._ledger.note_unavailable(asker, str(error))
             if "incident" in str(error):
                 self._ledger.note_defect(f"a local application of {asker} was told: {error}")
             return
@@ -275,5 +275,8 @@ def wait_for_everybody(ledger: Ledger, before: dict[tuple[str, str, str], int], 
         now = ledger.count()
         missing = [key for key in wanted if now.get(key, 0) <= before.get(key, 0)]
         if not missing or monotonic_s() > over_s:
-            return [f"{kind} of {asker} gets nothing from {answerer}" for kind, asker, answerer in missing]
+            return [
+                f"{kind} of {asker} gets nothing from {answerer}; last words: {ledger.last_words.get(asker)}"
+                for kind, asker, answerer in missing
+            ]
         pause.wait(0.05)
