@@ -6,8 +6,8 @@ BUF := node_modules/.bin/buf
 DEMO := .demo
 T ?= tests
 PYTEST_ARGS ?=
-# Test files run side by side, one process a core.
-TEST_PROCESSES ?= $(shell nproc)
+# Test files run side by side; some wait, so one more than there are cores.
+TEST_PROCESSES ?= $(shell expr `nproc` + 1)
 
 .DEFAULT_GOAL := help
 

@@ -10,10 +10,11 @@ import itertools
 import os
 import socket
 
-RANGE_FIRST, RANGE_PORTS = 20_000, 3_000
-_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
-_next = itertools.cycle(range(RANGE_FIRST + _worker * RANGE_PORTS, RANGE_FIRST + (_worker + 1) * RANGE_PORTS))
-for _ in range(os.getpid() * 37 % (RANGE_PORTS - 500)):
+FIRST, PORTS = 20_000, 12_000
+_share = PORTS // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_first = FIRST + _share * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_next = itertools.cycle(range(_first, _first + _share))
+for _ in range(os.getpid() * 37 % (_share - 100)):
     next(_next)
 
 
