@@ -111,7 +111,8 @@ def test_a_process_that_is_not_protected_is_told_apart(tmp_path: Path) -> None:
     code = (
         "import ctypes, resource; from gateway.node.private_memory import keep_memory_private as keep;"
         "get = lambda: ctypes.CDLL(None).prctl(3, 0, 0, 0, 0);"
-        "resource.setrlimit(resource.RLIMIT_CORE, (4096, resource.getrlimit(resource.RLIMIT_CORE)[1]));"
+        "hard = resource.getrlimit(resource.RLIMIT_CORE)[1];"
+        "resource.setrlimit(resource.RLIMIT_CORE, (4096 if hard < 0 else min(4096, hard), hard));"
         "before = get(); kept = keep();"
         "print(before, kept, get(), resource.getrlimit(resource.RLIMIT_CORE))"
     )
