@@ -149,7 +149,7 @@ dashboards: $(READY) ## write deploy/grafana/*.json again
 bench: .bench-packages/.ready ## measure, ten minutes at most; QUICK=1 for less than two
 	$(PYTHON) -m bench $(if $(QUICK),--quick)
 
-bench-large: .bench-packages/.ready ## ten million records on PostgreSQL, 200,000 exchanges; an hour, 30 GB of disk
+bench-large: .bench-packages/.ready ## ten million records on PostgreSQL, 200,000 exchanges; long, about 30 GB of disk
 	$(PYTHON) -m bench.large $(if $(RECORDS),--records $(RECORDS)) $(if $(EXCHANGES),--exchanges $(EXCHANGES))
 
 profile: .bench-packages/.ready ## where the CPU time of an exchange goes, as a flame graph
