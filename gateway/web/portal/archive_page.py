@@ -25,6 +25,8 @@ from gateway.web.portal.visits import Visit
 
 WAIT_S = 5.0
 """How long a look at a running search waits for something new: the page shows it the moment it comes."""
+FIRST_WAIT_S = 0.3
+"""How long the page itself waits for a first answer, which then needs no request of a script."""
 CONSENT_FOR = timedelta(hours=1)
 FORMS = ("pdf", "clr", "elmo", "csv", "json")
 
@@ -43,6 +45,8 @@ class ArchivePage:
     def show(self, visit: Visit) -> Response:
         """Show what was collected, or how to begin."""
         search = self._search(visit)
+        if search is not None:
+            search.wait_for_more(0, FIRST_WAIT_S)
         return visit.render("archive.html", **self._facts(visit, search), forms=FORMS)
 
     def follow(self, visit: Visit) -> Response:
