@@ -269,6 +269,8 @@ def test_nobody_else_reaches_what_a_learner_sees(scene: Scene) -> None:
         assert answer.status_code == 200
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["permissions-policy"].startswith("camera=(),")
+        assert client.get("/verify").headers["permissions-policy"].startswith("camera=(self),")
         act = "/archive/collect"
         assert client.post(act).status_code == 403
         assert client.post(act, data={"csrf": "guess"}).status_code == 403
