@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.load import CLIENTS, Figures, Target, in_turns, ratio_of
 from bench.nodes import Place, exchanges_with, make_nodes, serve
-from bench.pinned import ALL_CORES, cores, cpu_s_of, tree_of
+from bench.pinned import ALL_CORES, cores, cpu_s_of, on_client_cores, tree_of
 from gateway.node.assemble import assemble
 from gateway.storage.engine import open_engine
 from tests.postgres import fresh_database, postgres_url
@@ -112,15 +112,11 @@ def _cpu_by_process(target: Target) -> list[float]:
 @contextmanager
 def _on_the_clients_cores() -> Iterator[None]:
     """Keep this process, and PostgreSQL's, off the servers' core."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores()[1])
-    for pid in tree_of(postmaster()):
-        with suppress(ProcessLookupError):  # a server process that has just ended
-            os.sched_setaffinity(pid, cores()[1])
-    try:
+    with on_client_cores():
+        for pid in tree_of(postmaster()):
+            with suppress(ProcessLookupError):  # a server process that has just ended
+                os.sched_setaffinity(pid, cores()[1])
         yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def postmaster() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import tempfile
 from contextlib import ExitStack, closing
@@ -11,7 +10,7 @@ from pathlib import Path
 from bench.baseline_loads import echo_target, http_target
 from bench.load import Figures, Target, in_turns
 from bench.nodes import Place, exchanges_with, make_nodes, serve
-from bench.pinned import cores
+from bench.pinned import on_client_cores
 from gateway.node.assemble import assemble
 
 MEMORY = Path("/dev/shm")
@@ -23,10 +22,7 @@ def measure_exchanges(folder: Path, exchanges: int, rounds: int) -> dict[str, Fi
 
     ``no_disk`` is a second node of the same kind whose database lies in memory.
     """
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores()[1])
-    with ExitStack() as stack:
-        stack.callback(os.sched_setaffinity, 0, before)
+    with on_client_cores(), ExitStack() as stack:
         asker, answerers = make_nodes(folder, {"shanghai": Place()})
         node = assemble(asker)
         stack.callback(node.close)

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.load import ratio_of
-from bench.nodes import LEARNER, Place, make_nodes, serve
+from bench.nodes import Place, make_nodes, question_to, serve
 from bench.pinned import ALL_CORES, free_address, pinned
 from gateway.exchange.asking.ask import ask
-from gateway.exchange.asking.question import Question
 from gateway.node.assemble import Node, assemble
 from gateway.node.folder import NodeFolder
-from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
 
 ONE_WAY_MS = {"shanghai": 8.0, "jiangsu": 12.0, "anhui": 16.0}
 """How far each peer is away: what public lines between provinces' capitals take, milliseconds."""
@@ -96,15 +94,7 @@ def _put_away(stack: ExitStack, node: NodeFolder, one_way_ms: float) -> None:
 
 
 def _median_ms(node: Node, peers: Sequence[str]) -> float:
-    question = Question(
-        identifier_type="resident-id",
-        learner_identifier=LEARNER,
-        purpose=PURPOSES["employment"],
-        kinds=tuple(KINDS.values()),
-        peers=tuple(node.snapshot.roster.peers[peer] for peer in peers),
-        legal_basis=LEGAL_BASES["statutory-duty"],
-        deadline_s=10,
-    )
+    question = question_to(*(node.snapshot.roster.peers[peer] for peer in peers))
     times = []
     for _ in range(ASKS_A_ROUND):
         started_s = time.perf_counter()

@@ -16,7 +16,7 @@ from google.protobuf.json_format import MessageToDict
 
 from bench.load import CLIENTS, Target, in_turns
 from bench.nodes import METHOD, Place, exchanges_with, make_nodes, serve
-from bench.pinned import cores, free_address
+from bench.pinned import free_address, on_client_cores
 from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, QueryRecordsResponse
 from gateway.node.assemble import Node, assemble
 from gateway.peers.node_ca import tls_name
@@ -42,10 +42,7 @@ class K6Figures:
 def measure_k6(folder: Path, exchanges: int, rounds: int) -> K6Figures:
     """Let k6 and our own driver ask one node by turns, with as many callers at once."""
     program = _installed()
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores()[1])
-    with ExitStack() as stack:
-        stack.callback(os.sched_setaffinity, 0, before)
+    with on_client_cores(), ExitStack() as stack:
         asker, answerers = make_nodes(folder, {"shanghai": Place()})
         node = assemble(asker)
         stack.callback(node.close)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +33,10 @@ def measure_memory(folder: Path, exchanges: int) -> MemoryFigures:
     """Serve a node, look at its memory idle, then while it answers so many exchanges of 16 callers."""
     # Here, because tests take only `peak_rss_mib` from this module.
     from bench.nodes import Place, exchanges_with, make_nodes, serve
-    from bench.pinned import ALL_CORES, cores, rss_mib
+    from bench.pinned import on_client_cores, rss_mib
     from gateway.node.assemble import assemble
 
-    os.sched_setaffinity(0, cores()[1])
-    with ExitStack() as stack:
-        stack.callback(os.sched_setaffinity, 0, set(ALL_CORES))
+    with on_client_cores(), ExitStack() as stack:
         asker, answerers = make_nodes(folder, {"shanghai": Place()})
         node = assemble(asker)
         stack.callback(node.close)

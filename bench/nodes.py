@@ -24,6 +24,7 @@ from gateway.node.folder import NodeFolder, add_federation_secret, init_node, lo
 from gateway.node.state import load_secrets
 from gateway.peers.node_ca import tls_name
 from gateway.peers.onboarding import accept
+from gateway.peers.roster import Peer
 from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
 from gateway.records import import_file
 from gateway.schemes import load_scheme
@@ -102,6 +103,19 @@ def serve(stack: ExitStack, node: NodeFolder, workers: int = 1, core: set[int] |
     return Served(stack.enter_context(pinned(command, address, core=core)), address)
 
 
+def question_to(*peers: Peer) -> Question:
+    """Return the question that all measurements ask: one learner's records of every kind."""
+    return Question(
+        identifier_type="resident-id",
+        learner_identifier=LEARNER,
+        purpose=PURPOSES["employment"],
+        kinds=tuple(KINDS.values()),
+        peers=peers,
+        legal_basis=LEGAL_BASES["statutory-duty"],
+        deadline_s=10,
+    )
+
+
 def exchanges_with(
     stack: ExitStack,
     asker: Node,
@@ -115,15 +129,7 @@ def exchanges_with(
     """Return a target that asks ``peer_id`` for one learner's records, everything on."""
     snapshot = asker.snapshot
     peer = snapshot.roster.peers[peer_id]
-    question = Question(
-        identifier_type="resident-id",
-        learner_identifier=LEARNER,
-        purpose=PURPOSES["employment"],
-        kinds=tuple(KINDS.values()),
-        peers=(peer,),
-        legal_basis=LEGAL_BASES["statutory-duty"],
-        deadline_s=10,
-    )
+    question = question_to(peer)
     token = token_for(question, snapshot)
     sequence = iter(range(1, 10**9))
     checkpoint = asker.log.latest_checkpoint()

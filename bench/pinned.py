@@ -28,6 +28,17 @@ def cores() -> tuple[set[int], set[int]]:
     return {server}, set(ALL_CORES - {server}) or {server}
 
 
+@contextmanager
+def on_client_cores() -> Iterator[None]:
+    """Keep this process off the servers' core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores()[1])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def cpu_s_of(pid: int) -> float:
     """Return the CPU time that all threads of a process used so far, seconds (clock_getcpuclockid(3))."""
     return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, ClassVar
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -43,17 +43,15 @@ PLACES = {
 class CommandTable(TyperGroup):
     """The top of the command line. Reading all of its modules would take longer than most commands do."""
 
-    places: ClassVar = PLACES
-
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's signature
         """Return the names in the order of help."""
-        return list(self.places)
+        return list(PLACES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command, read when first asked for; for a misspelt name all, so that one is suggested."""
-        for name in (cmd_name,) if cmd_name in self.places else self.places:
+        for name in (cmd_name,) if cmd_name in PLACES else PLACES:
             if name not in self.commands:
-                self.commands[name] = _read(name, self.places[name])
+                self.commands[name] = _read(name, PLACES[name])
         return super().get_command(ctx, cmd_name)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib import resources
@@ -297,9 +297,8 @@ def certify_document_key(folder: NodeFolder, config: NodeConfig, key: Any, now: 
     """
     ca = present_ca(folder, config)
     certificate = issue_document_certificate(config.node.id, key.public_key(), ca.active, ca.key, now=now)
-    fresh = folder.key(f"{DOCUMENT_CERTIFICATE}.new")
-    fresh.write_bytes(certificate.public_bytes(Encoding.PEM))
-    fresh.replace(folder.key(DOCUMENT_CERTIFICATE))
+    content = certificate.public_bytes(Encoding.PEM)
+    swap_in(folder.key(DOCUMENT_CERTIFICATE), lambda path: path.write_bytes(content))
     return certificate
 
 
@@ -308,14 +307,18 @@ def renew_leaf(folder: NodeFolder, config: NodeConfig, now: datetime) -> None:
     keys = load_keys(folder, config)
     key = generate_tls_key()
     leaf = issue_leaf(config.node.id, key.public_key(), keys.tls_ca, keys.tls_ca_key, now=now)
-    for name, write in (
-        ("tls-leaf.pem", lambda path: write_private_key(path, key, passphrase_of(folder, config))),
-        ("tls-leaf.crt", lambda path: path.write_bytes(leaf.public_bytes(Encoding.PEM))),
-    ):
-        fresh = folder.key(f"{name}.new")
-        fresh.unlink(missing_ok=True)
-        write(fresh)
-        fresh.replace(folder.key(name))
+    swap_in(
+        folder.key("tls-leaf.pem"), lambda path: write_private_key(path, key, passphrase_of(folder, config))
+    )
+    swap_in(folder.key("tls-leaf.crt"), lambda path: path.write_bytes(leaf.public_bytes(Encoding.PEM)))
+
+
+def swap_in(path: Path, write: Callable[[Path], object]) -> None:
+    """Have ``write`` make a file, and put it in the place of ``path`` when it is whole."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    write(fresh)
+    fresh.replace(path)
 
 
 def init_node(

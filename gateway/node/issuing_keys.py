@@ -25,6 +25,7 @@ from gateway.node.folder import (
     certify_document_key,
     passphrase_of,
     present_ca,
+    swap_in,
 )
 from gateway.node.key_slots import read_certificate
 from gateway.peers.node_ca import generate_tls_key, is_issued_by
@@ -64,24 +65,20 @@ def replace_credential_key(folder: NodeFolder, config: NodeConfig) -> str:
     """
     issuer = load_issuer(folder, config)
     past = [issuer.key_name, *(each for each in issuer.past_keys if each != issuer.key_name)]
-    fresh = folder.key(f"{PAST_CREDENTIAL_KEYS}.new")
-    fresh.write_text("".join(f"{each}\n" for each in past), encoding="ascii")
-    fresh.replace(folder.key(PAST_CREDENTIAL_KEYS))
-    _swap_in(folder, config, CREDENTIAL_KEY, SigningKey.generate(ED25519).private)
+    content = "".join(f"{each}\n" for each in past)
+    swap_in(folder.key(PAST_CREDENTIAL_KEYS), lambda path: path.write_text(content, encoding="ascii"))
+    _replace_key(folder, config, CREDENTIAL_KEY, SigningKey.generate(ED25519).private)
     return load_issuer(folder, config).key_name
 
 
 def replace_document_key(folder: NodeFolder, config: NodeConfig, now: datetime) -> None:
     """Make a new key for documents, with its certificate. Raises ``KeyFileError``."""
-    _swap_in(folder, config, DOCUMENT_KEY, generate_tls_key())
+    _replace_key(folder, config, DOCUMENT_KEY, generate_tls_key())
     load_document_signer(folder, config, now)
 
 
-def _swap_in(folder: NodeFolder, config: NodeConfig, name: str, key: Any) -> None:
-    fresh = folder.key(f"{name}.new")
-    fresh.unlink(missing_ok=True)
-    write_private_key(fresh, key, passphrase_of(folder, config))
-    fresh.replace(folder.key(name))
+def _replace_key(folder: NodeFolder, config: NodeConfig, name: str, key: Any) -> None:
+    swap_in(folder.key(name), lambda path: write_private_key(path, key, passphrase_of(folder, config)))
 
 
 def _past_keys(folder: NodeFolder) -> tuple[str, ...]:

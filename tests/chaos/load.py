@@ -20,17 +20,16 @@ from creditexchange.v1 import archive_pb2
 from gateway.clock import monotonic_s, system_clock
 from gateway.errors import GatewayError, PeerFaultError
 from gateway.exchange.asking.compose import Composed, compose, compose_again, token_for
-from gateway.exchange.asking.question import Question
 from gateway.exchange.asking.verify import verify_answer
 from gateway.exchange.messages import QUERY_RECORDS
 from gateway.node.assemble import Node, assemble
 from gateway.node.lock import find_announced
 from gateway.peers.node_ca import tls_name
-from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
+from gateway.policy.purposes import LEGAL_BASES, PURPOSES
 from gateway.rpc.archive import ArchiveClient
 from tests.chaos.acknowledged import Answered, Ledger, Told
 from tests.chaos.federation import SERVING, Federation, Province
-from tests.processes.provinces import DEMO_LEARNER
+from tests.processes.provinces import DEMO_LEARNER, question_to
 
 CALL_S = 4.0
 ATTEMPTS_MAX = 4
@@ -168,15 +167,7 @@ class PeerClient:
         self._peer = node.snapshot.roster.peers[target]
         self._ledger = ledger
         self._old: list[Composed] = []
-        self._question = Question(
-            identifier_type="resident-id",
-            learner_identifier=DEMO_LEARNER,
-            purpose=PURPOSES["employment"],
-            kinds=tuple(KINDS.values()),
-            peers=(self._peer,),
-            legal_basis=LEGAL_BASES["statutory-duty"],
-            deadline_s=CALL_S,
-        )
+        self._question = question_to(self._peer, CALL_S)
         self._token = token_for(self._question, node.snapshot)
         leaf, _ = node.tls
         self._channel = grpc.secure_channel(

@@ -20,14 +20,12 @@ import grpc
 
 from gateway.clock import system_clock
 from gateway.exchange.asking.compose import compose, token_for
-from gateway.exchange.asking.question import Question
 from gateway.exchange.asking.verify import verify_answer
 from gateway.exchange.messages import QUERY_RECORDS
 from gateway.node.assemble import Node, assemble
 from gateway.node.folder import NodeFolder
 from gateway.peers.node_ca import tls_name
-from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
-from tests.processes.provinces import DEMO_LEARNER
+from tests.processes.provinces import question_to
 
 CALL_S = 15.0
 
@@ -53,15 +51,7 @@ def main() -> None:
     folder, peer_id, seconds, connections = sys.argv[1:]
     node = assemble(NodeFolder(Path(folder)), system_clock)
     peer = node.snapshot.roster.peers[peer_id]
-    question = Question(
-        identifier_type="resident-id",
-        learner_identifier=DEMO_LEARNER,
-        purpose=PURPOSES["employment"],
-        kinds=tuple(KINDS.values()),
-        peers=(peer,),
-        legal_basis=LEGAL_BASES["statutory-duty"],
-        deadline_s=10,
-    )
+    question = question_to(peer)
     token = token_for(question, node.snapshot)
     numbers = itertools.count(int(time.time()) * 1000)
     output = threading.Lock()

@@ -8,6 +8,7 @@ parent's. Where that matters a test starts ``python -m gateway.cli.main`` instea
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import os
 import selectors
@@ -21,6 +22,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
+
+from gateway.cli.command_table import PLACES
 
 MESSAGE_BYTES_MAX = 64 * 1024
 
@@ -112,9 +115,6 @@ class Parent:
     """Forks a process for each order, and tells each client how its process ended."""
 
     def __init__(self, owner: socket.socket) -> None:
-        import gateway.cli.command_table as table
-        from gateway.cli.main import app
-
         self._owner = owner
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -122,9 +122,9 @@ class Parent:
         address = f"\0credit-gateway-tests-{os.getpid()}"
         self._listener.bind(address)
         self._listener.listen(64)
-        for place in table.PLACES.values():
-            __import__(f"gateway.cli.{place.partition(':')[0]}")
-        assert app
+        importlib.import_module("gateway.cli.main")
+        for place in PLACES.values():
+            importlib.import_module(f"gateway.cli.{place.partition(':')[0]}")
         self._selector.register(owner, selectors.EVENT_READ)
         self._selector.register(self._listener, selectors.EVENT_READ)
         owner.send(address.encode())

@@ -16,6 +16,7 @@ from pathlib import Path
 import grpc
 
 from gateway.clock import monotonic_s, system_clock
+from gateway.exchange.asking.question import Question
 from gateway.exchange.messages import QUERY_RECORDS
 from gateway.learners.subject_token import FederationSecret
 from gateway.node.assemble import registry_of
@@ -26,6 +27,8 @@ from gateway.node.state import load_secrets
 from gateway.peers.card import Card
 from gateway.peers.node_ca import tls_name
 from gateway.peers.onboarding import accept
+from gateway.peers.roster import Peer
+from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
 from gateway.records import import_file
 from gateway.rpc.server import is_serving
 from gateway.schemes import load_scheme
@@ -145,6 +148,19 @@ class ProcessNode:
             check=check,
         )
         return json.loads(done.stdout)
+
+
+def question_to(peer: Peer, deadline_s: float = 10) -> Question:
+    """Return the question for the demo learner's records of every kind."""
+    return Question(
+        identifier_type="resident-id",
+        learner_identifier=DEMO_LEARNER,
+        purpose=PURPOSES["employment"],
+        kinds=tuple(KINDS.values()),
+        peers=(peer,),
+        legal_basis=LEGAL_BASES["statutory-duty"],
+        deadline_s=deadline_s,
+    )
 
 
 def make_node(

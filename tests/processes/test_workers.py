@@ -18,12 +18,10 @@ import pytest
 
 from gateway.clock import monotonic_s, system_clock
 from gateway.exchange.asking.compose import compose, token_for
-from gateway.exchange.asking.question import Question
 from gateway.exchange.asking.verify import verify_answer
 from gateway.node.assemble import Node, assemble
-from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
 from tests.postgres import fresh_database
-from tests.processes.provinces import DEMO_LEARNER, ProcessNode, cli, introduce, make_node
+from tests.processes.provinces import ProcessNode, cli, introduce, make_node, question_to
 
 WORKERS = 3
 
@@ -75,15 +73,7 @@ def worker_pids(node: ProcessNode) -> dict[int, int]:
 
 def request_from(node: Node, sequence: int):
     peer = node.snapshot.roster.peers["shanghai"]
-    question = Question(
-        identifier_type="resident-id",
-        learner_identifier=DEMO_LEARNER,
-        purpose=PURPOSES["employment"],
-        kinds=tuple(KINDS.values()),
-        peers=(peer,),
-        legal_basis=LEGAL_BASES["statutory-duty"],
-        deadline_s=10,
-    )
+    question = question_to(peer)
     token = token_for(question, node.snapshot)
     return compose(question, peer, token, sequence, node.snapshot, checkpoint="", now=system_clock())
 
