@@ -103,7 +103,8 @@ def fault_of(error: grpc.RpcError, timeout_s: float) -> PeerFaultError:
             f"no answer within {timeout_s:g} s.",
             remedy="Ask again later, or with a longer deadline.",
         )
-    if code is grpc.StatusCode.UNAVAILABLE:
+    # A server that ends cancels what reached it too late to be refused; we cancel no call ourselves.
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
         return unreachable(
             "the connection to the peer broke, or it does not accept this node's TLS certificate."
         )

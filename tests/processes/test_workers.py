@@ -164,7 +164,8 @@ def test_all_workers_drain_and_end_with_the_supervisor(pair, asker: Node) -> Non
         pids = worker_pids(shanghai)
         assert shanghai.stop() == 0
         lost = {name for name, _ in (future.result() for future in sent)} - {"OK"}
-    assert lost <= {"UNAVAILABLE", "DEADLINE_EXCEEDED"}, lost
+    # CANCELLED: it reached a server in the moment in which that ended, too late to be refused
+    assert lost <= {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"}, lost
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
     cli("audit", "verify", "--node", str(shanghai.folder.root))
     shanghai.start("--workers", str(WORKERS))

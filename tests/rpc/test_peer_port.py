@@ -411,6 +411,32 @@ def test_our_own_channels_reach_it_and_read_its_refusals(port: Port) -> None:
         channels.close()
 
 
+def test_a_call_that_the_ending_server_broke_off_is_one_without_an_answer(port: Port) -> None:
+    """Whether the peer logged it is unknown: it must count as unheard, not as a wrong answer."""
+    inside, release = threading.Event(), threading.Event()
+
+    def wait(request: bytes, _: IncomingCall) -> bytes:
+        inside.set()
+        release.wait(20)
+        return request
+
+    port.handler[0] = wait
+    port.shanghai.endpoints = (port.address,)
+    channels = Channels(lambda: TlsLeaf(*LEAF), 256 * 1024)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(channels.call, port.shanghai.peer(), ECHO, b"hello", 10)
+            assert inside.wait(10)
+            port.server.stop(0).wait()
+            with pytest.raises(PeerFaultError) as fault:
+                asked.result()
+            release.set()
+        assert fault.value.outcome == "UNREACHABLE"
+    finally:
+        release.set()
+        channels.close()
+
+
 def test_a_peer_that_came_back_is_reached_at_once(port: Port) -> None:
     """gRPC would refuse further calls for seconds after a failed connection; a person would ask again."""
     channels = Channels(lambda: TlsLeaf(*LEAF), 256 * 1024)
