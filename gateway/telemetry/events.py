@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
+from io import TextIOBase
 from typing import Any
 
 import structlog
@@ -25,10 +26,20 @@ def configure(level: str) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=_StandardError()),
         cache_logger_on_first_use=True,
     )
     logging.getLogger().handlers = [_OfLibraries(logging.WARNING)]
+
+
+class _StandardError(TextIOBase):
+    """What ``sys.stderr`` is when a line is written: loggers are kept for longer than a stream may live."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 class _OfLibraries(logging.Handler):

@@ -23,3 +23,23 @@ def test_what_libraries_warn_of_is_a_line_without_traceback_or_values() -> None:
     assert (event["part"], event["library"], event["error"]) == ("library", "sqlalchemy.pool", "ValueError")
     assert event["level"] == "warning"
     assert "somebody" not in line
+
+
+REPLACED = """
+import io, sys
+from gateway.telemetry import events
+first, second = io.StringIO(), io.StringIO()
+sys.stderr = first
+events.configure("warning")
+log = events.logger("this")
+log.warning("one")
+sys.stderr = second
+first.close()
+log.warning("two")
+sys.stdout.write(second.getvalue())
+"""
+
+
+def test_a_logger_outlives_the_stream_that_it_began_with() -> None:
+    done = subprocess.run([sys.executable, "-c", REPLACED], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["event"] == "two"
