@@ -23,6 +23,7 @@ from gateway.exchange.learning_codes import forget_codes
 from gateway.node.assemble import Node, assemble, exports_of
 from gateway.node.folder import NodeFolder
 from gateway.node.garbage import collect_seldom
+from gateway.node.heap import keep_heap_together, use_huge_pages
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
 from gateway.node.private_memory import keep_memory_private
 from gateway.node.reload import Reloader
@@ -83,10 +84,12 @@ def serve(folder: NodeFolder, clock: Clock = system_clock) -> None:
         OperatorError: the node cannot start; the text says why.
     """
     keep_memory_private()
+    keep_heap_together()
     with node_lock(folder), signals() as arrived:
         serving = start(folder, clock)
         try:
             collect_seldom()
+            use_huge_pages()
             obey(serving, arrived)
         finally:
             serving.stop()

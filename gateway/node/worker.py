@@ -16,6 +16,7 @@ from gateway.clock import system_clock
 from gateway.errors import GatewayError
 from gateway.node.folder import NodeFolder
 from gateway.node.garbage import collect_seldom
+from gateway.node.heap import keep_heap_together, use_huge_pages
 from gateway.node.lock import read_token
 from gateway.node.private_memory import keep_memory_private
 from gateway.node.serve import Worker, obey, signals, start
@@ -34,6 +35,7 @@ def main() -> None:
     options.add_argument("--supervisor", type=int, required=True, help="file descriptor of a socket")
     given = options.parse_args()
     keep_memory_private()
+    keep_heap_together()
     folder = NodeFolder(given.node)
     with socket.socket(fileno=given.supervisor) as supervisor, signals() as arrived:
         try:
@@ -50,6 +52,7 @@ def main() -> None:
             sys.exit(EXIT_DEFECT)
         try:
             collect_seldom()
+            use_huge_pages()
             supervisor.sendall(f"{serving.metrics_port}\n".encode())
             obey(serving, arrived, supervisor)
         finally:
