@@ -6,9 +6,12 @@ as ``unknown``. docs/operations.md lists every one; a test holds both equal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.registry import Collector
 
 from gateway.telemetry.state import StateMetrics
 from gateway.telemetry.timings import Timings
@@ -29,6 +32,36 @@ OWN_FAULTS = ("AUDIT_UNAVAILABLE", "SOURCE_UNAVAILABLE", "OVERLOADED", "ANSWER_T
 """Refusals that are this node's fault; deploy/prometheus counts them against its error budget."""
 
 
+CALLS_WAITING_MAX = 200
+"""Answered calls that wait to be counted, unless the page is read before."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredCall:
+    """A call that was answered or refused, as metrics see it; every text is a label already."""
+
+    peer: str
+    method: str
+    outcome: str
+    records: int
+    total_s: float
+    steps: Sequence[tuple[str, float]]
+    """Step and seconds."""
+    clock_offset_s: float | None = None
+    """How far the peer's clock was ahead, if the message was authentic."""
+
+
+class _Waiting(Collector):
+    """Stands first in the registry: whoever reads the page has everything counted before."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        self._metrics.count_waiting()
+        return ()
+
+
 class Metrics:
     """The metrics of one node, in a registry of their own."""
 
@@ -37,7 +70,9 @@ class Metrics:
         self._outcomes = frozenset(outcomes)
         self._methods = frozenset(methods)
         self._peers: frozenset[str] = frozenset()
+        self._waiting: deque[AnsweredCall] = deque()
         registry = self.registry
+        registry.register(_Waiting(self))
         self.state = StateMetrics(registry)
         self.exchanges = Counter(
             "credit_gateway_exchanges_total",
@@ -221,11 +256,44 @@ class Metrics:
         for outcome in ("ok", "refused"):
             self.reloads.labels(outcome)
 
-    def answered(self, peer: str, method: str, outcome: str) -> tuple[Counter, Histogram, Counter]:
-        """Return the series of an answered call: exchanges, their latency, records.
+    def answered(self, call: AnsweredCall) -> None:
+        """Count an answered call: soon, and before anybody reads the page.
 
-        Kept: looking them up by their labels costs more than counting. Labels are closed lists.
+        One call touches a dozen series. Counted one right after another they cost a third of what they
+        cost when each finds the processor's cache full of something else.
         """
+        self._waiting.append(call)
+        if len(self._waiting) >= CALLS_WAITING_MAX:
+            self.count_waiting()
+
+    def count_waiting(self) -> None:
+        """Count every call that waits."""
+        while self._waiting:
+            try:
+                call = self._waiting.popleft()
+            except IndexError:  # another thread counted the last one
+                return
+            self._count(call)
+
+    def _count(self, call: AnsweredCall) -> None:
+        exchanges, latency, records = self._series(call.peer, call.method, call.outcome)
+        exchanges.inc()
+        latency.observe(call.total_s)
+        for step, seconds in call.steps:
+            self._step(step).observe(seconds)
+        if call.records:
+            records.inc(call.records)
+        if call.outcome != "OK":
+            self.refusals.labels(call.peer, call.outcome).inc()
+        if call.outcome == "REPLAYED_MESSAGE":
+            self.replays.labels(call.peer).inc()
+        if call.outcome in ("INVALID_SIGNATURE", "UNKNOWN_KEY"):
+            self.signature_failures.labels(ANSWERING, call.peer).inc()
+        if call.clock_offset_s is not None:
+            self.state.clock_offset.labels(call.peer).set(call.clock_offset_s)
+
+    def _series(self, peer: str, method: str, outcome: str) -> tuple[Counter, Histogram, Counter]:
+        """Return exchanges, their latency, records; kept, as looking them up costs more than counting."""
         place = peer, method, outcome
         known = self._answered.get(place)
         if known is None:
@@ -236,8 +304,7 @@ class Metrics:
             )
         return known
 
-    def step(self, step: str) -> Histogram:
-        """Return the series of one step's times."""
+    def _step(self, step: str) -> Histogram:
         known = self._steps.get(step)
         if known is None:
             known = self._steps[step] = self.step_latency.labels(step)

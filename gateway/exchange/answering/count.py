@@ -8,7 +8,7 @@ from typing import Any
 from gateway.exchange.messages import IncomingCall, Opened
 from gateway.telemetry import tracing
 from gateway.telemetry.events import logger
-from gateway.telemetry.metrics import ANSWERING, Metrics
+from gateway.telemetry.metrics import ANSWERING, AnsweredCall, Metrics
 from gateway.telemetry.timings import StepTimes
 
 _log = logger("answering")
@@ -23,26 +23,15 @@ def count(
     metrics: Metrics,
 ) -> None:
     """Count one answered or refused call and write one line about it."""
-    peer = metrics.peer(call.peer.node_id)
+    peer, method = metrics.peer(call.peer.node_id), metrics.method(call.method)
     outcome_label = metrics.outcome(outcome)
     tracing.outcome(outcome_label)
-    method = metrics.method(call.method)
-    exchanges, latency, records = metrics.answered(peer, method, outcome_label)
-    exchanges.inc()
-    latency.observe(times.total_s)
-    for step, seconds in times.steps:
-        metrics.step(step).observe(seconds)
-    if record_count:
-        records.inc(record_count)
-    if outcome != "OK":
-        metrics.refusals.labels(peer, outcome_label).inc()
-    if outcome == "REPLAYED_MESSAGE":
-        metrics.replays.labels(peer).inc()
-    if outcome in ("INVALID_SIGNATURE", "UNKNOWN_KEY"):
-        metrics.signature_failures.labels(ANSWERING, peer).inc()
+    offset_s = None
     if opened is not None and opened.authenticated:
-        ahead = opened.header.issue_time.ToDatetime(UTC) - call.received_at
-        metrics.state.clock_offset.labels(peer).set(ahead.total_seconds())
+        offset_s = (opened.header.issue_time.ToDatetime(UTC) - call.received_at).total_seconds()
+    metrics.answered(
+        AnsweredCall(peer, method, outcome_label, record_count, times.total_s, tuple(times.steps), offset_s)
+    )
     _log.info(
         "exchange",
         peer=peer,
