@@ -1,5 +1,6 @@
 """What the manual tells people to type is run; both languages tell the same."""
 
+import json
 import os
 import re
 import shlex
@@ -52,9 +53,16 @@ def demo(tmp_path_factory: pytest.TempPathFactory):
     """A folder as the reader has it, with the demo's nodes running."""
     here = tmp_path_factory.mktemp("reader")
     (here / "node_config").symlink_to(ROOT / "node_config")
-    cli("demo", "--keep", cwd=here)
+    assert "proof verified" in cli("demo", "--keep", cwd=here).stdout
     yield here
     cli("demo", "--stop", cwd=here)
+    (state,) = here.rglob("demo.json")
+    nodes = json.loads(state.read_text(encoding="utf-8"))["nodes"]
+    assert set(nodes) == {"shanghai", "jiangsu", "zhejiang", "anhui"}
+    for node in nodes.values():
+        assert set(node) >= {"dir", "grpc", "metrics", "pid"}
+        command = Path(f"/proc/{node['pid']}/cmdline")
+        assert not command.exists() or b"serve" not in command.read_bytes()
 
 
 def run(line: str, here: Path) -> subprocess.CompletedProcess[str]:

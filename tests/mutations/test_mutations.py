@@ -15,7 +15,7 @@ from tests.mutations.__main__ import missed
 from tests.mutations.table import MUTATIONS, Mutation
 
 
-@pytest.mark.parametrize("name", ["signatures", "published-keys"])
+@pytest.mark.parametrize("name", ["signatures"])
 def test_the_tests_of_a_measure_fail_without_it(name: str) -> None:
     assert missed(name) == []
 

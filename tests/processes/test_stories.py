@@ -548,17 +548,6 @@ def test_schemas_for_editors_are_json_schema(file: str) -> None:
     assert schema["properties"]
 
 
-def test_the_demo_ends_by_itself(tmp_path: Path) -> None:
-    done = cli("demo", "--folder", str(tmp_path / "demo"), "--config", str(EXAMPLES))
-    state = json.loads((tmp_path / "demo" / "demo.json").read_text(encoding="utf-8"))
-    assert set(state["nodes"]) == {"shanghai", "jiangsu", "zhejiang", "anhui"}
-    assert set(state["nodes"]["anhui"]) >= {"dir", "grpc", "metrics", "pid"}
-    assert "proof verified" in done.stdout
-    for node in state["nodes"].values():
-        command = Path(f"/proc/{node['pid']}/cmdline")
-        assert not command.exists() or b"serve" not in command.read_bytes()
-
-
 def test_a_node_on_postgresql_answers_refuses_replays_and_verifies(tmp_path: Path, provinces) -> None:
     zhejiang = provinces["zhejiang"]
     with fresh_database() as url:
