@@ -83,11 +83,18 @@ def stop_demo(folder: Path) -> None:
     state = folder / STATE_FILE
     if not state.is_file():
         return
-    for node in json.loads(state.read_text(encoding="utf-8")).get("nodes", {}).values():
-        command = Path(f"/proc/{node['pid']}/cmdline")
-        if command.is_file() and b"serve" in command.read_bytes():
-            os.kill(node["pid"], signal.SIGTERM)
-            _await_end(node["pid"])
+    pids = [node["pid"] for node in json.loads(state.read_text(encoding="utf-8")).get("nodes", {}).values()]
+    serving = [pid for pid in pids if _is_serving(pid)]
+    for pid in serving:
+        os.kill(pid, signal.SIGTERM)
+    for pid in serving:
+        _await_end(pid)
+
+
+def _is_serving(pid: int) -> bool:
+    """Whether the process is a node still: its number may have gone to another one."""
+    command = Path(f"/proc/{pid}/cmdline")
+    return command.is_file() and b"serve" in command.read_bytes()
 
 
 def demo_learner(configuration: Path) -> str:
