@@ -28,7 +28,6 @@ from gateway.cli.output import (
 from gateway.clock import from_unix_ms, unix_ms
 from gateway.errors import CallerError, PeerFaultError
 from gateway.node.config import load_config
-from gateway.node.rollback import accept_rollback
 from gateway.peers.card import fingerprint_for_people
 from gateway.peers.roster import load_roster
 from gateway.storage import reconcile_rows, witness_rows
@@ -117,6 +116,8 @@ def accept_rollback_command(
     if not yes:
         say("Entries that this node has signed for are missing in its database. Is there no newer copy?")
         typer.confirm("Close the log under its name and go on under a new one?", abort=True)
+    from gateway.node.rollback import accept_rollback  # brings the whole program, for this one command
+
     done = accept_rollback(folder, origin)
     if done.contradiction is not None:
         say(done.contradiction.error.message)

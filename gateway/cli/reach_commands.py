@@ -15,7 +15,7 @@ from gateway.node.config import load_config
 from gateway.node.folder import NodeFolder
 from gateway.node.lock import find_running
 from gateway.peers.roster import SUSPENDED, Peer
-from gateway.rpc.operator import OperatorClient
+from gateway.rpc.local_clients import OperatorClient
 
 
 def retry_peer(

@@ -33,10 +33,9 @@ from gateway.policy.rates import CallRates
 from gateway.rpc.archive import ArchiveServicer
 from gateway.rpc.guard import Guard
 from gateway.rpc.local_calls import LocalCalls
+from gateway.rpc.local_clients import ARCHIVE_SERVICE, OPERATOR_SERVICE
 from gateway.rpc.operator import OperatorServicer
 from gateway.rpc.server import (
-    ARCHIVE_SERVICE,
-    OPERATOR_SERVICE,
     Health,
     ServerLimits,
     add_peer_port,

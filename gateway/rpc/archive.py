@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from creditexchange.v1 import archive_pb2
@@ -28,9 +28,8 @@ from gateway.rpc.archive_messages import (
 from gateway.rpc.bulk_archive import bulk_messages
 from gateway.rpc.exports import Exports, export_message, own_message
 from gateway.rpc.heard_changes import heard_changes_message
-from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
+from gateway.rpc.local_calls import LocalCalls, LocalRpcs
 from gateway.rpc.methods import DEADLINE_S_MAX
-from gateway.rpc.server import ARCHIVE_SERVICE
 
 
 def archive_of(
@@ -222,63 +221,6 @@ class ArchiveServicer:
                 lambda request: export_message(request, self.snapshot(), self.exports),
             ),
         }
-
-
-class ArchiveClient(LocalClient):
-    """Calls the ArchiveService of a running node."""
-
-    service = ARCHIVE_SERVICE
-
-    def search(self, request: archive_pb2.SearchRecordsRequest) -> archive_pb2.SearchRecordsResponse:
-        """See ``ArchiveService.SearchRecords``; raises as :meth:`LocalClient.call`."""
-        return self.call("SearchRecords", request, archive_pb2.SearchRecordsResponse)
-
-    def follow(
-        self, request: archive_pb2.SearchRecordsRequest
-    ) -> Generator[archive_pb2.FollowSearchResponse]:
-        """See ``ArchiveService.FollowSearch``; raises as :meth:`LocalClient.call`."""
-        wanted = archive_pb2.FollowSearchRequest(search=request)
-        return self.stream("FollowSearch", wanted, archive_pb2.FollowSearchResponse)
-
-    def check_certificate(
-        self, request: archive_pb2.CheckCertificateRequest
-    ) -> archive_pb2.CheckCertificateResponse:
-        """See ``ArchiveService.CheckCertificate``; raises as :meth:`LocalClient.call`."""
-        return self.call("CheckCertificate", request, archive_pb2.CheckCertificateResponse)
-
-    def locate(
-        self, request: archive_pb2.ArchiveServiceLocateRecordsRequest
-    ) -> archive_pb2.ArchiveServiceLocateRecordsResponse:
-        """See ``ArchiveService.LocateRecords``; raises as :meth:`LocalClient.call`."""
-        return self.call("LocateRecords", request, archive_pb2.ArchiveServiceLocateRecordsResponse)
-
-    def heard_changes(
-        self, request: archive_pb2.ListHeardChangesRequest
-    ) -> archive_pb2.ListHeardChangesResponse:
-        """See ``ArchiveService.ListHeardChanges``; raises as :meth:`LocalClient.call`."""
-        return self.call("ListHeardChanges", request, archive_pb2.ListHeardChangesResponse)
-
-    def search_in_bulk(
-        self, request: archive_pb2.SearchRecordsInBulkRequest
-    ) -> Iterator[archive_pb2.SearchRecordsInBulkResponse]:
-        """See ``ArchiveService.SearchRecordsInBulk``; raises as :meth:`LocalClient.stream`."""
-        return self.stream("SearchRecordsInBulk", request, archive_pb2.SearchRecordsInBulkResponse)
-
-    def check(self, request: archive_pb2.CheckPeerRequest) -> archive_pb2.CheckPeerResponse:
-        """See ``ArchiveService.CheckPeer``; raises as :meth:`LocalClient.call`."""
-        return self.call("CheckPeer", request, archive_pb2.CheckPeerResponse)
-
-    def accesses(self, request: archive_pb2.ListAccessesRequest) -> archive_pb2.ListAccessesResponse:
-        """See ``ArchiveService.ListAccesses``; raises as :meth:`LocalClient.call`."""
-        return self.call("ListAccesses", request, archive_pb2.ListAccessesResponse)
-
-    def own_records(self, request: archive_pb2.ListOwnRecordsRequest) -> archive_pb2.ListOwnRecordsResponse:
-        """See ``ArchiveService.ListOwnRecords``; raises as :meth:`LocalClient.call`."""
-        return self.call("ListOwnRecords", request, archive_pb2.ListOwnRecordsResponse)
-
-    def export(self, request: archive_pb2.ExportArchiveRequest) -> archive_pb2.ExportArchiveResponse:
-        """See ``ArchiveService.ExportArchive``; raises as :meth:`LocalClient.call`."""
-        return self.call("ExportArchive", request, archive_pb2.ExportArchiveResponse)
 
 
 def _progress_message(progress: Progress) -> archive_pb2.PeerProgress:

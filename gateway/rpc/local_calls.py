@@ -1,18 +1,18 @@
-"""Calls on the operator port: who may call, what errors become, and how the command line calls."""
+"""Calls on the operator port: who may call, and what errors become."""
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from grpc_status import rpc_status
 
 from gateway.errors import CallerError, EnvelopeError, GatewayError
 from gateway.rpc.guard import incident_of
+from gateway.rpc.local_clients import TOKEN_METADATA
 from gateway.signing.envelope import parse
 
 Q = TypeVar("Q", bound=Message)
@@ -29,13 +29,6 @@ class LocalStream:
 
 LocalRpcs = Mapping[str, LocalRpc | LocalStream]
 """Handlers of one service by method name."""
-
-CALL_S_MAX = 600.0
-"""Longest call on the operator port, seconds: an erasure may have to rewrite tables."""
-RESPONSE_BYTES_MAX = 64 * 1024 * 1024
-"""Largest response on the operator port: an exported document may be large."""
-_OPTIONS = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", RESPONSE_BYTES_MAX)]
-TOKEN_METADATA = "authorization"  # noqa: S105 - the name of a header
 
 
 @dataclass(frozen=True)
@@ -90,54 +83,3 @@ def _status_of(error: Exception, method: str) -> tuple[grpc.StatusCode, str]:
         return grpc.StatusCode.FAILED_PRECONDITION, str(error)
     incident = incident_of(error, method).details["incident"]
     return grpc.StatusCode.INTERNAL, f"incident {incident}"
-
-
-class LocalClient:
-    """Calls one service of a running node."""
-
-    service: str
-
-    def __init__(self, address: str, token: str) -> None:
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
-        self._metadata = ((TOKEN_METADATA, f"Bearer {token}"),)
-
-    def close(self) -> None:
-        """Close the channel."""
-        self._channel.close()
-
-    def call(self, name: str, request: Message, kind: type[Q]) -> Q:
-        """Call one method.
-
-        Raises:
-            CallerError: an argument is wrong.
-            GatewayError: the node cannot be reached or cannot do it.
-        """
-        call: Any = self._channel.unary_unary(f"/{self.service}/{name}")
-        try:
-            response = call(request.SerializeToString(), timeout=CALL_S_MAX, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise _error_of(error) from error
-        return parse(kind, response, "response")
-
-    def stream(self, name: str, request: Message, kind: type[Q]) -> Generator[Q]:
-        """Call one method that answers with a stream, and yield what comes; raises as :meth:`call`.
-
-        Closing the generator ends the call.
-        """
-        call: Any = self._channel.unary_stream(f"/{self.service}/{name}")
-        events = call(request.SerializeToString(), timeout=CALL_S_MAX, metadata=self._metadata)
-        try:
-            for event in events:
-                yield parse(kind, event, "event")
-        except grpc.RpcError as error:
-            raise _error_of(error) from error
-        finally:
-            events.cancel()
-
-
-def _error_of(error: grpc.RpcError) -> GatewayError:
-    status = rpc_status.from_call(error)
-    text = status.message if status is not None else error.details() or error.code().name
-    if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
-        return CallerError(text)
-    return GatewayError(f"the node did not do it: {text}")

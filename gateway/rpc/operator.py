@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -30,9 +30,8 @@ from gateway.rpc.issued_consents import (
 )
 from gateway.rpc.learning_codes import codes_message, issue_message, redeem_message, revoke_message
 from gateway.rpc.loaded_files import Loaded, loaded_message
-from gateway.rpc.local_calls import LocalCalls, LocalClient, LocalRpcs
+from gateway.rpc.local_calls import LocalCalls, LocalRpcs
 from gateway.rpc.peer_reach import clear_message, reach_message
-from gateway.rpc.server import OPERATOR_SERVICE
 from gateway.telemetry.metrics import Metrics
 from gateway.upkeep.consent_revocations import ConsentRevocations
 from gateway.upkeep.notices import Notices
@@ -236,87 +235,6 @@ class OperatorServicer:
                 operator_pb2.RevokeCodeRequest, lambda request: revoke_message(request, self.node)
             ),
         }
-
-
-class OperatorClient(LocalClient):
-    """Calls the OperatorService of a running node; every method raises as :meth:`LocalClient.call`."""
-
-    service = OPERATOR_SERVICE
-
-    def reconcile(self, request: operator_pb2.ReconcileRequest) -> operator_pb2.ReconcileResponse:
-        """See ``OperatorService.Reconcile``."""
-        return self.call("Reconcile", request, operator_pb2.ReconcileResponse)
-
-    def witness(self) -> operator_pb2.WitnessResponse:
-        """See ``OperatorService.Witness``."""
-        return self.call("Witness", operator_pb2.WitnessRequest(), operator_pb2.WitnessResponse)
-
-    def held_checkpoints(self) -> operator_pb2.ListHeldCheckpointsResponse:
-        """See ``OperatorService.ListHeldCheckpoints``."""
-        request = operator_pb2.ListHeldCheckpointsRequest()
-        return self.call("ListHeldCheckpoints", request, operator_pb2.ListHeldCheckpointsResponse)
-
-    def erase(self, request: operator_pb2.EraseRequest) -> operator_pb2.EraseResponse:
-        """See ``OperatorService.Erase``."""
-        return self.call("Erase", request, operator_pb2.EraseResponse)
-
-    def reach(self) -> operator_pb2.ListReachResponse:
-        """See ``OperatorService.ListReach``."""
-        return self.call("ListReach", operator_pb2.ListReachRequest(), operator_pb2.ListReachResponse)
-
-    def clear_reach(self, node_id: str) -> operator_pb2.ClearReachResponse:
-        """See ``OperatorService.ClearReach``."""
-        request = operator_pb2.ClearReachRequest(node_id=node_id)
-        return self.call("ClearReach", request, operator_pb2.ClearReachResponse)
-
-    def loaded_files(self) -> operator_pb2.ListLoadedFilesResponse:
-        """See ``OperatorService.ListLoadedFiles``."""
-        request = operator_pb2.ListLoadedFilesRequest()
-        return self.call("ListLoadedFiles", request, operator_pb2.ListLoadedFilesResponse)
-
-    def note_access(self, request: operator_pb2.NoteAccessRequest) -> operator_pb2.NoteAccessResponse:
-        """See ``OperatorService.NoteAccess``."""
-        return self.call("NoteAccess", request, operator_pb2.NoteAccessResponse)
-
-    def grant_consent(self, request: operator_pb2.GrantConsentRequest) -> operator_pb2.GrantConsentResponse:
-        """See ``OperatorService.GrantConsent``."""
-        return self.call("GrantConsent", request, operator_pb2.GrantConsentResponse)
-
-    def withdraw_consent(
-        self, request: operator_pb2.WithdrawConsentRequest
-    ) -> operator_pb2.WithdrawConsentResponse:
-        """See ``OperatorService.WithdrawConsent``."""
-        return self.call("WithdrawConsent", request, operator_pb2.WithdrawConsentResponse)
-
-    def diagnose(
-        self, request: operator_pb2.DiagnosePeerRequest
-    ) -> Generator[operator_pb2.DiagnosePeerResponse]:
-        """See ``OperatorService.DiagnosePeer``."""
-        return self.stream("DiagnosePeer", request, operator_pb2.DiagnosePeerResponse)
-
-    def issued_consents(
-        self, request: operator_pb2.ListIssuedConsentsRequest
-    ) -> operator_pb2.ListIssuedConsentsResponse:
-        """See ``OperatorService.ListIssuedConsents``."""
-        return self.call("ListIssuedConsents", request, operator_pb2.ListIssuedConsentsResponse)
-
-    def issue_code(self, request: operator_pb2.IssueCodeRequest) -> operator_pb2.IssueCodeResponse:
-        """See ``OperatorService.IssueCode``."""
-        return self.call("IssueCode", request, operator_pb2.IssueCodeResponse)
-
-    def redeem_code(
-        self, request: operator_pb2.OperatorServiceRedeemCodeRequest
-    ) -> operator_pb2.OperatorServiceRedeemCodeResponse:
-        """See ``OperatorService.RedeemCode``."""
-        return self.call("RedeemCode", request, operator_pb2.OperatorServiceRedeemCodeResponse)
-
-    def issued_codes(self, request: operator_pb2.ListCodesRequest) -> operator_pb2.ListCodesResponse:
-        """See ``OperatorService.ListCodes``."""
-        return self.call("ListCodes", request, operator_pb2.ListCodesResponse)
-
-    def revoke_code(self, request: operator_pb2.RevokeCodeRequest) -> operator_pb2.RevokeCodeResponse:
-        """See ``OperatorService.RevokeCode``."""
-        return self.call("RevokeCode", request, operator_pb2.RevokeCodeResponse)
 
 
 def _erase(request: operator_pb2.EraseRequest, snapshot: Snapshot, node: Operating) -> Erased:

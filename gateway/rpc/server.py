@@ -18,10 +18,9 @@ from gateway.exchange.answering.handlers import Handler, StreamHandler
 from gateway.rpc.channels import TlsLeaf
 from gateway.rpc.guard import Guard
 from gateway.rpc.local_calls import LocalRpcs, LocalStream
+from gateway.rpc.local_clients import ARCHIVE_SERVICE, OPERATOR_SERVICE
 from gateway.rpc.methods import METHODS, declared_methods
 
-ARCHIVE_SERVICE = "creditexchange.v1.ArchiveService"
-OPERATOR_SERVICE = "creditexchange.v1.OperatorService"
 PEER_SERVICES = tuple(dict.fromkeys(method.name.split("/")[1] for method in METHODS))
 OPERATOR_THREADS = 8
 SPARE_THREADS = 4

@@ -11,7 +11,7 @@ import pytest
 from creditexchange.v1 import archive_pb2
 from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_STATUTORY_DUTY, PURPOSE_EMPLOYMENT
 from gateway.node.lock import find_announced
-from gateway.rpc.archive import ArchiveClient
+from gateway.rpc.local_clients import ArchiveClient
 from node_config.example_numbers import resident_id
 from tests.attacks.conftest import Target
 from tests.attacks.memory import found_in_memory

@@ -26,7 +26,7 @@ from gateway.node.assemble import Node, assemble
 from gateway.node.lock import find_announced
 from gateway.peers.node_ca import tls_name
 from gateway.policy.purposes import LEGAL_BASES, PURPOSES
-from gateway.rpc.archive import ArchiveClient
+from gateway.rpc.local_clients import ArchiveClient
 from tests.chaos.acknowledged import Answered, Ledger, Told
 from tests.chaos.federation import SERVING, Federation, Province
 from tests.processes.provinces import DEMO_LEARNER, question_to

@@ -25,7 +25,7 @@ from creditexchange.v1.record_pb2 import RECORD_KIND_TRAINING
 from gateway.errors import CallerError
 from gateway.node.lock import find_running
 from gateway.policy.consent import read_consent
-from gateway.rpc.operator import OperatorClient
+from gateway.rpc.local_clients import OperatorClient
 from tests.postgres import fresh_database
 from tests.processes.provinces import DEMO_LEARNER, ProcessNode, cli, introduce, make_node
 from tests.qr_reader import read_image, read_terminal

@@ -17,7 +17,7 @@ from gateway.peers.card import Card
 from gateway.peers.fingerprint import fingerprint_words
 from gateway.policy.grants import load_access
 from gateway.policy.purposes import KINDS, PURPOSES
-from gateway.rpc.operator import OperatorClient
+from gateway.rpc.local_clients import OperatorClient
 from gateway.signing import dsse
 from tests.federation.provinces import Province
 from tests.processes.provinces import ProcessNode, cli, make_node

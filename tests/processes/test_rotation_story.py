@@ -19,7 +19,7 @@ from gateway.node.rotation import begin_evidence
 from gateway.node.state import load_secrets, next_secret
 from gateway.policy.purposes import LEGAL_BASES, PURPOSES
 from gateway.records import import_file
-from gateway.rpc.archive import ArchiveClient
+from gateway.rpc.local_clients import ArchiveClient
 from gateway.schemes import load_scheme
 from gateway.signing.key_files import write_secret
 from tests.processes.provinces import DEMO_LEARNER, EXAMPLES, ProcessNode, cli, introduce, make_node

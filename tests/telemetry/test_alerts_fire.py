@@ -24,7 +24,7 @@ from gateway.node.lock import find_running
 from gateway.peers.card import CARD_DAYS
 from gateway.peers.node_ca import CA_DAYS
 from gateway.peers.onboarding import accept
-from gateway.rpc.operator import OperatorClient
+from gateway.rpc.local_clients import OperatorClient
 from gateway.schemes import load_scheme
 from tests.federation.simulator import EMPLOYMENT, STATUTE
 from tests.processes.provinces import DEMO_LEARNER, ProcessNode, cli, introduce, make_node
