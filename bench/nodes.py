@@ -17,11 +17,12 @@ from gateway.clock import system_clock
 from gateway.exchange.asking.compose import compose, token_for
 from gateway.exchange.asking.question import Question
 from gateway.exchange.asking.verify import verify_answer
-from gateway.node.assemble import Node, registry_of
+from gateway.node.assemble import Node
 from gateway.node.card_file import present_card
 from gateway.node.config import load_config
 from gateway.node.folder import NodeFolder, add_federation_secret, init_node, load_keys
 from gateway.node.state import load_secrets
+from gateway.node.stores import registry_of
 from gateway.peers.node_ca import tls_name
 from gateway.peers.onboarding import accept
 from gateway.peers.roster import Peer

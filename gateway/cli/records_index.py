@@ -12,11 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from gateway.cli.output import NodeOption, complain, folder_at, progress_bar, say
 from gateway.errors import CallerError, OperatorError
 from gateway.learners.subject_token import FederationSecret
-from gateway.node.assemble import registry_of
 from gateway.node.config import SqlSourceTable, load_config
 from gateway.node.folder import NodeFolder
 from gateway.node.sources import foreign_database_of, mapping_of
 from gateway.node.state import load_secrets, next_secret
+from gateway.node.stores import registry_of
 from gateway.records import Registry
 from gateway.records.records_key import KEY_FILE, RecordsKey, records_key_at
 from gateway.records.sql_source import build_index

@@ -36,9 +36,9 @@ def open_registry(node: Path) -> Iterator[OpenRegistry]:
     Raises:
         OperatorError: something in the folder is missing or wrong.
     """
-    from gateway.node.assemble import registry_of
     from gateway.node.config import load_config
     from gateway.node.state import load_secrets, next_secret
+    from gateway.node.stores import registry_of
 
     folder = folder_at(node)
     config = load_config(folder.root)

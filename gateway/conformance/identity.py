@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from gateway.clock import system_clock
 from gateway.errors import CallerError
-from gateway.node.assemble import audit_log_of
 from gateway.node.card_file import present_card
 from gateway.node.config import load_config
 from gateway.node.folder import NodeFolder, init_node, load_keys
 from gateway.node.lock import node_lock
 from gateway.node.rotating import begin
 from gateway.node.rotation_plan import ANNOUNCED
+from gateway.node.stores import audit_log_of
 from gateway.peers.card import Card
 from gateway.peers.node_ca import generate_tls_key, issue_leaf, make_ca
 from gateway.rpc.channels import TlsLeaf

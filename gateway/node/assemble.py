@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -32,6 +32,7 @@ from gateway.node.observing import Observing
 from gateway.node.sources import sources_of
 from gateway.node.state import NodeState, load_state
 from gateway.node.steadiness import Steadiness
+from gateway.node.stores import audit_log_of, registry_of
 from gateway.peers.card import Card
 from gateway.peers.reach import Reaches
 from gateway.peers.roster import Roster
@@ -45,10 +46,8 @@ from gateway.rpc.operator import Operating
 from gateway.schemes import Scheme
 from gateway.signing import dsse
 from gateway.signing.cosignature import CosignatureSigner, CosignatureVerifier
-from gateway.storage.engine import open_engine
 from gateway.storage.leadership import SERVING
-from gateway.storage.migrate import require_current
-from gateway.storage.node_tables import Database, Transaction
+from gateway.storage.node_tables import Transaction
 from gateway.storage.shared_rates import SharedRates, shared_rates_of
 from gateway.storage.witness_rows import put_card
 from gateway.telemetry.events import logger
@@ -319,69 +318,6 @@ def exports_of(node: Node) -> Exports:
     """Return what exports work with."""
     return Exports(
         node.exporting, node.source, lambda request: archive_of(request, node.snapshot, node.asking)
-    )
-
-
-@contextmanager
-def registry_of(folder: NodeFolder, config: NodeConfig) -> Iterator[Registry]:
-    """Yield the node's registry and close its database afterwards. Raises ``StorageError``."""
-    engine = open_engine(folder.database_url(config.database.records_url))
-    try:
-        require_current(engine, "records")
-        registry = Registry(engine)
-        try:
-            yield registry
-        finally:
-            registry.close()
-    finally:
-        engine.dispose()
-
-
-@contextmanager
-def audit_log_of(
-    folder: NodeFolder,
-    config: NodeConfig,
-    keys: NodeKeys,
-    clock: Clock,
-    failed: Callable[[GatewayError], None] = lambda _error: None,
-) -> Iterator[AuditLog]:
-    """Yield the node's audit log, open for appending, and close its database afterwards.
-
-    ``failed`` is told each time the log could not be written or read.
-
-    Raises:
-        StorageError: the database cannot be used.
-        AuditLogError: the log does not agree with itself.
-    """
-    engine = open_engine(folder.database_url(config.database.url))
-    try:
-        log = _open_log(engine, config, keys, clock, failed)
-        try:
-            yield log
-        finally:
-            log.close()
-    finally:
-        engine.dispose()
-
-
-def _open_log(
-    engine: Database,
-    config: NodeConfig,
-    keys: NodeKeys,
-    clock: Clock,
-    failed: Callable[[GatewayError], None],
-) -> AuditLog:
-    return AuditLog.open(
-        engine,
-        config.audit.origin,
-        keys.log.private,
-        clock,
-        keys.evidence,
-        previous_evidence_key=keys.previous_evidence,
-        skew_s=config.exchange.skew_s,
-        failed=failed,
-        further_log_keys=[key.private for key in keys.log_keys[1:]],
-        past_verifiers=keys.past_log_verifiers(config.audit.origin),
     )
 
 

@@ -12,11 +12,11 @@ from cryptography import x509
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
-from gateway.node.assemble import audit_log_of, registry_of
 from gateway.node.config import NodeConfig, SqlSourceTable, load_config
 from gateway.node.folder import NodeFolder, NodeKeys, load_keys
 from gateway.node.sources import probe
 from gateway.node.state import load_secrets
+from gateway.node.stores import audit_log_of, registry_of
 from gateway.peers.node_ca import LEAF_RENEWAL_DAYS
 from gateway.peers.roster import Roster, load_roster
 from gateway.policy.grants import Access, load_access

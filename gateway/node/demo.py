@@ -18,11 +18,11 @@ from pathlib import Path
 
 from gateway.clock import monotonic_s, system_clock
 from gateway.errors import CallerError, OperatorError
-from gateway.node.assemble import registry_of
 from gateway.node.card_file import present_card
 from gateway.node.config import load_config
 from gateway.node.folder import NodeFolder, add_federation_secret, init_node, load_keys
 from gateway.node.state import load_secrets
+from gateway.node.stores import registry_of
 from gateway.peers.card import Card
 from gateway.peers.onboarding import accept
 from gateway.records import import_file

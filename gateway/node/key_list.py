@@ -21,11 +21,11 @@ from gateway.node.folder import (
     NodeKeys,
     load_keys,
 )
+from gateway.node.heard_cards import accepted_serials, read_heard
 from gateway.node.issuing_keys import load_issuer
 from gateway.node.key_slots import CA_SLOT, Slot, ca_key_id, read_certificate
 from gateway.node.rotating import TakenUp, waits_for
 from gateway.node.rotation_plan import ANNOUNCED, SWITCHED, Plan, Step, live_epochs
-from gateway.node.rotator import accepted_serials, read_heard
 from gateway.peers.card import read_card_file
 from gateway.peers.roster import load_roster
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from gateway.audit.evidence_rotation import rotate_evidence_key
 from gateway.clock import Clock, system_clock
-from gateway.node.assemble import audit_log_of
 from gateway.node.config import load_config
 from gateway.node.folder import EVIDENCE_KEY, PREVIOUS_EVIDENCE_KEY, SECRET_BYTES, NodeFolder, load_keys
 from gateway.node.lock import node_lock
+from gateway.node.stores import audit_log_of
 from gateway.signing.key_files import write_secret
 from gateway.storage.engine import open_engine
 from gateway.storage.leadership import served_by_nobody

@@ -6,26 +6,20 @@ durable in the plan before the node acts by it, and the node takes the plan up l
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from gateway.audit import management_entry
 from gateway.audit.evidence_rotation import rotate_evidence_key
 from gateway.errors import GatewayError
 from gateway.node.assemble import Node
-from gateway.node.folder import PREVIOUS_EVIDENCE_KEY, NodeFolder
+from gateway.node.folder import PREVIOUS_EVIDENCE_KEY
+from gateway.node.heard_cards import accepted_serials, read_heard, write_heard
 from gateway.node.rotating import TakenUp, retire, switch, tidy, waits_for
 from gateway.node.rotation_plan import ANNOUNCED, SWITCHED, PastLogKey, PlanFile, Step, changing_plan
-from gateway.peers.roster import Roster
 from gateway.signing.key_uri import is_key_uri
 from gateway.telemetry.events import logger
-from gateway.upkeep.peer_cards import Heard
-
-HEARD_FILE = "peer-cards.json"
-"""In ``run/``: what the peers said last, for the command line and the next start. Nothing secret."""
 
 _log = logger("rotation")
 
@@ -164,12 +158,6 @@ def lacking_peers(node: Node, serial: int) -> tuple[str, ...]:
     return tuple(i for i, known in accepted.items() if known < serial)
 
 
-def accepted_serials(roster: Roster, heard: Mapping[str, Heard]) -> dict[str, int]:
-    """Return which serial of this node's card each active peer said it accepted; 0 = it has not said."""
-    ids = [peer.node_id for peer in roster.active]
-    return {i: heard[i].accepted_serial if i in heard else 0 for i in ids}
-
-
 def may_change_epoch(node: Node, step: Step, now: datetime) -> bool:
     """Whether the epoch of the federation secret may be changed as far as records and peers go."""
     if step.phase == ANNOUNCED:
@@ -177,28 +165,6 @@ def may_change_epoch(node: Node, step: Step, now: datetime) -> bool:
     epochs = node.cards.epochs()
     has_all = all(step.to in epochs.get(peer.node_id, ()) for peer in node.snapshot.roster.active)
     return has_all or now >= step.wait_until
-
-
-def write_heard(folder: NodeFolder, serial: int, heard: dict[str, Heard]) -> None:
-    """Keep what the peers said, beside the serial number of the card that was this node's then."""
-    peers = {i: asdict(entry) | {"at": entry.at.isoformat()} for i, entry in heard.items()}
-    fresh = folder.run / f"{HEARD_FILE}.new"
-    fresh.write_text(json.dumps({"serial": serial, "peers": peers}, indent=2) + "\n", encoding="utf-8")
-    fresh.replace(folder.run / HEARD_FILE)
-
-
-def read_heard(folder: NodeFolder) -> dict[str, Heard]:
-    """Return what the peers said last; empty when nothing is kept."""
-    try:
-        peers = json.loads((folder.run / HEARD_FILE).read_text(encoding="utf-8"))["peers"]
-        return {
-            str(i): Heard(
-                int(entry["accepted_serial"]), tuple(entry["epochs"]), datetime.fromisoformat(entry["at"])
-            )
-            for i, entry in peers.items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
 
 
 PHASE_WORDS = {ANNOUNCED: "announced", SWITCHED: "overlap"}

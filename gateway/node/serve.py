@@ -24,11 +24,12 @@ from gateway.node.assemble import Node, assemble, exports_of
 from gateway.node.folder import NodeFolder
 from gateway.node.garbage import collect_seldom
 from gateway.node.heap import keep_heap_together, use_huge_pages
+from gateway.node.heard_cards import read_heard
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
 from gateway.node.private_memory import keep_memory_private
 from gateway.node.reload import Reloader
 from gateway.node.retranslate import Retranslator
-from gateway.node.rotator import Rotator, read_heard
+from gateway.node.rotator import Rotator
 from gateway.policy.rates import CallRates
 from gateway.rpc.archive import ArchiveServicer
 from gateway.rpc.guard import Guard

@@ -19,11 +19,11 @@ from gateway.clock import monotonic_s, system_clock
 from gateway.exchange.asking.question import Question
 from gateway.exchange.messages import QUERY_RECORDS
 from gateway.learners.subject_token import FederationSecret
-from gateway.node.assemble import registry_of
 from gateway.node.card_file import present_card
 from gateway.node.config import load_config
 from gateway.node.folder import NodeFolder, add_federation_secret, init_node, load_keys
 from gateway.node.state import load_secrets
+from gateway.node.stores import registry_of
 from gateway.peers.card import Card
 from gateway.peers.node_ca import tls_name
 from gateway.peers.onboarding import accept

@@ -24,7 +24,8 @@ import pytest
 from bench.records_file import COLUMNS, learner_id
 from gateway.clock import monotonic_s, system_clock
 from gateway.exchange.asking.audit_log import PeerAudit
-from gateway.node.assemble import assemble, registry_of
+from gateway.node.assemble import assemble
+from gateway.node.stores import registry_of
 from gateway.records import import_file
 from gateway.schemes import load_scheme
 from gateway.storage import reconcile_rows

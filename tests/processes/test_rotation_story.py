@@ -11,12 +11,12 @@ import pytest
 
 from creditexchange.v1.archive_pb2 import SearchRecordsRequest
 from gateway.clock import monotonic_s, system_clock
-from gateway.node.assemble import registry_of
 from gateway.node.key_list import list_keys
 from gateway.node.lock import find_running
 from gateway.node.rotating import begin, begin_epoch, renew_leaf_soon
 from gateway.node.rotation import begin_evidence
 from gateway.node.state import load_secrets, next_secret
+from gateway.node.stores import registry_of
 from gateway.policy.purposes import LEGAL_BASES, PURPOSES
 from gateway.records import import_file
 from gateway.rpc.local_clients import ArchiveClient

@@ -12,9 +12,9 @@ from sqlalchemy import text
 from gateway.audit import management_entry
 from gateway.clock import system_clock
 from gateway.errors import GatewayError, StorageError
-from gateway.node.assemble import audit_log_of
 from gateway.node.folder import NodeFolder, load_keys
 from gateway.node.move_storage import Urls, move_storage
+from gateway.node.stores import audit_log_of
 from gateway.storage import moving
 from gateway.storage.engine import open_engine, reading
 from gateway.storage.migrate import upgrade
