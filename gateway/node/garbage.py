@@ -11,10 +11,9 @@ YOUNG_MAX = 20_000
 def collect_seldom() -> None:
     """Set apart what was loaded at the start, and look for cycles less often.
 
-    An exchange makes thousands of short-lived objects and no cycles; reference counts free them. (An error
-    does make some where a frame holds it: ``gateway/rpc/let_go.py``.) What
+    An exchange makes thousands of short-lived objects and no cycles; reference counts free them. What
     the program itself consists of never becomes garbage, and going through it again and again was three
-    parts in a hundred of an exchange.
+    parts in a hundred of an exchange. Only errors make cycles: ``gateway/rpc/let_go.py``.
     """
     gc.collect()
     gc.freeze()

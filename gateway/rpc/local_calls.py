@@ -90,7 +90,7 @@ def _status_of(error: Exception, request: str) -> tuple[grpc.StatusCode, str]:
         _log.info("a local call was refused", request=request, kind=type(error).__name__)
         return grpc.StatusCode.INVALID_ARGUMENT, str(error)
     if isinstance(error, _NoTokenError):
-        _log.warning("a local call was refused", request=request, kind="the operator token is missing or wrong")
+        _log.warning("a local call was refused", request=request, kind="OperatorToken")
         return grpc.StatusCode.UNAUTHENTICATED, str(error)
     if isinstance(error, GatewayError):
         _log.warning("a local call failed", request=request, problem=str(error))
