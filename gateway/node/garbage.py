@@ -21,7 +21,7 @@ def collect_seldom() -> None:
 
 
 def collect_now() -> None:
-    """Look for what :func:`collect_seldom` may not have looked at for long; some milliseconds, once a minute.
+    """Look for what :func:`collect_seldom` may not have looked at for long: a millisecond, once a minute.
 
     Where little is allocated nothing would ever be looked at, and what is garbage may hold calls, files
     and connections.
