@@ -24,7 +24,7 @@ from gateway.exchange.asking.verify import verify_answer
 from gateway.node.assemble import Node, assemble
 from gateway.node.lock import find_announced
 from gateway.policy.purposes import LEGAL_BASES, PURPOSES
-from gateway.rpc.archive import ArchiveClient
+from gateway.rpc.local_clients import ArchiveClient
 from gateway.storage.driver_sql import execute
 from gateway.storage.engine import open_engine, writing
 from tests.postgres import fresh_database

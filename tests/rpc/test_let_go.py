@@ -20,9 +20,10 @@ from gateway.clock import system_clock
 from gateway.errors import GatewayError, PeerFaultError
 from gateway.exchange.messages import QUERY_RECORDS
 from gateway.policy.purposes import LEGAL_BASES, PURPOSES
-from gateway.rpc.archive import ArchiveClient, ArchiveServicer
+from gateway.rpc.archive import ArchiveServicer
 from gateway.rpc.let_go import let_go
 from gateway.rpc.local_calls import LocalCalls
+from gateway.rpc.local_clients import ArchiveClient
 from gateway.rpc.server import ARCHIVE_SERVICE, Health, ServerLimits, operator_server
 from tests.federation.real_wire import real_wire
 from tests.federation.simulator import ASKED_KINDS, LEARNER, Federation, SimulatedNode, draft, make_federation
