@@ -1,7 +1,7 @@
 """A call that failed must not outlive its answer.
 
 gRPC counts a call against ``max_concurrent_streams`` of its connection until the object that stands for it
-is gone, not until its answer is (a defence against rapid resets, CVE-2023-44487). An error holds its
+is gone, not until its answer is (seen with grpcio 1.85: ``tests/rpc/test_let_go.py``). An error holds its
 traceback, that the frames of the handler, and one of those the call. If a frame holds the error too, that
 is a circle which only the collector of garbage undoes; a serving node lets that look seldom
 (``gateway/node/garbage.py``). Until then gRPC refuses every further call of that connection with
