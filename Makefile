@@ -111,9 +111,9 @@ compiler:
 	@command -v cc >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends gcc libc6-dev; } || \
 		echo "no C compiler is installed; tests/chaos will fail" >&2
 
-chaos: $(READY) compiler ## ROUNDS=50 of faults against real nodes under load; SEED=1; REPEAT=seed of one round
+chaos: $(READY) compiler ## ROUNDS=50 of faults against real nodes under load; SEED=1; REPEAT=seed of one round; FAULT=one kind
 	GRPC_VERBOSITY=NONE GRPC_ENABLE_FORK_SUPPORT=0 $(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),50) --seed $(or $(SEED),1) \
-		$(if $(REPORT),--report $(REPORT)) $(if $(REPEAT),--repeat $(REPEAT))
+		$(if $(REPORT),--report $(REPORT)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(FAULT),--fault "$(FAULT)")
 
 mutations: $(READY) ## take each measure of docs/threat-model.md away and see its tests fail; NAMES="grants rates"
 	$(PYTHON) -m tests.mutations $(NAMES)

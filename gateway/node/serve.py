@@ -22,7 +22,7 @@ from gateway.exchange.answering.handlers import peer_handlers, stream_handlers
 from gateway.exchange.learning_codes import forget_codes
 from gateway.node.assemble import Node, assemble, exports_of
 from gateway.node.folder import NodeFolder
-from gateway.node.garbage import collect_seldom
+from gateway.node.garbage import collect_now, collect_seldom
 from gateway.node.heap import keep_heap_together, use_huge_pages
 from gateway.node.heard_cards import read_heard
 from gateway.node.lock import RunningNode, announce, node_lock, withdraw
@@ -123,6 +123,7 @@ def obey(serving: Serving, arrived: socket.socket, supervisor: socket.socket | N
         ready, _, _ = select.select(watched, [], [], max(0.001, due_s - monotonic_s()))
         if not ready:
             keep_up_or_say(serving.node)
+            collect_now()
             due_s = monotonic_s() + UPKEEP_S
         if supervisor in ready:
             return

@@ -23,6 +23,7 @@ from gateway.exchange.messages import IncomingCall, Snapshot
 from gateway.peers.roster import Peer
 from gateway.peers.tls_identity import TlsIdentities
 from gateway.policy.rates import CallRates
+from gateway.rpc.let_go import let_go
 from gateway.rpc.methods import DEADLINE_S_MAX, DEADLINE_S_MIN, Method
 from gateway.rpc.status import status_of
 from gateway.telemetry import tracing
@@ -86,6 +87,7 @@ class Guard:
                     return handler(request, call, snapshot)
             except Exception as error:  # noqa: BLE001 - what is not ours must not reach the peer
                 status = self._status_of(method, peer, error)
+                let_go(error)
             context.abort_with_status(status)
             raise AssertionError("abort_with_status returned")
 
@@ -115,6 +117,7 @@ class Guard:
                 return
             except Exception as error:  # noqa: BLE001 - what is not ours must not reach the peer
                 status = self._status_of(method, peer, error)
+                let_go(error)
             context.abort_with_status(status)
 
         return handle

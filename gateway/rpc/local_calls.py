@@ -12,10 +12,14 @@ from google.protobuf.message import Message
 
 from gateway.errors import CallerError, EnvelopeError, GatewayError
 from gateway.rpc.guard import incident_of
+from gateway.rpc.let_go import let_go
 from gateway.rpc.local_clients import TOKEN_METADATA
 from gateway.signing.envelope import parse
+from gateway.telemetry.events import logger
 
 Q = TypeVar("Q", bound=Message)
+
+_log = logger("local calls")
 
 LocalRpc = Callable[[bytes, grpc.ServicerContext], bytes]
 
@@ -29,6 +33,10 @@ class LocalStream:
 
 LocalRpcs = Mapping[str, LocalRpc | LocalStream]
 """Handlers of one service by method name."""
+
+
+class _NoTokenError(Exception):
+    """The caller did not show the operator token. No ``PermissionError``: the system raises those too."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class LocalCalls:
                 return handler(parse(kind, request, "request")).SerializeToString()
             except Exception as error:  # noqa: BLE001 - what is not ours must not reach the caller
                 status = _status_of(error, kind.__name__)
+                let_go(error)
             context.abort(*status)
             raise AssertionError("abort returned")
 
@@ -62,6 +71,7 @@ class LocalCalls:
                 return
             except Exception as error:  # noqa: BLE001 - what is not ours must not reach the caller
                 status = _status_of(error, kind.__name__)
+                let_go(error)
             context.abort(*status)
 
         return LocalStream(handle)
@@ -70,16 +80,20 @@ class LocalCalls:
         presented = dict(context.invocation_metadata()).get(TOKEN_METADATA, b"")
         text = presented.decode("ascii", "replace") if isinstance(presented, bytes) else presented
         if not hmac.compare_digest(text.encode(), f"Bearer {self.token}".encode()):
-            raise PermissionError("the operator token is needed; it stands in the node's run/ folder.")
+            raise _NoTokenError("the operator token is needed; it stands in the node's run/ folder.")
 
 
-def _status_of(error: Exception, method: str) -> tuple[grpc.StatusCode, str]:
-    """Return code and text for what went wrong; a defect is logged under an incident number."""
+def _status_of(error: Exception, request: str) -> tuple[grpc.StatusCode, str]:
+    """Return code and text for what went wrong, which is logged; a defect under an incident number."""
     if isinstance(error, CallerError | EnvelopeError):
+        # Not its text: that may repeat what the caller wrote.
+        _log.info("a local call was refused", request=request, kind=type(error).__name__)
         return grpc.StatusCode.INVALID_ARGUMENT, str(error)
-    if isinstance(error, PermissionError):
+    if isinstance(error, _NoTokenError):
+        _log.warning("a local call was refused", request=request, kind="OperatorToken")
         return grpc.StatusCode.UNAUTHENTICATED, str(error)
     if isinstance(error, GatewayError):
+        _log.warning("a local call failed", request=request, problem=str(error))
         return grpc.StatusCode.FAILED_PRECONDITION, str(error)
-    incident = incident_of(error, method).details["incident"]
+    incident = incident_of(error, request).details["incident"]
     return grpc.StatusCode.INTERNAL, f"incident {incident}"

@@ -92,6 +92,7 @@ class _Cursor:
         self._transaction = transaction
         self._error = transaction.dialect.loaded_dbapi.Error
         if not is_sqlite(transaction):
+            _require_same_session(transaction)
             _send_later_ones(transaction)
         connection: Any = transaction.connection.dbapi_connection
         try:
@@ -122,6 +123,15 @@ def _leave_if_lost(transaction: Transaction) -> None:
         transaction.invalidate()
 
 
+def _require_same_session(transaction: Transaction) -> None:
+    """Use nothing of a session that was given up: SQLAlchemy would open another one in its place unasked.
+
+    What came before would be missing there, and a commit would keep only the rest.
+    """
+    if transaction.invalidated:
+        raise _as_sqlalchemy(RuntimeError("the session was lost before"))
+
+
 def _as_sqlalchemy(error: Exception) -> DBAPIError:
     return DBAPIError(None, None, error)
 
@@ -147,13 +157,17 @@ def _committed(transaction: Transaction) -> Iterator[None]:
         yield
         execute(transaction, "COMMIT")
         return
-    info = transaction.info  # of this session: a lost one takes it along
-    info[_LATER] = []
+    info = transaction.info
+    later: list[tuple[str, Sequence[Values]]] = []
+    info[_LATER] = later
     try:
         yield
+        _require_same_session(transaction)
         _send_later_ones(transaction)
     finally:
-        del info[_LATER]
+        # A lost session's place in the pool may be somebody else's by now, and empty, or theirs.
+        if info.get(_LATER) is later:
+            del info[_LATER]
     connection: Any = transaction.connection.dbapi_connection
     try:
         committing = connection.execute("COMMIT")
@@ -268,6 +282,11 @@ class HeldConnection:
         return manager, connection
 
     def _roll_back(self, manager: AbstractContextManager[Transaction], connection: Transaction) -> None:
+        if (
+            connection.invalidated
+        ):  # the server has rolled back; used again, it would open a session of any kind
+            self._forget(connection)
+            return
         try:
             execute(connection, "ROLLBACK")
         except SQLAlchemyError as error:

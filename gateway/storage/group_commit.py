@@ -78,7 +78,10 @@ class GroupCommitter(Generic[Item, Result]):
             self._lead()
         outcome = waiter.outcome
         if isinstance(outcome, Exception):
-            raise outcome
+            try:
+                raise outcome
+            finally:
+                del outcome, waiter  # this frame is in its traceback: no circle for the garbage collector
         return outcome  # type: ignore[return-value]  # every outcome was set
 
     def _lead(self) -> None:

@@ -16,12 +16,19 @@ from pathlib import Path
 import grpc
 import pytest
 
+from creditexchange.v1 import archive_pb2
 from gateway.clock import monotonic_s, system_clock
+from gateway.errors import GatewayError
 from gateway.exchange.asking.compose import compose, token_for
 from gateway.exchange.asking.verify import verify_answer
 from gateway.node.assemble import Node, assemble
+from gateway.node.lock import find_announced
+from gateway.policy.purposes import LEGAL_BASES, PURPOSES
+from gateway.rpc.local_clients import ArchiveClient
+from gateway.storage.driver_sql import execute
+from gateway.storage.engine import open_engine, writing
 from tests.postgres import fresh_database
-from tests.processes.provinces import ProcessNode, cli, introduce, make_node, question_to
+from tests.processes.provinces import DEMO_LEARNER, ProcessNode, cli, introduce, make_node, question_to
 
 WORKERS = 3
 
@@ -137,6 +144,37 @@ def test_workers_append_to_one_log_and_a_crash_costs_only_what_it_had_in_hand(pa
     assert 'credit_gateway_worker_restarts_total{worker="1"} 1.0' in page_of(shanghai)
     assert acknowledged <= {entry["index"] for entry in log_of(shanghai)}
     cli("audit", "verify", "--node", str(shanghai.folder.root))
+
+
+def test_an_application_is_told_why_as_long_as_the_database_fails_and_goes_on_afterwards(pair) -> None:
+    """All its calls go to one worker, over one connection, on which gRPC allows 32 at once."""
+    _, shanghai = pair
+    found = find_announced(shanghai.folder)
+    assert found is not None
+    client = ArchiveClient(found[0].operator, found[1])
+    asked = archive_pb2.SearchRecordsRequest(
+        learner_identifier=DEMO_LEARNER,
+        purpose=PURPOSES["employment"],
+        legal_basis=LEGAL_BASES["statutory-duty"],
+        peers=["zhejiang"],
+        deadline_ms=1000,
+    )
+    database = open_engine(shanghai.config.database.url)
+    with writing(database) as transaction:
+        execute(transaction, "ALTER TABLE pair_sequence RENAME TO gone")
+    told = Counter()
+    for _ in range(80):
+        with pytest.raises(GatewayError) as error:
+            client.search(asked)
+        told[error.value.message] += 1
+    with writing(database) as transaction:
+        execute(transaction, "ALTER TABLE gone RENAME TO pair_sequence")
+    database.dispose()
+    assert told == {"the node did not do it: the exchange could not be logged durably.": 80}
+    assert shanghai.log_text.count('"a local call failed"') == 80
+    (result,) = client.search(asked).peers
+    assert result.outcome in ("UNREACHABLE", "PEER_LEFT_ALONE")  # it asks again; Zhejiang does not serve
+    client.close()
 
 
 def test_the_supervisor_has_no_grpc_and_its_port_is_nobody_elses(pair) -> None:
