@@ -35,9 +35,13 @@ def told(results: dict[str, Any]) -> str:
     """Say when, and on what machine, ``results`` were measured."""
     machine = results["machine"]
     load = machine["load_average_1_5_15"][1]
+    lookup = (
+        f", a look-up in memory {machine['random_lookup_ns']} ns" if "random_lookup_ns" in machine else ""
+    )
     return (
         f"Measured {results['at'][:10]} on {machine['cores']} cores of {machine['processor']}, "
-        f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}; load average {load}."
+        f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}; "
+        f"load average {load}{lookup}."
     )
 
 

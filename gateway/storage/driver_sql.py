@@ -282,9 +282,8 @@ class HeldConnection:
         return manager, connection
 
     def _roll_back(self, manager: AbstractContextManager[Transaction], connection: Transaction) -> None:
-        if (
-            connection.invalidated
-        ):  # the server has rolled back; used again, it would open a session of any kind
+        if connection.invalidated:
+            # The server has rolled back. Used again, the connection would open a session of any kind.
             self._forget(connection)
             return
         try:
