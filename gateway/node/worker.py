@@ -20,6 +20,7 @@ from gateway.node.heap import keep_heap_together, use_huge_pages
 from gateway.node.lock import read_token
 from gateway.node.private_memory import keep_memory_private
 from gateway.node.serve import Worker, obey, signals, start
+from gateway.telemetry.events import name_worker
 
 EXIT_WRONG = 2
 """The set-up is broken, as everywhere on the command line."""
@@ -36,6 +37,7 @@ def main() -> None:
     given = options.parse_args()
     keep_memory_private()
     keep_heap_together()
+    name_worker(given.slot)
     folder = NodeFolder(given.node)
     with socket.socket(fileno=given.supervisor) as supervisor, signals() as arrived:
         try:

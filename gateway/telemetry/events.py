@@ -14,6 +14,8 @@ from gateway.telemetry import tracing
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+_worker: int | None = None
+
 
 def configure(level: str) -> None:
     """Send events of at least ``level`` to standard error as JSON lines, and what libraries warn of."""
@@ -21,7 +23,7 @@ def configure(level: str) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _with_trace,
+            _with_origin,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
@@ -53,13 +55,21 @@ class _OfLibraries(logging.Handler):
         logger("library").warning(str(record.msg), library=record.name, error=error)
 
 
+def name_worker(number: int) -> None:
+    """Put the number of this process among a node's workers into each of its lines from now on."""
+    global _worker  # noqa: PLW0603 - one process is one worker
+    _worker = number
+
+
 def logger(part: str) -> Any:
     """Return the logger of one part of the program, for example ``answering``."""
     return structlog.get_logger(part=part)
 
 
-def _with_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Add the id of the trace that the line belongs to, if there is one."""
+def _with_origin(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add which worker writes the line, and the id of the trace that it belongs to, if there are such."""
+    if _worker is not None:
+        event.setdefault("worker", _worker)
     trace = tracing.trace_id()
     if trace is not None:
         event["trace"] = trace

@@ -111,6 +111,8 @@ def test_a_message_raced_on_all_workers_is_answered_once(pair, asker: Node) -> N
         page_of(shanghai),
     )
     assert len(set(answered)) > 1, "the race was run on one worker only"
+    lines = [json.loads(line) for line in shanghai.log_text.splitlines() if line.startswith("{")]
+    assert {line["worker"] for line in lines if line["event"] == "exchange"} == set(map(int, answered))
 
 
 def test_workers_append_to_one_log_and_a_crash_costs_only_what_it_had_in_hand(pair, asker: Node) -> None:
