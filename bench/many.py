@@ -10,7 +10,7 @@ from bench.report import Report
 
 def imports(report: Report, folder: Path) -> None:
     """Importing records."""
-    rows = 20_000 if report.quick else 300_000
+    rows = 20_000 if report.quick else 200_000
     imported = measure_import(folder, rows)
     per_second = imported.rows / imported.seconds
     report.members["import"] = {

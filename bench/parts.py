@@ -16,7 +16,7 @@ from bench.translation import measure_translation
 def audit_growth(report: Report, folder: Path) -> None:
     """What an append and a proof cost as the log grows, and verifying a whole log."""
     sizes = [1_000, 100_000] if report.quick else [1_000, 100_000, 10_000_000]
-    verified = 50_000 if report.quick else 300_000
+    verified = 50_000 if report.quick else 200_000
     found, ratio, spread = measure_growth(folder, sizes, 5 if report.quick else 15)
     report.members["audit_growth"] = [
         {
@@ -81,7 +81,7 @@ def audit_appends(report: Report, folder: Path) -> None:
 
 def audit_reconcile(report: Report, folder: Path) -> None:
     """Comparing two logs about the same exchanges."""
-    size = 5_000 if report.quick else 40_000
+    size = 5_000 if report.quick else 20_000
     per_cpu_second, peak_mb = measure_reconcile(folder, size)
     report.members["audit_reconcile"] = {
         "entries": size,

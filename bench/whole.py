@@ -16,7 +16,7 @@ from bench.report import Report
 
 def exchanges(report: Report, folder: Path) -> None:
     """One exchange: everything on, without a disk, a bare echo, and HTTP with JSON."""
-    figures = measure_exchanges(folder, 300 if report.quick else 1_000, 3 if report.quick else 9)
+    figures = measure_exchanges(folder, 300 if report.quick else 800, 3 if report.quick else 7)
     report.members["exchange"] = {name: each.members() for name, each in figures.items()}
     report.members["exchange_bytes"] = bytes_an_entry(folder / "shanghai" / "data" / "node.db")
     ours, ceiling, http = figures["ours"], figures["ceiling"], figures["http"]
@@ -52,7 +52,7 @@ def _added_latency(report: Report, figures: dict[str, Figures]) -> None:
 
 def load_by_k6(report: Report, folder: Path) -> None:
     """The same node under load by k6 and by our own driver."""
-    found = measure_k6(folder, 300 if report.quick else 1_500, 1 if report.quick else 3)
+    found = measure_k6(folder, 300 if report.quick else 1_000, 1 if report.quick else 3)
     report.members["k6"] = {name: round(value, 2) for name, value in vars(found).items()}
     text = f"{found.per_second:,.0f}/s, {found.median_ms:.1f} ms median, {found.p99_ms:.1f} ms p99"
     report.row("k6, 16 callers", text)
@@ -101,7 +101,7 @@ def engines(report: Report, folder: Path) -> None:
 
 def workers(report: Report, folder: Path) -> None:
     """One worker and two, on PostgreSQL."""
-    found = measure_workers(folder, 200 if report.quick else 800, 3 if report.quick else 9)
+    found = measure_workers(folder, 200 if report.quick else 800, 3 if report.quick else 7)
     report.members["workers"] = {
         "one": found.one.members(),
         "two": found.two.members(),
