@@ -88,8 +88,6 @@ def serve(folder: NodeFolder, clock: Clock = system_clock) -> None:
     with node_lock(folder), signals() as arrived:
         serving = start(folder, clock)
         try:
-            collect_seldom()
-            use_huge_pages()
             obey(serving, arrived)
         finally:
             serving.stop()
@@ -116,6 +114,8 @@ def signals() -> Iterator[socket.socket]:
 
 def obey(serving: Serving, arrived: socket.socket, supervisor: socket.socket | None = None) -> None:
     """Keep the node up until a signal ends it, or the supervisor has gone; SIGHUP looks for changed files."""
+    collect_seldom()
+    use_huge_pages()
     watched = [arrived] if supervisor is None else [arrived, supervisor]
     ending = {signal.SIGTERM, signal.SIGINT} if supervisor is None else {signal.SIGTERM}
     due_s = monotonic_s() + UPKEEP_S

@@ -15,8 +15,7 @@ from pathlib import Path
 from gateway.clock import system_clock
 from gateway.errors import GatewayError
 from gateway.node.folder import NodeFolder
-from gateway.node.garbage import collect_seldom
-from gateway.node.heap import keep_heap_together, use_huge_pages
+from gateway.node.heap import keep_heap_together
 from gateway.node.lock import read_token
 from gateway.node.private_memory import keep_memory_private
 from gateway.node.serve import Worker, obey, signals, start
@@ -53,8 +52,6 @@ def main() -> None:
             )
             sys.exit(EXIT_DEFECT)
         try:
-            collect_seldom()
-            use_huge_pages()
             supervisor.sendall(f"{serving.metrics_port}\n".encode())
             obey(serving, arrived, supervisor)
         finally:

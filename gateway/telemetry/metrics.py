@@ -259,8 +259,8 @@ class Metrics:
     def answered(self, call: AnsweredCall) -> None:
         """Count an answered call: soon, and before anybody reads the page.
 
-        One call touches a dozen series. Counted one right after another they cost a third of what they
-        cost when each finds the processor's cache full of something else.
+        One call touches a dozen series: counted one right after another, calls find them in the processor's
+        cache, which an exchange fills with something else.
         """
         self._waiting.append(call)
         if len(self._waiting) >= CALLS_WAITING_MAX:
@@ -268,10 +268,10 @@ class Metrics:
 
     def count_waiting(self) -> None:
         """Count every call that waits."""
-        while self._waiting:
+        while True:
             try:
                 call = self._waiting.popleft()
-            except IndexError:  # another thread counted the last one
+            except IndexError:
                 return
             self._count(call)
 
