@@ -10,7 +10,6 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from hashlib import sha256
 
 from creditexchange.v1.audit_pb2 import ListSharedEntriesRequest, ListSharedEntriesResponse
@@ -33,7 +32,7 @@ from gateway.conformance.expectation import DepartureError, Expectation
 from gateway.conformance.identity import Identity
 from gateway.conformance.lying import OK, REFUSED, Answer, Lie, refusal_body
 from gateway.conformance.run import CaseResult
-from gateway.conformance.session import Session, patiently
+from gateway.conformance.session import Session
 from gateway.conformance.wire import leaf_of_exchange, payload_type, signed_bytes, signed_digest
 from gateway.errors import RefusedError
 from gateway.exchange.answering.answer import SignedRefusalError
@@ -186,7 +185,7 @@ def _entry_of(session: Session, exchange_id: bytes) -> tuple[str, str] | None:
     start = 0
     while True:
         request = ListSharedEntriesRequest(start_index=start).SerializeToString()
-        reply = patiently(partial(session.call, LIST_SHARED, request))
+        reply = session.call(LIST_SHARED, request)
         page = response_of(reply, ListSharedEntriesResponse)
         for entry in page.entries:
             members = json.loads(entry.leaf)

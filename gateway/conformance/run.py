@@ -1,4 +1,4 @@
-"""Runs the cases one after the other. A node that is busy is asked again; nothing else is repeated."""
+"""Runs the cases one after the other. What a busy node did not hear is sent again, nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from gateway.clock import monotonic_s
 from gateway.conformance.case import Case
 from gateway.conformance.expectation import DepartureError, Verdict, judge
-from gateway.conformance.session import BusyError, Session, patiently
+from gateway.conformance.session import BusyError, Session
 
 Outcome = Literal["passed", "failed", "not run"]
 
@@ -43,7 +43,7 @@ def _run(session: Session, case: Case) -> CaseResult:
         return CaseResult(case, "not run", "; ".join(missing), 0.0)
     started_s = monotonic_s()
     try:
-        verdict = patiently(lambda: _try(session, case))
+        verdict = _try(session, case)
     except BusyError as busy:
         return CaseResult(case, "not run", busy.message, monotonic_s() - started_s)
     outcome: Outcome = "passed" if verdict.passed else "failed"

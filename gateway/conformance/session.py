@@ -29,6 +29,7 @@ from gateway.conformance.draft import (
     VERIFY_CERTIFICATE,
     WINDOW_S,
     Draft,
+    Sent,
     Tampering,
     type_of,
 )
@@ -57,8 +58,12 @@ class BusyError(GatewayError):
         self.after_s = after_s
 
 
-def patiently(run: Callable[[], T]) -> T:
+def _patiently(run: Callable[[], T]) -> T:
     """Return what ``run`` returns; while the node is busy, come again as it says.
+
+    A busy node has not looked at the message, so that its very bytes may come again. Each call
+    is patient by itself: of a case of several calls done anew, the earlier ones would use up
+    what the rate has for the later ones.
 
     Raises:
         BusyError: it stayed busy.
@@ -110,7 +115,7 @@ class Session:
         Raises:
             PeerFaultError: the node cannot be reached or does not know the identity.
         """
-        reply = patiently(lambda: self.send(self.echo()))
+        reply = self.send(self.echo())
         if not reply.raw.reason and reply.raw.code == "UNAVAILABLE":
             reason = "no connection, or the node does not accept the identity's TLS certificate."
         elif reply.raw.reason in ("UNKNOWN_PEER", "UNKNOWN_KEY", "PEER_SUSPENDED", "CARD_EXPIRED"):
@@ -193,7 +198,8 @@ class Session:
     def send_bulk(self, draft: Draft) -> list[Reply]:
         """Sign ``draft``, send it and return every chunk that comes, or the refusal."""
         sent = draft.sign()
-        raw = _unless_busy(self.connection.stream(sent.method, sent.request, DEADLINE_S))
+        stream = self.connection.stream
+        raw = _patiently(lambda: _unless_busy(stream(sent.method, sent.request, DEADLINE_S)))
         raws = [RawReply("OK", body) for body in raw.bodies] or [raw]
         return [Reply(each, sent.method, sent, self.card, self.clock()) for each in raws]
 
@@ -231,18 +237,24 @@ class Session:
     ) -> Reply:
         """Sign ``draft``, send it and return what comes."""
         sent = draft.sign(tamper)
-        raw = self.connection.call(sent.method, sent.request, timeout_s)
-        return Reply(_unless_busy(raw), sent.method, sent, self.card, self.clock())
+        raw = self._call(sent.method, sent.request, timeout_s)
+        return Reply(raw, sent.method, sent, self.card, self.clock())
 
     def resend(self, reply: Reply) -> Reply:
         """Send the very same bytes once more."""
         assert reply.sent is not None
-        raw = self.connection.call(reply.method, reply.sent.request, DEADLINE_S)
-        return Reply(_unless_busy(raw), reply.method, reply.sent, self.card, self.clock())
+        raw = self._call(reply.method, reply.sent.request, DEADLINE_S)
+        return Reply(raw, reply.method, reply.sent, self.card, self.clock())
 
-    def race(self, draft: Draft, times: int) -> list[Reply]:
-        """Send the very same bytes several times at once."""
-        sent = draft.sign()
+    def race(self, make: Callable[[], Draft], times: int) -> list[Reply]:
+        """Send the very same bytes several times at once; all anew if the node was busy for one.
+
+        Raises:
+            BusyError: it never heard all of them.
+        """
+        return _patiently(lambda: self._race(make().sign(), times))
+
+    def _race(self, sent: Sent, times: int) -> list[Reply]:
         with ThreadPoolExecutor(times) as pool:
             calls = [
                 pool.submit(self.connection.call, sent.method, sent.request, DEADLINE_S) for _ in range(times)
@@ -258,8 +270,18 @@ class Session:
         metadata: tuple[tuple[str, str], ...] = (),
     ) -> Reply:
         """Send ``request``, which carries no signed message that the answer were bound to."""
-        raw = self.connection.call(method, request, timeout_s, metadata)
-        return Reply(_unless_busy(raw), method, None, self.card, self.clock())
+        raw = self._call(method, request, timeout_s, metadata)
+        return Reply(raw, method, None, self.card, self.clock())
+
+    def _call(
+        self,
+        method: str,
+        request: bytes,
+        timeout_s: float | None,
+        metadata: tuple[tuple[str, str], ...] = (),
+    ) -> RawReply:
+        call = self.connection.call
+        return _patiently(lambda: _unless_busy(call(method, request, timeout_s, metadata)))
 
 
 def opening(item_type: str, item: bytes) -> Opening:

@@ -108,7 +108,7 @@ CASES = (
         SECTION,
         f"the same bytes {RACING} times at once",
         Expectation("one answer, REPLAYED_MESSAGE to the others", _only_one),
-        lambda session: session.race(session.query(), RACING),
+        lambda session: session.race(session.query, RACING),
         (a_grant,),
     ),
     Case("retry-answered", SECTION, "a retry", answered(), _retry, (a_grant,)),
