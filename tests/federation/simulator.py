@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, RecordQuery, RecordQueryBody
@@ -42,7 +43,7 @@ from gateway.policy.grants import Access, AccessFile
 from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
 from gateway.records.source import StoredRecord
 from gateway.rpc.methods import METHODS
-from gateway.schemes import load_scheme
+from gateway.schemes import Scheme, load_scheme
 from gateway.signing.envelope import seal
 from gateway.storage.engine import open_engine
 from gateway.telemetry.metrics import Metrics
@@ -266,6 +267,11 @@ class Federation:
         self.now[0] += timedelta(seconds=seconds)
 
 
+@cache
+def _scheme(province: str) -> Scheme:
+    return load_scheme(EXAMPLES / province / "scheme.toml")
+
+
 def make_federation(folder: Path, *ids: str, born: datetime = NOW, **provinces_made: Province) -> Federation:
     """``provinces_made`` stand in for some of the provinces that are otherwise made by default."""
     provinces = {i: provinces_made.get(i) or Province(i, born=born) for i in ids}
@@ -283,7 +289,7 @@ def make_federation(folder: Path, *ids: str, born: datetime = NOW, **provinces_m
             message_keys=(province.message_key, *province.further_message_keys),
             roster=Roster.of(others),
             access=all_granted(*(o.node_id for o in others)),
-            scheme=load_scheme(EXAMPLES / (i if (EXAMPLES / i).is_dir() else "zhejiang") / "scheme.toml"),
+            scheme=_scheme(i if (EXAMPLES / i).is_dir() else "zhejiang"),
             secrets={"2026": SECRET},
             settings=ExchangeSettings(),
             card_serial=1,
