@@ -9,6 +9,9 @@ PYTEST_ARGS ?=
 # Test files run side by side; some wait, so one more than there are cores.
 TEST_PROCESSES ?= $(shell expr `nproc` + 1)
 
+# Tests start hundreds of processes: none of them compiles the program again, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -65,7 +68,7 @@ servers:
 		echo "nginx is not installed; tests/deploy will fail" >&2
 
 test: $(READY) node_modules/.ready .interop/.ready .fuzz/.ready softhsm pdf-tools browser servers compiler ## run all tests; T=path runs some
-	$(PYTHON) -m pytest $(T) --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+	$(PYTHON) -m pytest $(T) --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bulk-story: $(READY) ## LEARNERS=50000 applicants at two provinces while processes die
 	BULK_LEARNERS=$(or $(LEARNERS),50000) $(PYTHON) -m pytest tests/processes/test_bulk_story.py -s

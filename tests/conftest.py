@@ -13,6 +13,27 @@ from tests import fresh_tables
 settings.register_profile("repository", deadline=None)
 settings.load_profile("repository")
 
+LONGEST = (
+    "web",
+    "manual",
+    "chaos",
+    "processes",
+    "telemetry",
+    "conformance",
+    "fuzz",
+    "records",
+    "node_client",
+)
+"""Folders of long files begin first: what began last keeps one process busy when the others are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _fresh_tables() -> Iterator[None]:
