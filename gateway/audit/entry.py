@@ -32,6 +32,8 @@ LEAF_BYTES_MAX = 4 * 1024
 """Larger than any leaf; the length of a leaf in a tlog-tiles bundle is below 64 KiB."""
 INTEGER_MAX = 2**53 - 1
 """Largest integer that RFC 8785 knows."""
+LOGGED_AT_MS_MAX = 253_402_300_799_999
+"""Last millisecond of the year 9999: no later one can be shown (RFC 3339)."""
 
 Kind = Literal["exchange", "no-answer", "management"]
 Role = Literal["asker", "answerer", ""]
@@ -209,7 +211,7 @@ _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular
 
 
 def _members(draft: EntryDraft, logged_at_ms: int) -> dict[str, Any]:
-    if not 0 <= logged_at_ms <= INTEGER_MAX:
+    if not 0 <= logged_at_ms <= LOGGED_AT_MS_MAX:
         raise EntryError("the entry's time is out of range.")
     members: dict[str, Any] = {
         "v": LEAF_VERSION,
@@ -357,6 +359,7 @@ def _require_lengths(*fields: tuple[bytes, int, str]) -> None:
 
 __all__ = (
     "LEAF_BYTES_MAX",
+    "LOGGED_AT_MS_MAX",
     "Action",
     "Entry",
     "EntryDraft",

@@ -18,7 +18,8 @@ from gateway.audit import (
     parse_leaf,
     rebuild_leaf,
 )
-from gateway.audit.entry import INTEGER_MAX
+from gateway.audit.entry import INTEGER_MAX, LOGGED_AT_MS_MAX
+from gateway.clock import from_unix_ms
 from tests.audit.drafts import METHOD, answered
 
 AT = 1_790_000_000_000
@@ -52,13 +53,22 @@ def test_the_leaf_to_the_byte() -> None:
     )
 
 
-@given(drafts, st.integers(0, INTEGER_MAX))
+@given(drafts, st.integers(0, LOGGED_AT_MS_MAX))
 def test_leaves_are_rfc_8785_and_come_back(draft: EntryDraft, at: int) -> None:
     leaf = leaf_bytes(draft, at)
     assert leaf.isascii()
     assert leaf == rfc8785.dumps(json.loads(leaf))
     entry = parse_leaf(leaf)
     assert (entry.draft, entry.logged_at_ms) == (draft, at)
+
+
+@pytest.mark.parametrize("at", [-1, LOGGED_AT_MS_MAX + 1, INTEGER_MAX])
+def test_a_time_that_no_calendar_has_is_refused(at: int) -> None:
+    """It could not be shown; what cannot be shown must not come in, whoever signed it."""
+    leaf = leaf_bytes(FIXED, AT).replace(str(AT).encode(), str(at).encode())
+    with pytest.raises(EntryError, match="time"):
+        parse_leaf(leaf)
+    assert from_unix_ms(LOGGED_AT_MS_MAX).year == 9999
 
 
 def asked() -> EntryDraft:
