@@ -7,6 +7,7 @@ import secrets
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.audit import EntryDraft
+from gateway.clock import new_exchange_id, system_clock
 
 ORIGIN = "audit.bench.example/2026"
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -19,7 +20,7 @@ def draft() -> EntryDraft:
         role="answerer",
         asker="zhejiang",
         answerer="shanghai",
-        exchange_id=secrets.token_bytes(16),
+        exchange_id=new_exchange_id(system_clock()),
         peer_seq=1,
         method="/creditexchange.v1.RecordExchangeService/QueryRecords",
         purpose="employment",

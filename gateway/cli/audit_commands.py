@@ -15,7 +15,7 @@ from gateway.audit.entry import EntryDraft
 from gateway.audit.listing import ListedEntry, list_entries
 from gateway.audit.tiles import TileError
 from gateway.cli.audit_offline import say_offline, verify_offline
-from gateway.cli.audit_store import AuditStore, audit_store
+from gateway.cli.audit_store import EXCHANGE_DIGITS, AuditStore, audit_store
 from gateway.cli.local_node import local_node
 from gateway.cli.output import (
     EXIT_NO,
@@ -40,8 +40,6 @@ HELD_BYTES_MAX = 1024 * 1024
 VERIFIED_MARK = "verified-entries"
 """File in the node's run folder: how far an interrupted verification came."""
 INDEX_DIGITS_MAX = 18
-EXCHANGE_DIGITS = 8
-"""How much of an exchange id people are shown; JSON has all of it."""
 
 audit_app = typer.Typer(
     help="The audit log: every exchange, provably as it was.",

@@ -20,6 +20,9 @@ from gateway.storage.engine import open_engine
 from gateway.storage.migrate import require_current
 from gateway.storage.node_tables import Database, Transaction
 
+EXCHANGE_DIGITS = 12
+"""How much of an exchange id people are shown, its milliseconds; JSON has all of it."""
+
 
 @dataclass(frozen=True)
 class AuditStore:

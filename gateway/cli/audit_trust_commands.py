@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from creditexchange.v1.operator_pb2 import ReconcileRequest, ReconcileResponse
-from gateway.cli.audit_store import AuditStore, audit_store
+from gateway.cli.audit_store import EXCHANGE_DIGITS, AuditStore, audit_store
 from gateway.cli.local_node import LocalNode, local_node
 from gateway.cli.output import (
     EXIT_NO,
@@ -185,7 +185,7 @@ def _say_reconciled(peer: str, last: ReconcileResponse, findings: list[FindingRo
     for finding in findings:
         shown.add_row(
             finding.kind,
-            finding.exchange_id.hex()[:8],
+            finding.exchange_id.hex()[:EXCHANGE_DIGITS],
             _place(finding.our_idx),
             _place(finding.their_idx),
             finding.detail,

@@ -57,7 +57,7 @@ def test_show_for_people(store: Path) -> None:
         "no-answer",
         "erasure",
         "request-of-learner",
-        EXCHANGE.hex()[:8],
+        EXCHANGE.hex()[:12],
     ):
         assert word in result.output
 

@@ -17,7 +17,7 @@ from gateway.audit.commitment import (
     commitments_root,
     open_items,
 )
-from gateway.clock import new_id
+from gateway.clock import new_exchange_id, new_id
 from gateway.errors import OperatorError
 from gateway.exchange.asking.question import Question
 from gateway.exchange.forms import QUERY_FORMS
@@ -193,7 +193,7 @@ def query_header(
     header = Header(
         protocol_version=spoken.shared_with(versions_of(peer.card)) or spoken.newest,
         message_id=new_id(),
-        exchange_id=new_id(),
+        exchange_id=new_exchange_id(now),
         pair_sequence=sequence,
         sender=snapshot.node_id,
         audience=peer.node_id,

@@ -28,7 +28,7 @@ from creditexchange.v1.consent_pb2 import Consent
 from creditexchange.v1.envelope_pb2 import Opening, SignedMessage
 from gateway.audit import Evidence, management_entry
 from gateway.audit.commitment import CONSENT, LEARNING_CODE, SUBJECT_TOKEN, commitment, open_items
-from gateway.clock import monotonic_s, new_id, unix_ms
+from gateway.clock import monotonic_s, new_exchange_id, new_id, unix_ms
 from gateway.errors import CallerError, EnvelopeError, PeerFaultError, RefusedError
 from gateway.exchange.answering.redemptions import redemption_digest
 from gateway.exchange.asking.ask_peer import Asking
@@ -125,11 +125,12 @@ def _redeem_own(code: LearningCode, organisation: str, snapshot: Snapshot, node:
 def _begin(code: LearningCode, organisation: str, node: Asking) -> _Attempt:
     """Remember that the code is being redeemed; return what was remembered if it was before."""
     item = CodeSecret(code_id=code.code_id, secret=code.secret).SerializeToString()
+    now = node.clock()
     row = AttemptRow(
         code_hash=sha256(f"{code.text}\n{organisation}".encode()).digest(),
-        exchange_id=new_id(),
+        exchange_id=new_exchange_id(now),
         opening_key=secrets.token_bytes(32),
-        begun_at=unix_ms(node.clock()),
+        begun_at=unix_ms(now),
     )
     row = node.log.transact(lambda transaction: code_rows.begin_attempt(transaction, row))
     opening = Opening(item_type=LEARNING_CODE, key=row.opening_key, item=item)
