@@ -81,7 +81,7 @@ def fan_out(report: Report, folder: Path) -> None:
 
 def engines(report: Report, folder: Path) -> None:
     """The same exchanges on SQLite and PostgreSQL."""
-    found = measure_engines(folder, 300 if report.quick else 800, 3 if report.quick else 7)
+    found = measure_engines(folder, 300 if report.quick else 800, 3 if report.quick else 6)
     sqlite, postgresql = found.sqlite, found.postgresql
     with_database = statistics.median(
         one / (two + beside)
@@ -101,7 +101,7 @@ def engines(report: Report, folder: Path) -> None:
 
 def workers(report: Report, folder: Path) -> None:
     """One worker and two, on PostgreSQL."""
-    found = measure_workers(folder, 200 if report.quick else 800, 3 if report.quick else 7)
+    found = measure_workers(folder, 200 if report.quick else 800, 3 if report.quick else 5)
     report.members["workers"] = {
         "one": found.one.members(),
         "two": found.two.members(),

@@ -12,7 +12,7 @@ from gateway.audit.entry import (
     parse_leaf,
     rebuild_leaf,
 )
-from gateway.audit.evidence import Evidence, EvidenceError, SubjectEvidence
+from gateway.audit.evidence import Evidence, EvidenceError, SubjectEvidence, serialised_openings
 from gateway.audit.group import SeenMessage
 from gateway.audit.heard import HeardHeads
 from gateway.audit.log import Appended, AuditLog, StoredExchange
@@ -61,6 +61,7 @@ __all__ = [
     "prove_consistency",
     "prove_inclusion",
     "rebuild_leaf",
+    "serialised_openings",
     "stored_root",
     "tree_root",
     "verify_consistency",

@@ -43,12 +43,18 @@ def commitment(opening: Opening) -> bytes:
         raise EnvelopeError("MALFORMED_MESSAGE", "an opening's key is not 32 bytes.", field="openings")
     type_ = opening.item_type
     prefix = _PREFIXES.get(type_) or _prefix(type_)
-    return hmac.digest(key, prefix + opening.item, "sha256")
+    # Not hmac.digest: it gives up the interpreter's lock each time, and under load another thread takes it.
+    return hmac.new(key, prefix + opening.item, "sha256").digest()
 
 
 def open_items(item_type: str, items: Iterable[bytes]) -> list[Opening]:
     """Give each item its own random key."""
-    return [Opening(item_type=item_type, key=secrets.token_bytes(KEY_BYTES), item=item) for item in items]
+    items = list(items)
+    keys = secrets.token_bytes(KEY_BYTES * len(items))  # at once: each call is one of the kernel's
+    return [
+        Opening(item_type=item_type, key=keys[at * KEY_BYTES : (at + 1) * KEY_BYTES], item=item)
+        for at, item in enumerate(items)
+    ]
 
 
 def commitments_root(openings: Sequence[Opening]) -> bytes:

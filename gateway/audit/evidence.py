@@ -24,7 +24,6 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -59,6 +58,8 @@ class SubjectEvidence:
     subject_token: bytes = field(repr=False)
     request_openings: Sequence[Opening] = field(repr=False)
     answer_openings: Sequence[Opening] = field(default=(), repr=False)
+    answer_openings_bytes: bytes = field(default=b"", repr=False)
+    """The same, serialised as a response holds them, where somebody has done that already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class EvidenceVault:
 
     def subject_ref(self, subject_token: bytes) -> bytes:
         """Return the 32 bytes under which entries about this learner are found."""
-        return hmac.digest(self._subject_key, subject_token, sha256)
+        return hmac.new(self._subject_key, subject_token, "sha256").digest()
 
     def subject_refs(self, subject_token: bytes) -> tuple[bytes, ...]:
         """Return everything under which entries about this learner may be found."""
@@ -129,7 +130,11 @@ class EvidenceVault:
             return [
                 (
                     self._seal_part(
-                        draft, s.position, s.request_openings, _serialised(s.answer_openings), now_ms
+                        draft,
+                        s.position,
+                        s.request_openings,
+                        s.answer_openings_bytes or serialised_openings(s.answer_openings),
+                        now_ms,
                     ),
                     (self.subject_ref(s.subject_token),),
                 )
@@ -143,7 +148,7 @@ class EvidenceVault:
         """Return the encrypted openings of a whole entry, ``None`` when there are none."""
         if not evidence.request_openings and not evidence.answer_openings:
             return None
-        answer = evidence.answer_openings_bytes or _serialised(evidence.answer_openings)
+        answer = evidence.answer_openings_bytes or serialised_openings(evidence.answer_openings)
         return self._seal_part(draft, WHOLE_ENTRY, evidence.request_openings, answer, now_ms)
 
     def _seal_part(
@@ -155,7 +160,8 @@ class EvidenceVault:
         now_ms: int,
     ) -> SealedPart:
         request = QueryRecordsRequest(openings=request_openings).SerializeToString()
-        data_key, nonce = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(NONCE_BYTES)
+        random = secrets.token_bytes(KEY_BYTES + NONCE_BYTES)
+        data_key, nonce = random[:KEY_BYTES], random[KEY_BYTES:]
         content = len(request).to_bytes(4, "big") + request + answer
         return SealedPart(
             part=part,
@@ -218,10 +224,11 @@ class EvidenceVault:
         return b"\x00".join(fields)
 
 
-def _serialised(openings: Sequence[Opening]) -> bytes:
+def serialised_openings(openings: Sequence[Opening]) -> bytes:
+    """Return ``openings`` as a response holds them beside its message, which is also how they are kept."""
     return QueryRecordsResponse(openings=openings).SerializeToString()
 
 
 def _derive(evidence_key: bytes, purpose: bytes) -> bytes:
     """Return a 32-byte key for one purpose."""
-    return hmac.digest(evidence_key, _CONTEXT + b"\x00" + purpose, sha256)
+    return hmac.new(evidence_key, _CONTEXT + b"\x00" + purpose, "sha256").digest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from hashlib import sha256
 
 from gateway.learners.identifier import normalise
 
@@ -31,4 +30,4 @@ def subject_token(secret: FederationSecret, identifier_type: str, identifier: st
         gateway.learners.identifier.IdentifierError: the identifier is malformed.
     """
     message = identifier_type.encode() + b"\x00" + normalise(identifier_type, identifier).encode()
-    return hmac.digest(secret.key, message, sha256)
+    return hmac.new(secret.key, message, "sha256").digest()

@@ -20,7 +20,7 @@ from creditexchange.v1.exchange_pb2 import (
     SubjectAnswer,
 )
 from creditexchange.v1.reason_pb2 import Reason
-from gateway.audit import AuditLog, Evidence, SeenMessage, SubjectEvidence
+from gateway.audit import AuditLog, Evidence, SeenMessage, SubjectEvidence, serialised_openings
 from gateway.audit.commitment import RECORD, commitment, open_items
 from gateway.errors import RefusedError
 from gateway.exchange.answering.admit import admit
@@ -116,6 +116,7 @@ def _answer_chunk(
     opened = admitted.opened
     opened_records = [open_items(RECORD, piece.records) for piece in chunk.pieces]
     openings = [opening for each in opened_records for opening in each]
+    serialised = [serialised_openings(each) for each in opened_records]
     body = RecordAnswerChunkBody(
         number=chunk.number,
         is_last=chunk.is_last,
@@ -130,7 +131,7 @@ def _answer_chunk(
     appended = node.log.append(
         opened.entry(snapshot.node_id, purpose, "OK", len(openings), digest, chunk.number),
         seen=SeenMessage(opened.header.message_id, admitted.expires_at) if chunk.number == 1 else None,
-        evidence=_evidence(opened, body, chunk, opened_records),
+        evidence=_evidence(opened, body, chunk, opened_records, serialised),
         charge=charge_of(
             snapshot,
             opened.signer.node_id,
@@ -149,7 +150,8 @@ def _answer_chunk(
     progress.chunk, progress.previous_digest = chunk.number + 1, digest
     progress.records += len(openings)
     progress.times.done("seal")
-    return QueryRecordsInBulkResponse(message=message, openings=openings).SerializeToString()
+    # In pieces, as in seal: what is kept of each learner is what is sent.
+    return QueryRecordsInBulkResponse(message=message).SerializeToString() + b"".join(serialised)
 
 
 def _learners_answered(chunk: Chunk) -> int:
@@ -167,7 +169,11 @@ def _stated(piece: Piece) -> SubjectAnswer:
 
 
 def _evidence(
-    opened: Opened[RecordQuery], body: bytes, chunk: Chunk, records: list[list[Opening]]
+    opened: Opened[RecordQuery],
+    body: bytes,
+    chunk: Chunk,
+    records: list[list[Opening]],
+    serialised: list[bytes],
 ) -> Evidence:
     """Return what the chunk leaves behind: each learner's openings can be erased alone."""
     return Evidence(
@@ -175,7 +181,7 @@ def _evidence(
         request_body=opened.payload.body,
         answer_body=body,
         subjects=[
-            SubjectEvidence(piece.subject.position, piece.subject.token, piece.subject.openings, given)
-            for piece, given in zip(chunk.pieces, records, strict=True)
+            SubjectEvidence(piece.subject.position, piece.subject.token, piece.subject.openings, given, sent)
+            for piece, given, sent in zip(chunk.pieces, records, serialised, strict=True)
         ],
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hashlib import sha256
 
 from creditexchange.v1.envelope_pb2 import Opening
-from creditexchange.v1.exchange_pb2 import QueryRecordsResponse, RecordAnswerBody
-from gateway.audit import AuditLog, Evidence, SeenMessage
+from creditexchange.v1.exchange_pb2 import RecordAnswerBody
+from gateway.audit import AuditLog, Evidence, SeenMessage, serialised_openings
 from gateway.audit.commitment import RECORD, commitments_root, open_items
 from gateway.errors import RefusedError
 from gateway.exchange.answering.certificate import certificate_answer
@@ -36,7 +36,7 @@ def log_exchange(
     authorised = translated.found.authorised
     opened = authorised.admitted.opened
     body, openings, count = _answer(translated, snapshot)
-    openings_bytes = QueryRecordsResponse(openings=openings).SerializeToString()
+    openings_bytes = serialised_openings(openings)
     if translated.found.earlier is None:
         _require_size(openings_bytes, snapshot.settings.message_bytes_max)
     appended = log.append(
