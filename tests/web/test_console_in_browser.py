@@ -172,6 +172,23 @@ def test_doctor_and_comparison_work_from_their_buttons(browser: Browser, console
     watched.context.close()
 
 
+def test_the_doctor_speaks_chinese(browser: Browser, console: RunningConsole) -> None:
+    watched = visitor(browser, console, next(look for look in LOOKS if look.language == "zh"))
+    page = watched.page()
+    page.goto(f"{console.url}/peers/jiangsu")  # which does not run
+    page.get_by_role("button", name="立即诊断").click()
+    findings = page.locator("#doctor-findings")
+    expect(findings.get_by_text("首先处理：")).to_be_visible(timeout=60_000)
+    verdict, steps = findings.locator(".verdict").inner_text(), findings.locator("li").all_inner_texts()
+    assert "该端口没有程序监听" in verdict
+    assert "由对方运维人员处理" in verdict
+    assert [step for step in steps if "连接" in step and "故障" in step]
+    page.screenshot(path=SHOTS / "doctor-zh.png", full_page=True)
+    assert findings_of_axe(page) == []
+    assert not watched.wrong
+    watched.context.close()
+
+
 def test_a_peers_name_is_text_and_never_markup(browser: Browser, console: RunningConsole) -> None:
     watched = visitor(browser, console, LOOKS[0])
     page = watched.page()

@@ -12,11 +12,13 @@ from gateway.web.console.sources import RunningNode
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One step of the diagnosis; the texts are the doctor's own, in English."""
+    """One step of the diagnosis; the sentences are the doctor's own, in English."""
 
     name: str
     state: str
     """``ok``, ``note``, ``warning`` or ``fault``."""
+    word: str
+    """Stable word for what was found, for which the console has a phrase in each language."""
     seen: str
     expected: str
     side: str
@@ -30,6 +32,7 @@ class Diagnosis:
 
     findings: Sequence[Finding]
     state: str
+    word: str
     side: str
     remedy: str
 
@@ -48,9 +51,19 @@ def diagnose(node: RunningNode, node_id: str) -> Diagnosis:
             continue
         step = event.step
         findings.append(
-            Finding(step.name, _state(step.state), step.seen, step.expected, _side(step.side), step.remedy)
+            Finding(
+                name=step.name,
+                state=_state(step.state),
+                word=step.finding,
+                seen=step.seen,
+                expected=step.expected,
+                side=_side(step.side),
+                remedy=step.remedy,
+            )
         )
-    return Diagnosis(findings, _state(verdict.state), _side(verdict.side), verdict.remedy)
+    return Diagnosis(
+        findings, _state(verdict.state), verdict.finding, _side(verdict.side), verdict.remedy
+    )
 
 
 def _state(value: DiagnosisState.ValueType) -> str:
