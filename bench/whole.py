@@ -16,7 +16,7 @@ from bench.report import Report
 
 def exchanges(report: Report, folder: Path) -> None:
     """One exchange: everything on, without a disk, a bare echo, and HTTP with JSON."""
-    figures = measure_exchanges(folder, 300 if report.quick else 800, 3 if report.quick else 7)
+    figures = measure_exchanges(folder, 300 if report.quick else 800, 3 if report.quick else 6)
     report.members["exchange"] = {name: each.members() for name, each in figures.items()}
     report.members["exchange_bytes"] = bytes_an_entry(folder / "shanghai" / "data" / "node.db")
     ours, ceiling, http = figures["ours"], figures["ceiling"], figures["http"]
@@ -62,7 +62,7 @@ def load_by_k6(report: Report, folder: Path) -> None:
 
 def fan_out(report: Report, folder: Path) -> None:
     """Asking three peers at once."""
-    found = measure_fan_out(folder, 3 if report.quick else 9, near_too=not report.quick)
+    found = measure_fan_out(folder, 3 if report.quick else 7, near_too=not report.quick)
     report.members["fan_out"] = {
         "one_way_ms": ONE_WAY_MS,
         "alone_ms": {peer: round(value, 2) for peer, value in found.alone_ms.items()},
