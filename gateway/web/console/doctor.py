@@ -61,9 +61,7 @@ def diagnose(node: RunningNode, node_id: str) -> Diagnosis:
                 remedy=step.remedy,
             )
         )
-    return Diagnosis(
-        findings, _state(verdict.state), verdict.finding, _side(verdict.side), verdict.remedy
-    )
+    return Diagnosis(findings, _state(verdict.state), verdict.finding, _side(verdict.side), verdict.remedy)
 
 
 def _state(value: DiagnosisState.ValueType) -> str:
