@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from creditexchange.v1.envelope_pb2 import Header, Opening
 from gateway.audit import EntryDraft, leaf_bytes
 from gateway.audit.commitment import commitment, commitments_root
+from gateway.audit.entry import LOGGED_AT_MS_MAX
 from gateway.conformance import wire
 from gateway.policy.purposes import purpose_word
 from gateway.signing.dsse import pre_authentication_encoding
@@ -41,7 +42,7 @@ def test_commitments(openings: list[Opening]) -> None:
     purpose=st.integers(0, 40),
     outcome=REASONS,
     count=st.integers(0, 1000),
-    logged_at_ms=st.integers(0, 2**53 - 1),
+    logged_at_ms=st.integers(0, LOGGED_AT_MS_MAX),
     body=st.binary(max_size=50),
 )
 def test_leaf(exchange_id, sequence, purpose, outcome, count, logged_at_ms, body) -> None:
