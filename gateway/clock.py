@@ -28,7 +28,7 @@ def system_clock() -> datetime:
 def unix_ms(instant: datetime) -> int:
     """Return ``instant`` as whole milliseconds since 1970-01-01T00:00:00Z; parts of one are dropped.
 
-    In whole numbers: by way of seconds as a fraction, one instant in a hundred came back a millisecond early.
+    In whole numbers: as a fraction of seconds, one in a hundred and fifty came back a millisecond early.
     """
     return (instant - _EPOCH) // _MILLISECOND
 
