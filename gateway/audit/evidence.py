@@ -57,9 +57,8 @@ class SubjectEvidence:
     """The learner's place in the query, from 0."""
     subject_token: bytes = field(repr=False)
     request_openings: Sequence[Opening] = field(repr=False)
-    answer_openings: Sequence[Opening] = field(default=(), repr=False)
-    answer_openings_bytes: bytes = field(default=b"", repr=False)
-    """The same, serialised as a response holds them, where somebody has done that already."""
+    answer_openings: bytes = field(default=b"", repr=False)
+    """As :func:`serialised_openings` returns them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +128,7 @@ class EvidenceVault:
         if evidence.subjects:
             return [
                 (
-                    self._seal_part(
-                        draft,
-                        s.position,
-                        s.request_openings,
-                        s.answer_openings_bytes or serialised_openings(s.answer_openings),
-                        now_ms,
-                    ),
+                    self._seal_part(draft, s.position, s.request_openings, s.answer_openings, now_ms),
                     (self.subject_ref(s.subject_token),),
                 )
                 for s in evidence.subjects

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 
-from creditexchange.v1.envelope_pb2 import Opening
 from creditexchange.v1.exchange_pb2 import (
     QueryRecordsInBulkResponse,
     RecordAnswerChunk,
@@ -131,7 +130,7 @@ def _answer_chunk(
     appended = node.log.append(
         opened.entry(snapshot.node_id, purpose, "OK", len(openings), digest, chunk.number),
         seen=SeenMessage(opened.header.message_id, admitted.expires_at) if chunk.number == 1 else None,
-        evidence=_evidence(opened, body, chunk, opened_records, serialised),
+        evidence=_evidence(opened, body, chunk, serialised),
         charge=charge_of(
             snapshot,
             opened.signer.node_id,
@@ -168,20 +167,14 @@ def _stated(piece: Piece) -> SubjectAnswer:
     )
 
 
-def _evidence(
-    opened: Opened[RecordQuery],
-    body: bytes,
-    chunk: Chunk,
-    records: list[list[Opening]],
-    serialised: list[bytes],
-) -> Evidence:
+def _evidence(opened: Opened[RecordQuery], body: bytes, chunk: Chunk, serialised: list[bytes]) -> Evidence:
     """Return what the chunk leaves behind: each learner's openings can be erased alone."""
     return Evidence(
         request_message=opened.message.SerializeToString(),
         request_body=opened.payload.body,
         answer_body=body,
         subjects=[
-            SubjectEvidence(piece.subject.position, piece.subject.token, piece.subject.openings, given, sent)
-            for piece, given, sent in zip(chunk.pieces, records, serialised, strict=True)
+            SubjectEvidence(piece.subject.position, piece.subject.token, piece.subject.openings, sent)
+            for piece, sent in zip(chunk.pieces, serialised, strict=True)
         ],
     )

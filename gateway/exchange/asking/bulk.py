@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from creditexchange.v1.envelope_pb2 import Opening, SignedMessage
 from creditexchange.v1.exchange_pb2 import LEGAL_BASIS_CONSENT, RecordQuery, RecordQueryBody
-from gateway.audit import AuditLog, Evidence, PeerReceipt, SubjectEvidence
+from gateway.audit import AuditLog, Evidence, PeerReceipt, SubjectEvidence, serialised_openings
 from gateway.audit.commitment import CONSENT, SUBJECT_TOKEN, commitments_root, open_items
 from gateway.clock import monotonic_s
 from gateway.errors import CallerError, PeerFaultError, RefusedError
@@ -274,7 +274,10 @@ def _log_chunk(
             answer_body=chunk.body,
             subjects=[
                 SubjectEvidence(
-                    part.position, openings[part.position][0].item, openings[part.position], part.openings
+                    part.position,
+                    openings[part.position][0].item,
+                    openings[part.position],
+                    serialised_openings(part.openings),
                 )
                 for part in chunk.subjects
             ],
