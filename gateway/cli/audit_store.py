@@ -20,8 +20,12 @@ from gateway.storage.engine import open_engine
 from gateway.storage.migrate import require_current
 from gateway.storage.node_tables import Database, Transaction
 
-EXCHANGE_DIGITS = 12
-"""How much of an exchange id people are shown, its milliseconds; JSON has all of it."""
+EXCHANGE_DIGITS = 16
+"""How much of an exchange id people are shown; JSON has all of it.
+
+Twelve are its milliseconds, which the exchanges of one question to several peers have in common; the
+others tell them apart.
+"""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from gateway.audit import management_entry
 from gateway.cli import audit_commands
 from gateway.cli.audit_commands import audit_app
-from gateway.cli.audit_store import AuditStore
+from gateway.cli.audit_store import EXCHANGE_DIGITS, AuditStore
+from gateway.clock import new_exchange_id, system_clock
 from gateway.errors import AuditLogError, CallerError
 from gateway.node.folder import NodeFolder
 from tests.audit.drafts import answered, as_attacker, new_log, sqlite_at
@@ -57,7 +58,7 @@ def test_show_for_people(store: Path) -> None:
         "no-answer",
         "erasure",
         "request-of-learner",
-        EXCHANGE.hex()[:12],
+        EXCHANGE.hex()[:16],
     ):
         assert word in result.output
 
@@ -131,3 +132,10 @@ def test_an_entry_that_cannot_be_read(store: Path) -> None:
 def test_a_held_checkpoint_that_cannot_be_read(store: Path) -> None:
     error = RUNNER.invoke(audit_app, ["verify", "--held", str(store.parent / "nothing")]).exception
     assert isinstance(error, CallerError)
+
+
+def test_exchanges_of_one_instant_are_told_apart_by_what_people_are_shown() -> None:
+    """One question to several peers makes exchanges of one millisecond."""
+    now = system_clock()
+    shown_ids = {new_exchange_id(now).hex()[:EXCHANGE_DIGITS] for _ in range(4)}
+    assert len(shown_ids) > 1
