@@ -20,6 +20,7 @@ from gateway.clock import monotonic_s, system_clock
 from gateway.exchange.answering.answer import Answering, answer_query
 from gateway.exchange.messages import QUERY_RECORDS, IncomingCall, Snapshot
 from gateway.learners.subject_token import FederationSecret
+from gateway.node.garbage import collect_seldom
 from gateway.peers.roster import Roster
 from gateway.records import Registry, import_file
 from gateway.schemes import load_scheme
@@ -71,6 +72,7 @@ def import_in_this_process(source: str, url: str) -> None:
     """Import and print the figures as JSON."""
     engine = open_engine(url)
     upgrade(engine, "records")
+    collect_seldom()  # as `credit-gateway records import` does
     started = time.process_time()
     secret: FederationSecret = SECRET
     report = import_file(

@@ -31,6 +31,7 @@ from bench.plots import draw_memory
 from bench.records_file import RECORDS_A_LEARNER, write_records
 from bench.report import LARGE, Report
 from gateway.clock import system_clock
+from gateway.node.garbage import collect_seldom
 from gateway.records import Registry, import_file
 from gateway.schemes import load_scheme
 from gateway.storage.engine import open_engine, reading
@@ -168,6 +169,7 @@ def import_files() -> None:
         rows = connection.exec_driver_sql("SELECT file_name FROM record_import WHERE state = 'complete'")
         complete = {row[0] for row in rows}
     scheme = load_scheme(SCHEME)
+    collect_seldom()  # as `credit-gateway records import` does
     for path in sorted(folder.iterdir()):
         if path.name in complete:
             continue

@@ -33,6 +33,7 @@ from gateway.clock import system_clock
 from gateway.errors import CallerError, IntakeError, OperatorError
 from gateway.exports.formula_safe import inert
 from gateway.learners.identifier import IDENTIFIER_TYPES, RESIDENT_ID
+from gateway.node.garbage import collect_seldom
 from gateway.records import ImportFacts, ImportReport, Refusal, import_file
 from gateway.records.records_key import records_key_at
 from gateway.records.transcripts.document import FORMATS
@@ -131,6 +132,7 @@ def import_records(
             issuer_code_scheme=issuer_code_scheme,
         )
         writer = stack.enter_context(_report_writer(report)) if report is not None else None
+        collect_seldom()
         results = [
             _import_one(file, opened, facts, replace=replace, write=writer, places=places) for file in files
         ]

@@ -1,4 +1,4 @@
-"""How often a serving process looks for cycles of garbage."""
+"""How often a process that works hard looks for cycles of garbage."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ YOUNG_MAX = 20_000
 def collect_seldom() -> None:
     """Set apart what was loaded at the start, and look for cycles less often.
 
-    An exchange makes thousands of short-lived objects and no cycles; reference counts free them. What
-    the program itself consists of never becomes garbage, and going through it again and again was three
-    parts in a hundred of an exchange. Only errors make cycles: ``gateway/rpc/let_go.py``.
+    An exchange, or a batch of rows that is imported, makes thousands of short-lived objects and no cycles;
+    reference counts free them. What the program itself consists of never becomes garbage, and going through
+    it again and again was three parts in a hundred of an exchange, and a tenth of an import. Only errors
+    make cycles: ``gateway/rpc/let_go.py``.
     """
     gc.collect()
     gc.freeze()

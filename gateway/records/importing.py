@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import replace as with_changes
 from functools import lru_cache
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 from gateway.clock import Clock, monotonic_s, unix_ms
 from gateway.learners.identifier import IDENTIFIER_TYPES, RESIDENT_ID, IdentifierError, normalise
 from gateway.learners.subject_token import FederationSecret, subject_token
-from gateway.records.intake.formats import open_records
+from gateway.records.intake.formats import OpenFile, Rows, open_records
 from gateway.records.intake.rows import (
     LEARNER_ID,
     LEARNER_ID_TYPE,
@@ -26,7 +27,7 @@ from gateway.records.intake.rows import (
 )
 from gateway.records.records_key import RecordsKey
 from gateway.records.refusal import Refusal, RefusedRow, shown_name
-from gateway.records.registry import ImportSession, NewRecord, Registry
+from gateway.records.registry import ImportSession, NewRecord, PutResult, Registry
 from gateway.records.source import TEXT_FIELDS, original_of
 from gateway.records.transcripts.draft import ElementPlace
 from gateway.records.translating import translate_stored
@@ -122,17 +123,20 @@ def import_file(
     source, items = open_records(path, Reading(scheme, facts, clock()))
     preparing = _Preparing(scheme, (secret, *older_secrets), node_id, facts.records_key)
     try:
-        with registry.importing(
-            shown_name(path.name),
-            unix_ms(clock()),
-            epoch=secret.epoch,
-            scheme_digest=scheme.reference.digest,
-            replace=replace,
-        ) as session:
-            while batch := list(islice(items, BATCH_ROWS)):
-                for refusal in _take(batch, session, preparing, tally):
+        with (
+            registry.importing(
+                shown_name(path.name),
+                unix_ms(clock()),
+                epoch=secret.epoch,
+                scheme_digest=scheme.reference.digest,
+                replace=replace,
+            ) as session,
+            ThreadPoolExecutor(1, "import") as writer,  # ends before the transaction, whatever happens
+        ):
+            for taken in _take(source, items, session, preparing, tally, writer):
+                for refusal in _written(taken, tally):
                     report(refusal)
-                progress(source.bytes_read, source.bytes_total, tally.rows)
+                progress(taken.bytes_read, source.bytes_total, taken.rows)
             if session.written and not tally.refused:
                 session.keep(rows=tally.rows, file_digest=source.digest, finished_at=unix_ms(clock()))
         for place in source.elements:
@@ -146,10 +150,45 @@ def import_file(
     )
 
 
+class _Taken(NamedTuple):
+    """A batch that is on its way into the registry."""
+
+    refusals: list[Refusal]
+    """What is wrong with its rows, as far as the rows alone show."""
+    bytes_read: int
+    """Of the file, up to its end."""
+    rows: int
+    """Of the file, up to its end."""
+    writing: Future[PutResult]
+
+
 def _take(
-    batch: Sequence[Row | RefusedRow], session: ImportSession, preparing: _Preparing, tally: _Tally
-) -> list[Refusal]:
-    """Write the rows of a batch; count them, and return what is wrong with the others by line."""
+    source: OpenFile,
+    items: Rows,
+    session: ImportSession,
+    preparing: _Preparing,
+    tally: _Tally,
+    writer: Executor,
+) -> Iterator[_Taken]:
+    """Prepare batch after batch; yield each after the next one was, so that it is written meanwhile.
+
+    Most of writing is waiting for the database.
+    """
+    before: _Taken | None = None
+    while batch := list(islice(items, BATCH_ROWS)):
+        records, refusals = _prepare(batch, preparing, tally)
+        taken = _Taken(refusals, source.bytes_read, tally.rows, writer.submit(session.put, records))
+        if before is not None:
+            yield before
+        before = taken
+    if before is not None:
+        yield before
+
+
+def _prepare(
+    batch: Sequence[Row | RefusedRow], preparing: _Preparing, tally: _Tally
+) -> tuple[list[NewRecord], list[Refusal]]:
+    """Return the records of a batch, and what is wrong with its other rows; both are counted."""
     records: list[NewRecord] = []
     refusals: list[Refusal] = []
     tally.rows += len(batch)
@@ -160,14 +199,17 @@ def _take(
             refusals += outcome.refusals
         else:
             records.append(outcome)
-    if records:
-        result = session.put(records)
-        tally.added += result.added
-        tally.unchanged += result.unchanged
-        tally.replaced += result.replaced
-        tally.refused += len(result.refusals)
-        refusals += result.refusals
-    return sorted(refusals, key=lambda refusal: refusal.line)
+    return records, refusals
+
+
+def _written(taken: _Taken, tally: _Tally) -> list[Refusal]:
+    """Wait until a batch is written; count it, and return all that is wrong with its rows, by line."""
+    result = taken.writing.result()
+    tally.added += result.added
+    tally.unchanged += result.unchanged
+    tally.replaced += result.replaced
+    tally.refused += len(result.refusals)
+    return sorted([*taken.refusals, *result.refusals], key=lambda refusal: refusal.line)
 
 
 class _Subject(NamedTuple):
