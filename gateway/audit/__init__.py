@@ -1,5 +1,6 @@
 """The append-only Merkle log of exchanges: entries, tree, checkpoints, receipts, verification."""
 
+from gateway.audit.answered import StoredExchange
 from gateway.audit.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from gateway.audit.entry import (
     Entry,
@@ -15,7 +16,7 @@ from gateway.audit.entry import (
 from gateway.audit.evidence import Evidence, EvidenceError, SubjectEvidence, serialised_openings
 from gateway.audit.group import SeenMessage
 from gateway.audit.heard import HeardHeads
-from gateway.audit.log import Appended, AuditLog, StoredExchange
+from gateway.audit.log import Appended, AuditLog
 from gateway.audit.merkle import (
     EMPTY_ROOT,
     ProofError,

@@ -15,13 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
-from creditexchange.v1.envelope_pb2 import Opening, Receipt
+from creditexchange.v1.envelope_pb2 import Receipt
+from gateway.audit.answered import StoredExchange, find_answer, has_answer
 from gateway.audit.checkpoint import Checkpoint
-from gateway.audit.entry import EntryDraft, parse_leaf
+from gateway.audit.entry import EntryDraft
 from gateway.audit.evidence import Evidence, EvidenceVault
+from gateway.audit.fence import is_guard_marked, mark_guard, raise_fence, read_fence
 from gateway.audit.group import (
     PendingEntry,
     Placed,
@@ -35,15 +37,14 @@ from gateway.audit.group import (
 from gateway.audit.growth import Head, grow
 from gateway.audit.heard import HeardHeads
 from gateway.audit.merkle import EMPTY_ROOT
-from gateway.audit.one_answer import is_answer
 from gateway.audit.proofs import altered
 from gateway.audit.quota import KnownUse, without_overdrawn
 from gateway.audit.start_check import head_of, require_sound
-from gateway.clock import Clock, from_unix_ms, unix_ms
+from gateway.clock import Clock, unix_ms
 from gateway.errors import AuditLogError, GatewayError, RefusedError, StorageError
 from gateway.signing.signed_note import NoteSigner, NoteVerifier
 from gateway.signing.suites import PrivateKey
-from gateway.storage import audit_rows, evidence_rows, message_ids
+from gateway.storage import audit_rows, message_ids
 from gateway.storage.audit_rows import TreeRow
 from gateway.storage.driver_sql import HeldConnection
 from gateway.storage.engine import is_sqlite_database, reading, scrub, snapshot, writing
@@ -62,11 +63,6 @@ SKEW_S = 30
 RETRY_AFTER_S = 5.0
 """When a caller may try again after the log could not be written, seconds."""
 
-GUARD_SINCE = "replay_guard_since"
-"""Fact: since when every accepted message id is in this store."""
-FENCE_UNTIL = "replay_fence_until"
-"""Fact: messages issued before this instant are refused."""
-
 ENTRY_OVERHEAD_BYTES = 1_024
 """What an entry adds to its transaction beside its evidence: leaf, nodes, ids."""
 
@@ -78,17 +74,6 @@ class Appended:
     index: int
     logged_at_ms: int
     receipt: Receipt
-
-
-@dataclass(frozen=True, slots=True)
-class StoredExchange:
-    """What an exchange was answered earlier; a retry gets the same body and openings."""
-
-    index: int
-    query_body: bytes
-    answer_body: bytes
-    openings: tuple[Opening, ...]
-    record_count: int
 
 
 def _ignore(_error: GatewayError) -> None:
@@ -151,7 +136,7 @@ class AuditLog:
                     remedy="Give each node its own database.",
                 )
             if audit_rows.insert_tree(transaction, origin, EMPTY_ROOT):
-                _mark_guard(transaction, clock(), None if born_with_keys else skew_s)
+                mark_guard(transaction, clock(), None if born_with_keys else skew_s)
 
     @classmethod
     def open(
@@ -189,13 +174,11 @@ class AuditLog:
         known = [*(signer.verifier for signer in signers), *past_verifiers]
         with snapshot(engine) as connection:
             head = require_sound(connection, origin, known)
-            marked = message_ids.get_fact(connection, GUARD_SINCE) is not None
+            marked = is_guard_marked(connection)
         if not marked:
-            with writing(engine) as transaction:
-                _mark_guard(transaction, clock(), skew_s)
+            raise_fence(engine, clock(), skew_s)
         with reading(engine) as connection:
-            fence = message_ids.get_fact(connection, FENCE_UNTIL)
-        fence_until = from_unix_ms(int(fence)) if fence is not None else None
+            fence_until = read_fence(connection)
         return cls(
             engine,
             signers,
@@ -447,13 +430,9 @@ class AuditLog:
         """
         try:
             with self._reads.reading() as connection:
-                for row in audit_rows.read_entries_of_exchange(connection, exchange_id):
-                    draft = parse_leaf(row.leaf).draft
-                    if is_answer(draft) and draft.asker == peer:
-                        return self._stored_exchange(connection, row.idx, draft)
+                return find_answer(connection, self._vault, peer, exchange_id)
         except StorageError as error:
             raise self._unavailable(error) from error
-        return None
 
     def is_answered(self, peer: str, exchange_id: bytes) -> bool:
         """Whether this node answered ``peer``'s exchange, or a chunk of it, earlier.
@@ -463,23 +442,13 @@ class AuditLog:
         """
         try:
             with self._reads.reading() as connection:
-                rows = audit_rows.read_entries_of_exchange(connection, exchange_id)
+                return has_answer(connection, peer, exchange_id)
         except StorageError as error:
             raise self._unavailable(error) from error
-        drafts = [parse_leaf(row.leaf).draft for row in rows]
-        return any(is_answer(draft) and draft.asker == peer for draft in drafts)
 
     def _unavailable(self, error: GatewayError) -> RefusedError:
         self._failed(error)
         return _unavailable(error)
-
-    def _stored_exchange(self, connection: Transaction, index: int, draft: EntryDraft) -> StoredExchange:
-        signed = evidence_rows.read_signed(connection, index)
-        parts = evidence_rows.read_parts(connection, index)
-        if signed is None or not parts:
-            raise RefusedError("EXCHANGE_CONFLICT", "what this exchange was answered has been erased.")
-        openings = self._vault.open(draft, parts[0])
-        return StoredExchange(index, signed.request_body, signed.answer_body, openings.answer, draft.count)
 
     def _commit(self, items: Sequence[PendingEntry | Work]) -> Sequence[Any]:
         """Commit one group; the result of each item, or the refusal of each."""
@@ -557,23 +526,6 @@ def _without_entries(
 
 
 _NOTHING = Work(lambda _transaction: None)
-
-
-def raise_fence(engine: Database, now: datetime, skew_s: float) -> None:
-    """Refuse messages issued before ``now`` plus ``skew_s``: the store was put back from a copy.
-
-    Raises:
-        StorageError: the database cannot be written.
-    """
-    with writing(engine) as transaction:
-        _mark_guard(transaction, now, skew_s)
-
-
-def _mark_guard(transaction: Transaction, now: datetime, fence_s: float | None) -> None:
-    """Note since when the replay guard is complete, and what it fences off."""
-    message_ids.put_fact(transaction, GUARD_SINCE, str(unix_ms(now)))
-    if fence_s is not None:
-        message_ids.put_fact(transaction, FENCE_UNTIL, str(unix_ms(now + timedelta(seconds=fence_s))))
 
 
 def _unavailable(error: GatewayError) -> RefusedError:

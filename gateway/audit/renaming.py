@@ -11,9 +11,9 @@ from datetime import timedelta
 
 from gateway.audit.checkpoint import Checkpoint
 from gateway.audit.entry import EntryDraft
+from gateway.audit.fence import FENCE_UNTIL
 from gateway.audit.group import insert_growth
 from gateway.audit.growth import grow
-from gateway.audit.log import FENCE_UNTIL
 from gateway.audit.start_check import require_sound
 from gateway.clock import Clock, unix_ms
 from gateway.signing.signed_note import NoteSigner

@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from gateway import __version__
-from gateway.audit.log import raise_fence
+from gateway.audit.fence import raise_fence
 from gateway.clock import Clock
 from gateway.errors import CallerError, OperatorError
 from gateway.node.config import NodeConfig, load_config

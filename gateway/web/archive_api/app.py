@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway import __version__
 from gateway.errors import GatewayError
 from gateway.web.archive_api.models import ProblemDetail
-from gateway.web.archive_api.operations import SCOPE_OF, SCOPES, Operations, make_router
+from gateway.web.archive_api.operations import SCOPE_OF, SCOPES, Operations
 from gateway.web.archive_api.problems import (
     MEDIA_TYPE,
     TITLES,
@@ -24,6 +24,7 @@ from gateway.web.archive_api.problems import (
     handle_invalid,
     problem_response,
 )
+from gateway.web.archive_api.routes import make_router
 
 BODY_BYTES_MAX = 128 * 1024
 DESCRIPTION = (
