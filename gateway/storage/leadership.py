@@ -8,7 +8,7 @@ there is one process, and it leads.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from hashlib import sha256
 from threading import Lock
 
@@ -62,7 +62,9 @@ class Leadership:
             if self._session is not None:
                 session, connection = self._session
                 self._session = None
-                connection.invalidate()  # the session ends, and with it the lock
+                with suppress(SQLAlchemyError):  # a lost session holds nothing
+                    execute(connection, "SELECT pg_advisory_unlock_all()")  # now: a session ends a little later
+                connection.invalidate()
                 session.__exit__(None, None, None)
 
     def _confirm(self) -> bool:
