@@ -67,6 +67,14 @@ class RefusedError(GatewayError):
         self.details = dict(details or {})
         self.retry_after_s = retry_after_s
 
+    def again(self) -> RefusedError:
+        """Return the same refusal for another caller: two threads cannot raise one error."""
+        refused = RefusedError(
+            self.reason, self.message, details=self.details, retry_after_s=self.retry_after_s
+        )
+        refused.__cause__ = self
+        return refused
+
 
 class EnvelopeError(GatewayError):
     """A signed message is malformed or does not verify.

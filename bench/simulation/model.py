@@ -1,7 +1,7 @@
 """The simulation: questions come, peers are asked, workers work, logs commit in groups.
 
 Every node has a number of workers, each a core, and one log. The log is a lock: whoever holds it
-commits for everybody who waits (``gateway/storage/group_commit.py``), however many workers share it.
+commits for everybody who waits (``gateway/combining.py``), however many workers share it.
 """
 
 from __future__ import annotations

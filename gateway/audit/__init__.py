@@ -14,7 +14,7 @@ from gateway.audit.entry import (
     rebuild_leaf,
 )
 from gateway.audit.evidence import Evidence, EvidenceError, SubjectEvidence, serialised_openings
-from gateway.audit.group import SeenMessage
+from gateway.audit.group import NewEntry, SeenMessage
 from gateway.audit.heard import HeardHeads
 from gateway.audit.log import Appended, AuditLog
 from gateway.audit.merkle import (
@@ -44,6 +44,7 @@ __all__ = [
     "Evidence",
     "EvidenceError",
     "HeardHeads",
+    "NewEntry",
     "PeerCheckpoint",
     "PeerReceipt",
     "ProofError",

@@ -21,6 +21,8 @@ from gateway.storage.evidence_rows import SealedPart
 from gateway.storage.node_tables import Transaction
 from gateway.storage.quota_rows import Charge
 
+ENTRY_OVERHEAD_BYTES = 1_024
+"""What an entry adds to its transaction beside its evidence: leaf, nodes, ids."""
 SECOND_ANSWER_RETRY_S = 0.5
 """When a retry that was too early to find the first answer may come again, seconds."""
 
@@ -34,6 +36,21 @@ class SeenMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class NewEntry:
+    """One entry as a caller hands it over."""
+
+    draft: EntryDraft
+    seen: SeenMessage | None = None
+    """What goes into the replay guard with it."""
+    evidence: Evidence | None = None
+    """What is kept beside it."""
+    beside: Callable[[Transaction], None] | None = None
+    """Something else that is written in the same transaction, if the entry is."""
+    charge: Charge | None = None
+    """What the entry takes off a peer's quota; beyond that it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
 class PendingEntry:
     """One entry on its way into a group. Openings are encrypted already."""
 
@@ -43,9 +60,13 @@ class PendingEntry:
     parts: Sequence[tuple[SealedPart, tuple[bytes, ...]]] = ()
     """Encrypted openings, each with the references of whom it is about."""
     beside: Callable[[Transaction], None] | None = None
-    """Something else that is written in the same transaction, if the entry is."""
     charge: Charge | None = None
-    """What the entry takes off a peer's quota; beyond that it is refused."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What the entry adds to its transaction, about."""
+        signed = self.evidence.signed_row.size_bytes if self.evidence is not None else 0
+        return ENTRY_OVERHEAD_BYTES + signed + sum(len(part.ciphertext) for part, _ in self.parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from gateway.audit.entry import EntryDraft
 from gateway.audit.evidence import Evidence, EvidenceVault
 from gateway.audit.fence import is_guard_marked, mark_guard, raise_fence, read_fence
 from gateway.audit.group import (
+    NewEntry,
     PendingEntry,
     Placed,
     SeenMessage,
@@ -41,6 +42,7 @@ from gateway.audit.proofs import altered
 from gateway.audit.quota import KnownUse, without_overdrawn
 from gateway.audit.start_check import head_of, require_sound
 from gateway.clock import Clock, unix_ms
+from gateway.combining import Combiner
 from gateway.errors import AuditLogError, GatewayError, RefusedError, StorageError
 from gateway.signing.signed_note import NoteSigner, NoteVerifier
 from gateway.signing.suites import PrivateKey
@@ -48,8 +50,6 @@ from gateway.storage import audit_rows, message_ids
 from gateway.storage.audit_rows import TreeRow
 from gateway.storage.driver_sql import HeldConnection
 from gateway.storage.engine import is_sqlite_database, reading, scrub, snapshot, writing
-from gateway.storage.evidence_rows import SealedPart
-from gateway.storage.group_commit import GroupCommitter
 from gateway.storage.leadership import Leadership
 from gateway.storage.migrate import require_current, upgrade
 from gateway.storage.node_tables import Database, Transaction
@@ -62,9 +62,6 @@ SKEW_S = 30
 """Tolerated difference of clocks, seconds; a young replay guard fences off messages that long."""
 RETRY_AFTER_S = 5.0
 """When a caller may try again after the log could not be written, seconds."""
-
-ENTRY_OVERHEAD_BYTES = 1_024
-"""What an entry adds to its transaction beside its evidence: leaf, nodes, ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,7 @@ class AuditLog:
         self._is_shared = not is_sqlite_database(database)
         self._reads = HeldConnection(database)
         self._writes = HeldConnection(database)
-        self._groups: GroupCommitter[PendingEntry | Work, Any] = GroupCommitter(self._commit)
+        self._groups: Combiner[PendingEntry | Work, Any] = Combiner(self._commit)
 
     @staticmethod
     def create(
@@ -271,7 +268,7 @@ class AuditLog:
 
     def watch_commits(self, committed: Callable[[int, float], None]) -> None:
         """Have ``committed`` told of each transaction: how many items it had, how many seconds it took."""
-        self._groups.committed = committed
+        self._groups.worked = committed
 
     @property
     def vault(self) -> EvidenceVault:
@@ -363,15 +360,34 @@ class AuditLog:
                 ``AUDIT_UNAVAILABLE`` when nothing could be made durable, or when the exchange was
                 answered otherwise meanwhile; ``QUOTA_EXCEEDED`` when ``charge`` goes beyond a quota.
         """
+        (outcome,) = self.append_all([NewEntry(draft, seen, evidence, beside, charge)])
+        if isinstance(outcome, Exception):
+            try:
+                raise outcome
+            finally:
+                del outcome  # this frame is in its traceback: no circle for the garbage collector
+        return outcome
+
+    def append_all(self, entries: Sequence[NewEntry]) -> list[Appended | Exception]:
+        """Append entries in one transaction, which other callers' may share; return once it is durable.
+
+        In the place of an entry that was not appended stands why: what :meth:`append` would raise.
+        """
+        if not entries:
+            return []
         if self._halted is not None:
-            raise _unavailable(self._halted)
-        size_bytes = ENTRY_OVERHEAD_BYTES
-        parts: Sequence[tuple[SealedPart, tuple[bytes, ...]]] = ()
-        if evidence is not None:
-            parts = self._vault.seal_parts(draft, evidence, unix_ms(self._clock()))
-            size_bytes += evidence.signed_row.size_bytes + sum(len(part.ciphertext) for part, _ in parts)
-        pending = PendingEntry(draft, seen, evidence, parts, beside, charge)
-        placed: Placed = self._groups.submit(pending, size_bytes)
+            return [_unavailable(self._halted) for _ in entries]
+        now_ms = unix_ms(self._clock())
+        pending = [self._pending(entry, now_ms) for entry in entries]
+        outcomes = self._groups.submit_all(pending, sum(entry.size_bytes for entry in pending))
+        return [self._appended(each) if isinstance(each, Placed) else each for each in outcomes]
+
+    def _pending(self, entry: NewEntry, now_ms: int) -> PendingEntry:
+        evidence = entry.evidence
+        parts = self._vault.seal_parts(entry.draft, evidence, now_ms) if evidence is not None else ()
+        return PendingEntry(entry.draft, entry.seen, evidence, parts, entry.beside, entry.charge)
+
+    def _appended(self, placed: Placed) -> Appended:
         index = placed.growth.before.size + placed.position
         receipt = Receipt(
             log_origin=self.origin,
@@ -419,6 +435,18 @@ class AuditLog:
         """
         now_ms = unix_ms(self._clock())
         return self.transact(lambda transaction: message_ids.delete_expired_ids(transaction, now_ms))
+
+    def known_exchanges(self, exchange_ids: Sequence[bytes]) -> set[bytes]:
+        """Return those of ``exchange_ids`` of which the log has any entry.
+
+        Raises:
+            RefusedError: ``AUDIT_UNAVAILABLE`` when the database cannot be read.
+        """
+        try:
+            with self._reads.reading() as connection:
+                return audit_rows.known_exchanges(connection, exchange_ids)
+        except StorageError as error:
+            raise self._unavailable(error) from error
 
     def find_exchange(self, peer: str, exchange_id: bytes) -> StoredExchange | None:
         """Return how this node answered ``peer``'s exchange earlier; ``None`` if it never did.

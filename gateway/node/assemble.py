@@ -160,7 +160,8 @@ class Node:
     @property
     def answering(self) -> Answering:
         """The answering side."""
-        return Answering(self.source, self.log, self.metrics, self.clock)
+        is_at_hand = isinstance(self.source, Registry)
+        return Answering(self.source, self.log, self.metrics, self.clock, is_source_at_hand=is_at_hand)
 
     @property
     def exporting(self) -> Exporting:

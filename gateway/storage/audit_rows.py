@@ -178,6 +178,18 @@ def read_entries_of_prefix(transaction: Transaction, prefix: bytes, count: int) 
     return [_entry(row) for row in rows]
 
 
+def known_exchanges(transaction: Transaction, exchange_ids: Sequence[bytes]) -> set[bytes]:
+    """Return those of ``exchange_ids`` that an entry has."""
+    if is_sqlite(transaction):
+        marks = ", ".join("?" * len(exchange_ids))
+        statement = f"SELECT exchange_id FROM audit_entry WHERE exchange_id IN ({marks})"  # noqa: S608
+        rows = fetch_all(transaction, statement, tuple(exchange_ids))
+    else:
+        statement = "SELECT exchange_id FROM audit_entry WHERE exchange_id = ANY(%b)"
+        rows = fetch_all(transaction, statement, (list(exchange_ids),))
+    return {_bytes(row[0]) for row in rows}
+
+
 def read_leaves_of_exchanges(transaction: Transaction, exchange_ids: Sequence[bytes]) -> list[bytes]:
     """Return the leaves of all entries with one of these exchange ids, the oldest first."""
     if not exchange_ids:

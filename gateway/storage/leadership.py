@@ -63,7 +63,8 @@ class Leadership:
                 session, connection = self._session
                 self._session = None
                 with suppress(SQLAlchemyError):  # a lost session holds nothing
-                    execute(connection, "SELECT pg_advisory_unlock_all()")  # now: a session ends a little later
+                    # At once: the server ends the session of a closed connection a little later.
+                    execute(connection, "SELECT pg_advisory_unlock_all()")
                 connection.invalidate()
                 session.__exit__(None, None, None)
 

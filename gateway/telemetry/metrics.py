@@ -24,8 +24,10 @@ LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 ANSWERING = "answering"
 ASKING = "asking"
 
-STEPS = ("open", "admit", "authorise", "find", "translate", "log", "seal", "refuse")
-"""Steps of the answering side that are timed; ``count`` is the one that writes the times down."""
+STEPS = ("open", "admit", "authorise", "find", "translate", "log", "seal", "refuse", "wait")
+"""Steps of the answering side that are timed; ``count`` is the one that writes the times down.
+
+``wait`` is what passed between them while others were worked for that are answered together."""
 
 
 OWN_FAULTS = ("AUDIT_UNAVAILABLE", "SOURCE_UNAVAILABLE", "OVERLOADED", "ANSWER_TOO_LARGE", "INTERNAL")
@@ -89,7 +91,8 @@ class Metrics:
         )
         self.step_latency = Histogram(
             "credit_gateway_step_duration_seconds",
-            "Time spent in one step of the answering side.",
+            "Time spent in one step of the answering side; `wait` is what passed between them while queries "
+            "that came at once were answered together.",
             ("step",),
             buckets=LATENCY_BUCKETS_S,
             registry=registry,

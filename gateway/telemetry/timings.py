@@ -13,24 +13,52 @@ WAITING_MAX = 4_000
 """Exchanges whose times wait to be stored; of more the oldest are dropped."""
 
 
+WAIT = "wait"
+"""What is no step: the time in which others were worked for that are answered together."""
+WAITED_S_MIN = 0.001
+"""Less is not told: between any two steps a moment passes."""
+
+
 @dataclass
 class StepTimes:
     """How long each step took, in seconds, in the order they ran."""
 
     started_s: float = field(default_factory=monotonic_s)
     steps: list[tuple[str, float]] = field(default_factory=list)
+    waited_s: float = 0.0
     _last_s: float = 0.0
+    _place: tracing.Place | None = field(default_factory=tracing.present)
 
     def __post_init__(self) -> None:
         """Start the first step's clock."""
         self._last_s = self.started_s
 
-    def done(self, step: str) -> None:
-        """Note that ``step`` ended now."""
+    def resume(self) -> None:
+        """Begin a step now, on whatever thread: since the last one ended this waited for others."""
         now_s = monotonic_s()
-        self.steps.append((step, now_s - self._last_s))
+        self.waited_s += now_s - self._last_s
+        self._last_s = now_s
+        tracing.go_on_with(self._place)
+
+    def done(self, step: str) -> None:
+        """Note that ``step``, or another piece of the same one, ended now."""
+        now_s = monotonic_s()
+        seconds = now_s - self._last_s
+        if self.steps and self.steps[-1][0] == step:
+            seconds += self.steps.pop()[1]
+        self.steps.append((step, seconds))
         tracing.step(step, now_s - self._last_s)
         self._last_s = now_s
+
+    def done_together(self, step: str) -> None:
+        """Note that ``step`` ended now, which one thread did for several at once."""
+        tracing.go_on_with(self._place)
+        self.done(step)
+
+    def waited(self) -> None:
+        """Put the time that was waited, if it is worth it, among the steps; once, after the last one."""
+        if self.waited_s >= WAITED_S_MIN:
+            self.steps.append((WAIT, self.waited_s))
 
     @property
     def total_s(self) -> float:

@@ -6,8 +6,8 @@ may send anything: only the exact form of version 00 is read, and it decides not
 belong together. Whether a trace is kept follows from its id and this node's own ratio, never from
 the caller's flag.
 
-The present span is kept by thread: an answer is given by one thread from begin to end. Nothing about
-a learner is ever an attribute.
+The present span is kept by thread. A thread that works for several calls by turns says for which one
+(:func:`go_on_with`). Nothing about a learner is ever an attribute.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.errors import ConfigError
@@ -28,11 +29,18 @@ QUEUE_SPANS_MAX = 2_048
 """Spans that wait for export; more are dropped, and nothing else is held up."""
 
 
-class _Here(threading.local):
-    """What this thread is doing."""
+@dataclass(slots=True)
+class Place:
+    """What is being done: a span, and the notes within its present step."""
 
-    span: Any = None
-    notes: list[tuple[str, float, dict[str, Any]]] | None = None
+    span: Any
+    notes: list[tuple[str, float, dict[str, Any]]] = field(default_factory=list)
+
+
+class _Here(threading.local):
+    """What this thread is doing; ``None`` when nobody follows it."""
+
+    place: Place | None = None
 
 
 _here = _Here()
@@ -73,18 +81,28 @@ def start(endpoint: str, sample_ratio: float, node_id: str) -> Callable[[], None
 
 def trace_id() -> str | None:
     """Return the id of the trace that this thread works for, 32 hexadecimal digits, if there is one."""
-    span = _here.span
-    return None if span is None else f"{span.get_span_context().trace_id:032x}"
+    place = _here.place
+    return None if place is None else f"{place.span.get_span_context().trace_id:032x}"
 
 
 def outgoing() -> tuple[tuple[str, str], ...]:
     """Return the metadata by which the called node continues this thread's trace."""
-    span = _here.span
-    if span is None:
+    place = _here.place
+    if place is None:
         return ()
-    context = span.get_span_context()
+    context = place.span.get_span_context()
     kept = int(context.trace_flags.sampled)
     return ((HEADER, f"00-{context.trace_id:032x}-{context.span_id:016x}-{kept:02x}"),)
+
+
+def present() -> Place | None:
+    """Return what this thread is doing, to go on with it elsewhere."""
+    return _here.place
+
+
+def go_on_with(place: Place | None) -> None:
+    """Do from now on, on this thread, what ``place`` names: its steps lie in its span."""
+    _here.place = place
 
 
 def begin(name: str, **attributes: str | int) -> Any:
@@ -124,11 +142,12 @@ def server(name: str, metadata: Sequence[tuple[str, str | bytes]], **attributes:
 
 def step(name: str, seconds: float) -> None:
     """Note a step that has just ended after ``seconds``; what was noted meanwhile lies inside it."""
-    if _here.span is None:
+    place = _here.place
+    if place is None:
         return
     now_ns = time.time_ns()
-    span = _tracer_or_none(name, _here.span, now_ns - round(seconds * 1e9))
-    notes, _here.notes = _here.notes or [], []
+    span = _tracer_or_none(name, place.span, now_ns - round(seconds * 1e9))
+    notes, place.notes = place.notes, []
     if span is None:
         return
     for inner, inner_seconds, attributes in notes:
@@ -141,14 +160,14 @@ def step(name: str, seconds: float) -> None:
 
 def note(name: str, seconds: float, **attributes: str | int) -> None:
     """Note something that this thread has just done within its present step, and how long it took."""
-    if _here.span is not None and _here.notes is not None:
-        _here.notes.append((name, seconds, {**attributes, "ended_ns": time.time_ns()}))
+    if _here.place is not None:
+        _here.place.notes.append((name, seconds, {**attributes, "ended_ns": time.time_ns()}))
 
 
 def outcome(word: str) -> None:
     """State how the present call ended."""
-    if _here.span is not None:
-        _here.span.set_attribute("credit_gateway.outcome", word)
+    if _here.place is not None:
+        _here.place.span.set_attribute("credit_gateway.outcome", word)
 
 
 def _tracer_or_none(name: str, parent: Any, started_ns: int) -> Any:
@@ -157,12 +176,12 @@ def _tracer_or_none(name: str, parent: Any, started_ns: int) -> Any:
 
 @contextmanager
 def _entered(span: Any) -> Iterator[Any]:
-    before, notes = _here.span, _here.notes
-    _here.span, _here.notes = span, []
+    before = _here.place
+    _here.place = Place(span)
     try:
         yield span
     finally:
-        _here.span, _here.notes = before, notes
+        _here.place = before
         span.end()
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.storage import group_commit
-from gateway.storage.group_commit import GroupCommitter
+from gateway import combining
+from gateway.combining import Combiner
 
 
 def test_a_lone_caller_commits_on_its_own_thread() -> None:
@@ -16,7 +16,7 @@ def test_a_lone_caller_commits_on_its_own_thread() -> None:
         seen.append((list(items), threading.get_ident()))
         return [item * 2 for item in items]
 
-    assert GroupCommitter(commit).submit(4) == 8
+    assert Combiner(commit).submit(4) == 8
     assert seen == [([4], threading.get_ident())]
 
 
@@ -41,7 +41,7 @@ class Gate:
 
 
 def run(
-    gate: Gate, committer: GroupCommitter[int, int], items: Sequence[int], size_bytes: int = 0
+    gate: Gate, committer: Combiner[int, int], items: Sequence[int], size_bytes: int = 0
 ) -> dict[int, object]:
     """Submit the first item, wait until its commit runs, queue the others behind it, let all through."""
     outcomes: dict[int, object] = {}
@@ -68,21 +68,21 @@ def run(
 
 def test_those_who_wait_are_committed_together() -> None:
     gate = Gate()
-    outcomes = run(gate, GroupCommitter(gate.commit), [1, 2, 3, 4, 5])
+    outcomes = run(gate, Combiner(gate.commit), [1, 2, 3, 4, 5])
     assert gate.groups == [[1], [2, 3, 4, 5]]
     assert outcomes == {n: n for n in range(1, 6)}
 
 
 def test_one_refused_item_does_not_fail_its_neighbours() -> None:
     gate = Gate()
-    outcomes = run(gate, GroupCommitter(gate.commit), [1, 2, -7, 4])
+    outcomes = run(gate, Combiner(gate.commit), [1, 2, -7, 4])
     assert (outcomes[1], outcomes[2], outcomes[4]) == (1, 2, 4)
     assert isinstance(outcomes[-7], KeyError)
 
 
 def test_a_failed_commit_fails_its_group_only() -> None:
     gate = Gate()
-    committer: GroupCommitter[int, int] = GroupCommitter(gate.commit, items_max=2)
+    committer: Combiner[int, int] = Combiner(gate.commit, items_max=2)
     outcomes = run(gate, committer, [1, 2, -1, 4, 5])
     assert gate.groups == [[1], [2, -1], [4, 5]]
     assert isinstance(outcomes[2], RuntimeError)
@@ -94,13 +94,13 @@ def test_a_failed_commit_fails_its_group_only() -> None:
 
 def test_groups_are_bounded_in_bytes() -> None:
     gate = Gate()
-    run(gate, GroupCommitter(gate.commit), [1, 2, 3, 4], size_bytes=group_commit.BYTES_MAX // 2)
+    run(gate, Combiner(gate.commit), [1, 2, 3, 4], size_bytes=combining.BYTES_MAX // 2)
     assert gate.groups == [[1], [2, 3], [4]]
 
 
 def test_an_item_larger_than_a_group_goes_alone() -> None:
     gate = Gate()
-    run(gate, GroupCommitter(gate.commit), [1, 2, 3], size_bytes=group_commit.BYTES_MAX * 2)
+    run(gate, Combiner(gate.commit), [1, 2, 3], size_bytes=combining.BYTES_MAX * 2)
     assert gate.groups == [[1], [2], [3]]
 
 
@@ -113,7 +113,7 @@ def test_an_interrupted_leader_does_not_leave_the_others_waiting() -> None:
             raise KeyboardInterrupt
         return list(items)
 
-    committer: GroupCommitter[int, int] = GroupCommitter(commit)
+    committer: Combiner[int, int] = Combiner(commit)
     with pytest.raises(KeyboardInterrupt):
         committer.submit(1)
     assert committer.submit(2) == 2

@@ -346,7 +346,7 @@ def test_only_the_tail_is_hashed_at_a_start(tmp_path: Path) -> None:
     engine = sqlite_at(path)
     log = new_log(engine)
     for _ in range(30):
-        log._groups._commit([log_item() for _ in range(40)])
+        log._commit([log_item() for _ in range(40)])
     assert log.size == 1200
     log.close()
     open_log(engine).close()

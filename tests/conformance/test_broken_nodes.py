@@ -75,7 +75,7 @@ def admitting(change: Callable[[Any, Any], tuple[Any, Any]]) -> Break:
         return replace(admitted, opened=opened)
 
     def take_out(patch: pytest.MonkeyPatch) -> None:
-        for module in (answer, echo, notices, redemptions):
+        for module in (answer, admit_step):
             patch.setattr(module, "admit", admit)
 
     return take_out
@@ -124,14 +124,14 @@ OPEN_ENVELOPE = open_step.open_envelope
 
 
 def receipts_of_the_entry_before(patch: pytest.MonkeyPatch) -> None:
-    real, before = AuditLog.append, []
+    real, before = AuditLog.append_all, []
 
-    def append(self, draft, *args, **how):
-        appended = real(self, draft, *args, **how)
-        before.append(appended)
-        return before[-2] if len(before) > 1 else appended
+    def append_all(self, entries):
+        appended = real(self, entries)
+        before.extend(appended)
+        return before[-len(appended) - 1 : -1] if len(before) > len(appended) else appended
 
-    patch.setattr(AuditLog, "append", append)
+    patch.setattr(AuditLog, "append_all", append_all)
 
 
 def a_new_answer_to_each_retry(patch: pytest.MonkeyPatch) -> None:
@@ -392,7 +392,7 @@ NODES = (
     Broken("retry answered differently", a_new_answer_to_each_retry, {"retry-same-answer"}),
     Broken("exchange id reused", a_conflict_is_a_retry, {"exchange-conflict"}),
     Broken("answers unbound", unbound, BOUND),
-    Broken("refusals neither signed nor logged", setting(answer, "sign_refusal", lambda *_: None), REFUSAL),
+    Broken("refusals neither signed nor logged", setting(refuse, "_draft", lambda _owed: None), REFUSAL),
     Broken("another status", not_found, AUDIENCE),
     Broken(
         "deadline unchecked",

@@ -1,7 +1,7 @@
 """For each check of the answering side one message that breaks only it; the reason is asserted."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -321,10 +321,10 @@ def test_what_cannot_be_logged_is_not_answered(
 ) -> None:
     shanghai = federation["shanghai"]
 
-    def unavailable(*_: object, **__: object) -> None:
-        raise RefusedError("AUDIT_UNAVAILABLE", "no", retry_after_s=5)
+    def unavailable(entries: Sequence[object]) -> list[Exception]:
+        return [RefusedError("AUDIT_UNAVAILABLE", "no", retry_after_s=5) for _ in entries]
 
-    monkeypatch.setattr(shanghai.log, "append", unavailable)
+    monkeypatch.setattr(shanghai.log, "append_all", unavailable)
     error = refusal(shanghai, draft("zhejiang", "shanghai", NOW).signed(federation["zhejiang"].province))
     assert (error.reason, error.signed, error.retry_after_s) == ("AUDIT_UNAVAILABLE", None, 5)
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from gateway import combining
 from gateway.audit import verify_log
+from gateway.combining import Combiner
 from gateway.errors import RefusedError
-from gateway.storage import audit_rows, driver_sql, evidence_rows, group_commit, message_ids
+from gateway.storage import audit_rows, driver_sql, evidence_rows, message_ids
 from gateway.storage.engine import open_engine
-from gateway.storage.group_commit import GroupCommitter
 from tests.audit.drafts import answered, evidence, new_log, open_log, seen
 from tests.models.explorer import Deadlock, Run, SteppedLock, schedules
 from tests.postgres import fresh_database
@@ -73,9 +74,7 @@ def callers(disk: Disk, items: Sequence[str], groups: Any) -> list[Callable[[], 
     return [caller(item) for item in items]
 
 
-def explore(
-    items: Sequence[str], preemptions_max: int, fails_at: int | None, kind: Any = GroupCommitter
-) -> int:
+def explore(items: Sequence[str], preemptions_max: int, fails_at: int | None, kind: Any = Combiner) -> int:
     """Try all schedules; return how many there were."""
     count = 0
 
@@ -96,7 +95,7 @@ def explore(
 
 @pytest.fixture
 def stepped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "Lock", SteppedLock)
+    monkeypatch.setattr(combining, "Lock", SteppedLock)
 
 
 @pytest.mark.usefixtures("stepped")
@@ -108,7 +107,7 @@ def test_every_interleaving_keeps_the_promises(
     assert explore(list(items), preemptions_max, fails_at) > 20
 
 
-class Hasty(GroupCommitter):
+class Hasty(Combiner):
     """Hands the outcome out before the commit: what the model is there to find."""
 
     def _lead(self) -> None:
@@ -120,7 +119,7 @@ class Hasty(GroupCommitter):
             waiter.woken.release()
 
 
-class Forgetful(GroupCommitter):
+class Forgetful(Combiner):
     """Wakes nobody who came meanwhile."""
 
     def _hand_over(self) -> None:

@@ -109,9 +109,9 @@ def entities_welcome() -> None:
 
 
 def released_before_durable() -> None:
-    from gateway.storage.group_commit import GroupCommitter
+    from gateway.combining import Combiner
 
-    real = GroupCommitter.submit
+    real = Combiner.submit
 
     def submit(self: Any, item: Any, size_bytes: int = 0) -> Any:
         try:
@@ -121,7 +121,7 @@ def released_before_durable() -> None:
 
             return Appended(0, 0, import_module("creditexchange.v1.envelope_pb2").Receipt())
 
-    GroupCommitter.submit = submit  # type: ignore[method-assign]
+    Combiner.submit = submit  # type: ignore[method-assign]
 
 
 def anybodys_records() -> None:

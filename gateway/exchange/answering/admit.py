@@ -1,4 +1,8 @@
-"""Step 2, admit: meant for me and this method, from who it says, in time, and new."""
+"""Step 2, admit: meant for me and this method, from who it says, in time, and new.
+
+Of a query that is logged, the transaction that logs it says whether its message id is new, and nothing
+leaves before. What is done before anything is logged, or without, asks the replay guard first.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ def admit(opened: Opened[P], snapshot: Snapshot, log: AuditLog) -> Admitted[P]:
     Raises:
         RefusedError: ``UNSUPPORTED_VERSION``, ``WRONG_AUDIENCE``, ``WRONG_METHOD``,
             ``PEER_IDENTITY_MISMATCH``, ``PEER_SUSPENDED``, ``CARD_EXPIRED``, ``CLOCK_SKEW``,
-            ``MESSAGE_EXPIRED``, ``WINDOW_TOO_LONG``, ``ISSUED_BEFORE_START`` or ``REPLAYED_MESSAGE``.
+            ``MESSAGE_EXPIRED``, ``WINDOW_TOO_LONG`` or ``ISSUED_BEFORE_START``.
     """
     header, now = opened.header, opened.call.received_at
     _require_version(header, snapshot.settings.versions)
@@ -51,10 +55,16 @@ def admit(opened: Opened[P], snapshot: Snapshot, log: AuditLog) -> Admitted[P]:
             "this node's replay guard is younger than the message.",
             details={"notBefore": log.fence_until.isoformat()},
         )
-    if log.has_seen(header.message_id):
-        raise RefusedError("REPLAYED_MESSAGE", "this message id was seen before.")
     log.heard.hear(opened.signer.node_id, header.checkpoint)
     return Admitted(opened, expires_at)
+
+
+def admit_new(opened: Opened[P], snapshot: Snapshot, log: AuditLog) -> Admitted[P]:
+    """Return the message as admitted, and not seen before; raises ``REPLAYED_MESSAGE`` too."""
+    admitted = admit(opened, snapshot, log)
+    if log.has_seen(opened.header.message_id):
+        raise RefusedError("REPLAYED_MESSAGE", "this message id was seen before.")
+    return admitted
 
 
 def _require_version(header: Header, spoken: Versions) -> None:

@@ -22,13 +22,14 @@ from creditexchange.v1.reason_pb2 import Reason
 from gateway.audit import AuditLog, Evidence, SeenMessage, SubjectEvidence, serialised_openings
 from gateway.audit.commitment import RECORD, commitment, open_items
 from gateway.errors import RefusedError
-from gateway.exchange.answering.admit import admit
-from gateway.exchange.answering.answer import Answering, parse_request, refuse, require_time
+from gateway.exchange.answering.admit import admit_new
+from gateway.exchange.answering.answer import Answering, parse_request, require_time
 from gateway.exchange.answering.bulk_authorise import AuthorisedBulk, authorise_bulk
 from gateway.exchange.answering.bulk_chunks import Chunk, Piece, chunks_of
 from gateway.exchange.answering.charging import charge_of
 from gateway.exchange.answering.count import count
 from gateway.exchange.answering.open import open_message
+from gateway.exchange.answering.refuse import Owed, SignedRefusalError, sign_refusals
 from gateway.exchange.answering.seal import answer_header
 from gateway.exchange.consents import is_revoked
 from gateway.exchange.messages import (
@@ -75,12 +76,21 @@ def answer_in_bulk(
         assert progress.opened is not None
         count(call, progress.opened, "OK", progress.records, progress.times, node.metrics)
     except RefusedError as refused:
-        raise refuse(
-            refused, progress.opened, call, snapshot, node, progress.times, chunk=progress.chunk
-        ) from refused
+        raise _refuse(refused, call, snapshot, node, progress) from refused
     except GeneratorExit:  # the asker has gone
         count(call, progress.opened, "DEADLINE_TOO_SHORT", progress.records, progress.times, node.metrics)
         raise
+
+
+def _refuse(
+    refused: RefusedError, call: IncomingCall, snapshot: Snapshot, node: Answering, progress: _Progress
+) -> SignedRefusalError:
+    """Log, sign and count a refusal in the place of the chunk that comes next."""
+    owed = Owed(progress.opened, refused, snapshot, progress.chunk)
+    (error,) = sign_refusals([owed], node.log, node.clock)
+    progress.times.done("refuse")
+    count(call, progress.opened, error.reason, 0, progress.times, node.metrics)
+    return error
 
 
 def _authorised(
@@ -91,7 +101,7 @@ def _authorised(
     opened = open_message(call, message, RecordQuery, RECORD_QUERY_TYPE, snapshot.roster)
     progress.opened = opened
     progress.times.done("open")
-    admitted = admit(opened, snapshot, node.log)
+    admitted = admit_new(opened, snapshot, node.log)
     progress.times.done("admit")
     authorised = authorise_bulk(admitted, openings, snapshot, partial(is_revoked, node.log))
     _require_new(admitted, node.log)

@@ -16,7 +16,7 @@ from creditexchange.v1.exchange_pb2 import (
 )
 from creditexchange.v1.reason_pb2 import REASON_AUDIT_UNAVAILABLE, REASON_UNSPECIFIED
 from gateway.errors import EnvelopeError, RefusedError
-from gateway.exchange.answering.admit import admit
+from gateway.exchange.answering.admit import admit_new
 from gateway.exchange.answering.answer import Answering
 from gateway.exchange.answering.open import open_message
 from gateway.exchange.answering.seal import answer_header
@@ -47,7 +47,7 @@ def answer_echo(request: bytes, call: IncomingCall, snapshot: Snapshot, node: An
     except EnvelopeError as error:
         raise error.refusal() from error
     opened = open_message(call, message, EchoQuery, ECHO_QUERY_TYPE, snapshot.roster)
-    admit(opened, snapshot, node.log)
+    admit_new(opened, snapshot, node.log)
     if len(opened.payload.content) > CONTENT_BYTES_MAX:
         raise RefusedError(
             "MALFORMED_MESSAGE", "the content is longer than 1,024 bytes.", details={"field": "content"}

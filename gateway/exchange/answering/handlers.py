@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gateway.audit import Witness
-from gateway.exchange.answering.answer import Answering, answer_query
+from gateway.combining import Combiner
+from gateway.exchange.answering.answer import Answering, Query, answer_queries, answer_query
 from gateway.exchange.answering.audit_log import AuditAnswering
 from gateway.exchange.answering.bulk import answer_in_bulk
 from gateway.exchange.answering.card import answer_card
@@ -49,7 +50,7 @@ def peer_handlers(answering: Answering, witness: Witness) -> dict[str, Handler]:
     audit = AuditAnswering(answering.log, witness)
     return {
         **dict.fromkeys(
-            LONE_FORMS, lambda request, call, snapshot: answer_query(request, call, snapshot, answering)
+            LONE_FORMS, _together(answering) if answering.is_source_at_hand else _alone(answering)
         ),
         ECHO: lambda request, call, snapshot: answer_echo(request, call, snapshot, answering),
         GET_CHECKPOINT: lambda request, _call, _snapshot: audit.get_checkpoint(request),
@@ -68,3 +69,14 @@ def peer_handlers(answering: Answering, witness: Witness) -> dict[str, Handler]:
         REDEEM_CODE: lambda request, call, snapshot: answer_redemption(request, call, snapshot, answering),
         GET_CARD: lambda request, _call, snapshot: answer_card(request, snapshot),
     }
+
+
+def _together(node: Answering) -> Handler:
+    """Return what answers all queries that wait at once."""
+    waiting: Combiner[Query, bytes] = Combiner(lambda queries: answer_queries(queries, node))
+    return lambda request, call, snapshot: waiting.submit(Query(request, call, snapshot))
+
+
+def _alone(node: Answering) -> Handler:
+    """Return what answers each query on its own thread: none waits for what another one looks up."""
+    return lambda request, call, snapshot: answer_query(request, call, snapshot, node)

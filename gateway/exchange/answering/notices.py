@@ -19,7 +19,7 @@ from gateway.audit import AuditLog, SeenMessage, management_entry
 from gateway.audit.erasure import NOTICE_EXCHANGES_MAX
 from gateway.clock import unix_ms
 from gateway.errors import EnvelopeError, RefusedError, StorageError
-from gateway.exchange.answering.admit import admit
+from gateway.exchange.answering.admit import admit_new
 from gateway.exchange.answering.answer import Answering
 from gateway.exchange.answering.open import open_message
 from gateway.exchange.answering.seal import answer_header
@@ -50,7 +50,7 @@ def answer_notice(request: bytes, call: IncomingCall, snapshot: Snapshot, node: 
     try:
         message = parse(form.request, request, "request").message
         opened = open_message(call, message, form.notice, form.notice_type, snapshot.roster)
-        admitted = admit(opened, snapshot, node.log)
+        admitted = admit_new(opened, snapshot, node.log)
         body = parse_strictly(_BODIES[call.method], opened.payload.body, "body")
         _require_form(body)
     except EnvelopeError as error:

@@ -22,7 +22,7 @@ from creditexchange.v1.envelope_pb2 import Opening
 from gateway.audit import SeenMessage
 from gateway.audit.commitment import LEARNING_CODE, commitment
 from gateway.errors import EnvelopeError
-from gateway.exchange.answering.admit import admit
+from gateway.exchange.answering.admit import admit_new
 from gateway.exchange.answering.answer import Answering
 from gateway.exchange.answering.open import open_message
 from gateway.exchange.answering.seal import answer_header
@@ -49,7 +49,7 @@ def answer_redemption(request: bytes, call: IncomingCall, snapshot: Snapshot, no
     try:
         envelope = parse(RedeemCodeRequest, request, "request")
         opened = open_message(call, envelope.message, CodeRedemption, CODE_REDEMPTION_TYPE, snapshot.roster)
-        admitted = admit(opened, snapshot, node.log)
+        admitted = admit_new(opened, snapshot, node.log)
         body = parse_strictly(CodeRedemptionBody, opened.payload.body, "body")
         secret = _secret_of(body, list(envelope.openings))
     except EnvelopeError as error:
