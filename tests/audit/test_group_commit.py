@@ -117,3 +117,20 @@ def test_an_interrupted_leader_does_not_leave_the_others_waiting() -> None:
     with pytest.raises(KeyboardInterrupt):
         committer.submit(1)
     assert committer.submit(2) == 2
+
+
+def test_what_is_submitted_together_stays_together() -> None:
+    groups: list[list[int]] = []
+
+    def work(items: Sequence[int]) -> list[int | Exception]:
+        groups.append(list(items))
+        return [KeyError(item) if item < 0 else item for item in items]
+
+    one, refused, three = Combiner(work, items_max=2).submit_all([1, -2, 3])
+    assert (one, type(refused), three) == (1, KeyError, 3)
+    assert groups == [[1, -2, 3]]
+
+
+def test_work_that_loses_an_outcome_is_a_defect_of_all() -> None:
+    with pytest.raises(AssertionError, match="one outcome for each"):
+        Combiner(lambda _items: []).submit(1)

@@ -1,7 +1,7 @@
-"""Step 2, admit: meant for me and this method, from who it says, in time, and new.
+"""Step 2, admit: meant for me and this method, from who it says, and in time.
 
-Of a query that is logged, the transaction that logs it says whether its message id is new, and nothing
-leaves before. What is done before anything is logged, or without, asks the replay guard first.
+Whether a query is new is told by the transaction that logs it, and nothing leaves before. What is answered
+without an entry, or writes something before it, asks the replay guard here.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def find(wanted: Sequence[Wanted], source: RecordSource, log: AuditLog) -> list[
                 received_at = each.authorised.admitted.opened.call.received_at
                 log.quota_use.require_left(each.charge, received_at)
             new.append(at)
-        except RefusedError as refused:
-            outcomes[at] = refused
+        except Exception as error:  # noqa: BLE001 - a defect, too, is only this query's
+            outcomes[at] = error
     for places in _by_kinds(new, wanted):
         found = _look_up([wanted[at].authorised for at in places], source)
         outcomes.update(zip(places, found, strict=True))
@@ -90,6 +90,8 @@ def _look_up(authorised: Sequence[Authorised], source: RecordSource) -> list[Fou
         lists = iter(source.find(tokens, frozenset(authorised[0].body.kinds)))
     except StorageError as error:
         return [_unavailable(error) for _ in authorised]
+    except Exception as error:  # noqa: BLE001 - a defect stops those that are about other kinds as little
+        return [error for _ in authorised]
     return [Found(each, list(islice(lists, len(each.subject_tokens)))) for each in authorised]
 
 

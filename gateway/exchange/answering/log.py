@@ -56,8 +56,8 @@ def log_exchanges(answerable: Sequence[Answerable], log: AuditLog) -> list[Logge
     for at, each in enumerate(answerable):
         try:
             drafts[at] = _draft(each)
-        except RefusedError as refused:
-            outcomes[at] = refused
+        except Exception as error:  # noqa: BLE001 - a defect, too, is only this query's
+            outcomes[at] = error
     appended = log.append_all([draft.entry for draft in drafts.values()])
     for (at, draft), result in zip(drafts.items(), appended, strict=True):
         outcomes[at] = result if isinstance(result, Exception) else _logged(answerable[at], draft, result)
