@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.audit import AuditLog, SeenMessage, group, witness
+from gateway.audit import Appended, AuditLog, SeenMessage, group, witness
 from gateway.clock import monotonic_s
 from gateway.conformance.draft import UNKNOWN_FIELD
 from gateway.conformance.registry import CASES
@@ -127,9 +127,12 @@ def receipts_of_the_entry_before(patch: pytest.MonkeyPatch) -> None:
     real, before = AuditLog.append_all, []
 
     def append_all(self, entries):
-        appended = real(self, entries)
-        before.extend(appended)
-        return before[-len(appended) - 1 : -1] if len(before) > len(appended) else appended
+        outcomes = real(self, entries)
+        for at, outcome in enumerate(outcomes):
+            if isinstance(outcome, Appended):
+                before.append(outcome)
+                outcomes[at] = before[max(0, len(before) - 2)]
+        return outcomes
 
     patch.setattr(AuditLog, "append_all", append_all)
 

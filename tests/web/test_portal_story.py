@@ -142,7 +142,8 @@ def test_the_whole_story(scene: Scene) -> None:
         shoot(page, "4-record")
 
         page.locator("nav a[href='/code']").click()
-        page.locator("input[value=training]").check(force=True)
+        page.locator("label:has(input[value=training])").click()
+        expect(page.locator("input[value=training]")).to_be_checked()
         page.locator("input[name=organisation]").fill(EMPLOYER)
         page.locator("form[action='/code/make'] button").click()
         expect(page.locator("[data-countdown]")).to_contain_text(":")
