@@ -93,7 +93,8 @@ def _measure_proofs(engine: Database, size: int) -> tuple[float, int]:
 def filled(path: Path, size: int, checkpoint_every: int = 0) -> Database:
     """Return a database whose log holds ``size`` entries, written in large transactions.
 
-    ``checkpoint_every`` so many entries there is a signed checkpoint, as groups of that size leave.
+    ``checkpoint_every`` so many entries there is a signed checkpoint, as groups of that size leave; such a
+    log is real throughout, and can be verified.
     """
     engine = open_engine(f"sqlite:///{path}")
     AuditLog.create(engine, ORIGIN, clock=system_clock, born_with_keys=True)
@@ -101,7 +102,8 @@ def filled(path: Path, size: int, checkpoint_every: int = 0) -> Database:
     with writing(engine) as transaction:
         for index in ("ix_audit_entry_exchange_id", "audit_entry_peer"):
             transaction.exec_driver_sql(f"DROP INDEX {index}")
-        made_up = (size - REAL_NEWEST) // REAL_NEWEST * REAL_NEWEST if size >= MADE_UP_FROM else 0
+        is_made_up = size >= MADE_UP_FROM and not checkpoint_every
+        made_up = (size - REAL_NEWEST) // REAL_NEWEST * REAL_NEWEST if is_made_up else 0
         edge = _make_up(transaction, made_up) if made_up else []
     done = made_up
     while done < size:
