@@ -148,6 +148,7 @@ def _all(
 
 
 def _open(query: Query, request: bytes) -> Opened[RecordQuery]:
+    require_time(query.call)  # it may have waited for those before it
     message, query.openings = parse_request(request, query.call.method)
     query.opened = open_message(query.call, message, RecordQuery, RECORD_QUERY_TYPE, query.snapshot.roster)
     return query.opened
