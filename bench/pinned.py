@@ -94,7 +94,9 @@ def pinned(
         preexec_fn=lambda: os.sched_setaffinity(0, where),  # noqa: PLW1509 - no thread runs yet
     )
     try:
-        _await_listening(address, process)
+        if not _is_listening(address, process):
+            log.seek(0)
+            raise RuntimeError(f"{process.args!r} does not listen: {log.read()[-2_000:].decode()}")
         yield Pinned(process)
     finally:
         process.terminate()
@@ -114,13 +116,14 @@ def free_address() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
-def _await_listening(address: str, process: subprocess.Popen[bytes]) -> None:
+def _is_listening(address: str, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until the process listens; ``False`` when it ended or does not within ``START_S``."""
     host, port = address.rsplit(":", 1)
     ends_at = time.monotonic() + START_S
     while time.monotonic() < ends_at and process.poll() is None:
         with socket.socket() as probe:
             probe.settimeout(1)
             if probe.connect_ex((host, int(port))) == 0:
-                return
+                return True
         time.sleep(0.05)
-    raise RuntimeError(f"{process.args!r} does not listen")
+    return False
