@@ -29,7 +29,7 @@ from tests.federation.simulator import EMPLOYMENT, SECRET, STATUTE, SimulatedNod
 from tests.ports import free_port
 
 AT_ONCE = 1_000
-ROUNDS = 3
+ROUNDS = 7
 
 
 @dataclass(frozen=True)
