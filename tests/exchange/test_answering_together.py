@@ -189,7 +189,7 @@ def test_a_slow_foreign_source_holds_up_nobody_else(
     def slow_at_first(tokens: list[bytes], kinds: list[int]) -> list:
         if not is_looking.is_set():
             is_looking.set()
-            assert may_go_on.wait(30)
+            assert may_go_on.wait(10)
         return real(tokens, kinds)
 
     monkeypatch.setattr(shanghai.shelf, "find", slow_at_first)

@@ -111,17 +111,28 @@ def entities_welcome() -> None:
 def released_before_durable() -> None:
     from gateway.combining import Combiner
 
-    real = Combiner.submit
+    real = Combiner.submit_all
 
-    def submit(self: Any, item: Any, size_bytes: int = 0) -> Any:
-        try:
-            return real(self, item, size_bytes)
-        except Exception:  # noqa: BLE001 - whatever kept it from being durable
-            from gateway.audit.log import Appended
+    def submit_all(self: Any, items: Any, size_bytes: int = 0) -> Any:
+        from gateway.audit.log import Appended
 
-            return Appended(0, 0, import_module("creditexchange.v1.envelope_pb2").Receipt())
+        receipt = import_module("creditexchange.v1.envelope_pb2").Receipt()
+        outcomes = real(self, items, size_bytes)  # whatever kept one from being durable
+        return [Appended(0, 0, receipt) if isinstance(each, Exception) else each for each in outcomes]
 
-    Combiner.submit = submit  # type: ignore[method-assign]
+    Combiner.submit_all = submit_all  # type: ignore[method-assign]
+
+
+def together(node: Any) -> Any:
+    from gateway.exchange.answering import handlers
+
+    return handlers._together(node)
+
+
+def one_defect_for_all() -> None:
+    from gateway.exchange.answering import answer
+
+    answer._each = lambda _name, step, states: [(query, step(query, state)) for query, state in states]
 
 
 def anybodys_records() -> None:
@@ -241,6 +252,14 @@ MUTATIONS: Mapping[str, Mutation] = {
     "own-records-only": Mutation(
         anybodys_records,
         ("tests/exchange/test_asking.py::test_a_record_in_another_provinces_name_is_refused",),
+    ),
+    "defects-apart": Mutation(
+        one_defect_for_all,
+        ("tests/exchange/test_answering_together.py::test_a_defect_met_by_one_query_is_its_own",),
+    ),
+    "sources-apart": Mutation(
+        patched("gateway.exchange.answering.handlers:_alone", together),
+        ("tests/exchange/test_answering_together.py::test_a_slow_foreign_source_holds_up_nobody_else",),
     ),
     "durable-first": Mutation(
         released_before_durable,

@@ -90,7 +90,7 @@ def _look_up(authorised: Sequence[Authorised], source: RecordSource) -> list[Fou
         lists = iter(source.find(tokens, frozenset(authorised[0].body.kinds)))
     except StorageError as error:
         return [_unavailable(error) for _ in authorised]
-    except Exception as error:  # noqa: BLE001 - a defect stops those that are about other kinds as little
+    except Exception as error:  # noqa: BLE001 - a defect is these queries' own, not that of others beside them
         return [error for _ in authorised]
     return [Found(each, list(islice(lists, len(each.subject_tokens)))) for each in authorised]
 
