@@ -180,28 +180,22 @@ def read_entries_of_prefix(transaction: Transaction, prefix: bytes, count: int) 
 
 def known_exchanges(transaction: Transaction, exchange_ids: Sequence[bytes]) -> set[bytes]:
     """Return those of ``exchange_ids`` that an entry has."""
-    if is_sqlite(transaction):
-        marks = ", ".join("?" * len(exchange_ids))
-        statement = f"SELECT exchange_id FROM audit_entry WHERE exchange_id IN ({marks})"  # noqa: S608
-        rows = fetch_all(transaction, statement, tuple(exchange_ids))
-    else:
-        statement = "SELECT exchange_id FROM audit_entry WHERE exchange_id = ANY(%b)"
-        rows = fetch_all(transaction, statement, (list(exchange_ids),))
-    return {_bytes(row[0]) for row in rows}
+    return set(_of_exchanges(transaction, "exchange_id", exchange_ids))
 
 
 def read_leaves_of_exchanges(transaction: Transaction, exchange_ids: Sequence[bytes]) -> list[bytes]:
     """Return the leaves of all entries with one of these exchange ids, the oldest first."""
+    return _of_exchanges(transaction, "leaf", exchange_ids)
+
+
+def _of_exchanges(transaction: Transaction, column: str, exchange_ids: Sequence[bytes]) -> list[bytes]:
     if not exchange_ids:
         return []
-    if is_sqlite(transaction):
-        marks = ", ".join("?" * len(exchange_ids))
-        statement = f"SELECT leaf FROM audit_entry WHERE exchange_id IN ({marks}) ORDER BY idx"  # noqa: S608
-        rows = fetch_all(transaction, statement, tuple(exchange_ids))
-    else:
-        statement = "SELECT leaf FROM audit_entry WHERE exchange_id = ANY(%b) ORDER BY idx"
-        rows = fetch_all(transaction, statement, (list(exchange_ids),))
-    return [_bytes(row[0]) for row in rows]
+    is_one_by_one = is_sqlite(transaction)
+    among = f"IN ({', '.join('?' * len(exchange_ids))})" if is_one_by_one else "= ANY(%b)"
+    statement = f"SELECT {column} FROM audit_entry WHERE exchange_id {among} ORDER BY idx"  # noqa: S608
+    values = tuple(exchange_ids) if is_one_by_one else (list(exchange_ids),)
+    return [_bytes(row[0]) for row in fetch_all(transaction, statement, values)]
 
 
 def read_entries_before(transaction: Transaction, idx: int, count: int) -> list[EntryRow]:

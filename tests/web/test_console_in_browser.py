@@ -217,7 +217,7 @@ def test_language_and_light_are_chosen_and_the_keyboard_reaches_all(
     page.keyboard.press("Enter")
     page.get_by_role("link", name="深色").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 23, 21)"
+    expect(page.locator("body")).to_have_css("background-color", "rgb(18, 23, 21)")
     page.get_by_role("button", name="退出").click()
     expect(page).to_have_url(f"{console.url}/sign-in")
     page.screenshot(path=SHOTS / "sign-in-zh-dark-desk.png", full_page=True)
