@@ -25,6 +25,16 @@ BYTES_MAX = 4 * 1024 * 1024
 """Most bytes of one group, as the items state them."""
 
 
+def result_of(outcome: Result | Exception) -> Result:
+    """Return a result, or raise the exception that stands in its place."""
+    if isinstance(outcome, Exception):
+        try:
+            raise outcome
+        finally:
+            del outcome  # this frame is in its traceback: no circle for the garbage collector
+    return outcome
+
+
 class _Waiter(Generic[Item, Result]):
     """One caller. ``woken`` is held until somebody has its outcomes, or lets it lead."""
 
@@ -68,13 +78,7 @@ class Combiner(Generic[Item, Result]):
         Raises:
             Exception: what ``work`` returned for this item, or raised for all.
         """
-        (outcome,) = self.submit_all((item,), size_bytes)
-        if isinstance(outcome, Exception):
-            try:
-                raise outcome
-            finally:
-                del outcome  # this frame is in its traceback: no circle for the garbage collector
-        return outcome
+        return result_of(self.submit_all((item,), size_bytes)[0])
 
     def submit_all(self, items: Sequence[Item], size_bytes: int = 0) -> Sequence[Result | Exception]:
         """Return the outcome of each of ``items``, which stay together in one group."""

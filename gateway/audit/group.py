@@ -15,7 +15,7 @@ from gateway.audit.evidence import Evidence
 from gateway.audit.growth import Growth
 from gateway.audit.one_answer import find_second_answers
 from gateway.clock import unix_ms
-from gateway.errors import RefusedError
+from gateway.errors import GatewayError, RefusedError
 from gateway.storage import audit_rows, evidence_rows, message_ids
 from gateway.storage.evidence_rows import SealedPart
 from gateway.storage.node_tables import Transaction
@@ -23,6 +23,8 @@ from gateway.storage.quota_rows import Charge
 
 ENTRY_OVERHEAD_BYTES = 1_024
 """What an entry adds to its transaction beside its evidence: leaf, nodes, ids."""
+RETRY_AFTER_S = 5.0
+"""When a caller may try again after the log could not be written, seconds."""
 SECOND_ANSWER_RETRY_S = 0.5
 """When a retry that was too early to find the first answer may come again, seconds."""
 
@@ -51,16 +53,11 @@ class NewEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class PendingEntry:
+class PendingEntry(NewEntry):
     """One entry on its way into a group. Openings are encrypted already."""
 
-    draft: EntryDraft
-    seen: SeenMessage | None
-    evidence: Evidence | None
     parts: Sequence[tuple[SealedPart, tuple[bytes, ...]]] = ()
     """Encrypted openings, each with the references of whom it is about."""
-    beside: Callable[[Transaction], None] | None = None
-    charge: Charge | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -84,6 +81,32 @@ class Placed:
     note: str
     position: int
     proof: list[bytes]
+
+
+NOTHING = Work(lambda _transaction: None)
+"""Stands in the place of an entry that was refused already; nobody runs it."""
+
+
+def unavailable(error: GatewayError) -> RefusedError:
+    """Return the refusal for a caller; each caller gets an exception of its own.
+
+    It may go to a peer, who has no business in our disks: what happened is the cause, not the text.
+    """
+    refused = RefusedError(
+        "AUDIT_UNAVAILABLE", "the exchange could not be logged durably.", retry_after_s=RETRY_AFTER_S
+    )
+    refused.__cause__ = error
+    return refused
+
+
+def without_entries(
+    items: Sequence[PendingEntry | Work], outcomes: list[Any], why: GatewayError
+) -> Sequence[PendingEntry | Work]:
+    """Refuse every entry of a group because the log was halted; other work is done all the same."""
+    for at, item in enumerate(items):
+        if isinstance(item, PendingEntry):
+            outcomes[at] = unavailable(why)
+    return [item if isinstance(item, Work) else NOTHING for item in items]
 
 
 def without_replays(

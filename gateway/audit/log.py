@@ -25,6 +25,7 @@ from gateway.audit.entry import EntryDraft
 from gateway.audit.evidence import Evidence, EvidenceVault
 from gateway.audit.fence import is_guard_marked, mark_guard, raise_fence, read_fence
 from gateway.audit.group import (
+    NOTHING,
     NewEntry,
     PendingEntry,
     Placed,
@@ -32,6 +33,8 @@ from gateway.audit.group import (
     Work,
     insert_evidence,
     insert_growth,
+    unavailable,
+    without_entries,
     without_replays,
     without_second_answers,
 )
@@ -42,8 +45,8 @@ from gateway.audit.proofs import altered
 from gateway.audit.quota import KnownUse, without_overdrawn
 from gateway.audit.start_check import head_of, require_sound
 from gateway.clock import Clock, unix_ms
-from gateway.combining import Combiner
-from gateway.errors import AuditLogError, GatewayError, RefusedError, StorageError
+from gateway.combining import Combiner, result_of
+from gateway.errors import AuditLogError, GatewayError, StorageError
 from gateway.signing.signed_note import NoteSigner, NoteVerifier
 from gateway.signing.suites import PrivateKey
 from gateway.storage import audit_rows, message_ids
@@ -60,8 +63,6 @@ T = TypeVar("T")
 
 SKEW_S = 30
 """Tolerated difference of clocks, seconds; a young replay guard fences off messages that long."""
-RETRY_AFTER_S = 5.0
-"""When a caller may try again after the log could not be written, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,13 +361,7 @@ class AuditLog:
                 ``AUDIT_UNAVAILABLE`` when nothing could be made durable, or when the exchange was
                 answered otherwise meanwhile; ``QUOTA_EXCEEDED`` when ``charge`` goes beyond a quota.
         """
-        (outcome,) = self.append_all([NewEntry(draft, seen, evidence, beside, charge)])
-        if isinstance(outcome, Exception):
-            try:
-                raise outcome
-            finally:
-                del outcome  # this frame is in its traceback: no circle for the garbage collector
-        return outcome
+        return result_of(self.append_all([NewEntry(draft, seen, evidence, beside, charge)])[0])
 
     def append_all(self, entries: Sequence[NewEntry]) -> list[Appended | Exception]:
         """Append entries in one transaction, which other callers' may share; return once it is durable.
@@ -376,7 +371,7 @@ class AuditLog:
         if not entries:
             return []
         if self._halted is not None:
-            return [_unavailable(self._halted) for _ in entries]
+            return [unavailable(self._halted) for _ in entries]
         now_ms = unix_ms(self._clock())
         pending = [self._pending(entry, now_ms) for entry in entries]
         outcomes = self._groups.submit_all(pending, sum(entry.size_bytes for entry in pending))
@@ -385,7 +380,7 @@ class AuditLog:
     def _pending(self, entry: NewEntry, now_ms: int) -> PendingEntry:
         evidence = entry.evidence
         parts = self._vault.seal_parts(entry.draft, evidence, now_ms) if evidence is not None else ()
-        return PendingEntry(entry.draft, entry.seen, evidence, parts, entry.beside, entry.charge)
+        return PendingEntry(entry.draft, entry.seen, evidence, entry.beside, entry.charge, parts)
 
     def _appended(self, placed: Placed) -> Appended:
         index = placed.growth.before.size + placed.position
@@ -421,11 +416,7 @@ class AuditLog:
         Raises:
             RefusedError: ``AUDIT_UNAVAILABLE`` when the database cannot be read.
         """
-        try:
-            with self._reads.reading() as connection:
-                return message_ids.is_seen(connection, message_id)
-        except StorageError as error:
-            raise self._unavailable(error) from error
+        return self._read(lambda connection: message_ids.is_seen(connection, message_id))
 
     def purge_seen(self) -> int:
         """Forget message ids that time alone refuses by now; return how many.
@@ -442,11 +433,7 @@ class AuditLog:
         Raises:
             RefusedError: ``AUDIT_UNAVAILABLE`` when the database cannot be read.
         """
-        try:
-            with self._reads.reading() as connection:
-                return audit_rows.known_exchanges(connection, exchange_ids)
-        except StorageError as error:
-            raise self._unavailable(error) from error
+        return self._read(lambda connection: audit_rows.known_exchanges(connection, exchange_ids))
 
     def find_exchange(self, peer: str, exchange_id: bytes) -> StoredExchange | None:
         """Return how this node answered ``peer``'s exchange earlier; ``None`` if it never did.
@@ -456,11 +443,7 @@ class AuditLog:
                 it cannot be given again; ``AUDIT_UNAVAILABLE`` when the database cannot be read.
             EvidenceError: the openings do not decrypt.
         """
-        try:
-            with self._reads.reading() as connection:
-                return find_answer(connection, self._vault, peer, exchange_id)
-        except StorageError as error:
-            raise self._unavailable(error) from error
+        return self._read(lambda connection: find_answer(connection, self._vault, peer, exchange_id))
 
     def is_answered(self, peer: str, exchange_id: bytes) -> bool:
         """Whether this node answered ``peer``'s exchange, or a chunk of it, earlier.
@@ -468,15 +451,16 @@ class AuditLog:
         Raises:
             RefusedError: ``AUDIT_UNAVAILABLE`` when the database cannot be read.
         """
+        return self._read(lambda connection: has_answer(connection, peer, exchange_id))
+
+    def _read(self, look: Callable[[Transaction], T]) -> T:
+        """Return what ``look`` finds, on the connection that is held for short reads."""
         try:
             with self._reads.reading() as connection:
-                return has_answer(connection, peer, exchange_id)
+                return look(connection)
         except StorageError as error:
-            raise self._unavailable(error) from error
-
-    def _unavailable(self, error: GatewayError) -> RefusedError:
-        self._failed(error)
-        return _unavailable(error)
+            self._failed(error)
+            raise unavailable(error) from error
 
     def _commit(self, items: Sequence[PendingEntry | Work]) -> Sequence[Any]:
         """Commit one group; the result of each item, or the refusal of each."""
@@ -485,7 +469,7 @@ class AuditLog:
                 head = self._lock_head(transaction)
                 outcomes: list[Any] = [None] * len(items)
                 if self._halted is not None:
-                    items = _without_entries(items, outcomes, self._halted)
+                    items = without_entries(items, outcomes, self._halted)
                 appends = without_replays(transaction, items, outcomes)
                 appends = without_second_answers(transaction, appends, outcomes)
                 now = self._clock()
@@ -493,14 +477,14 @@ class AuditLog:
                 if appends:
                     head = self._append_group(transaction, head, appends, outcomes)
                 for at, item in enumerate(items):
-                    if isinstance(item, Work) and item is not _NOTHING:
+                    if isinstance(item, Work) and item is not NOTHING:
                         outcomes[at] = item.run(transaction)
         except GatewayError as error:
             # Whether the commit reached the disk may be unknown. Nothing of it is released, and the
             # next group reads the head from the database again (_lock_head).
             self._failed(error)
             self._is_failing = self._is_failing or any(isinstance(item, PendingEntry) for item in items)
-            return [_unavailable(error) for _ in items]
+            return [unavailable(error) for _ in items]
         if head is not self._head:
             self._is_failing = False
         self._head = head
@@ -541,28 +525,3 @@ class AuditLog:
                 item.beside(transaction)
             outcomes[at] = Placed(growth, note, position, proofs[position])
         return growth.head(note)
-
-
-def _without_entries(
-    items: Sequence[PendingEntry | Work], outcomes: list[Any], why: GatewayError
-) -> Sequence[PendingEntry | Work]:
-    """Refuse every entry of a group because the log was halted; other work is done all the same."""
-    for at, item in enumerate(items):
-        if isinstance(item, PendingEntry):
-            outcomes[at] = _unavailable(why)
-    return [item if isinstance(item, Work) else _NOTHING for item in items]
-
-
-_NOTHING = Work(lambda _transaction: None)
-
-
-def _unavailable(error: GatewayError) -> RefusedError:
-    """Return the refusal for a caller; each caller gets an exception of its own.
-
-    It may go to a peer, who has no business in our disks: what happened is the cause, not the text.
-    """
-    refused = RefusedError(
-        "AUDIT_UNAVAILABLE", "the exchange could not be logged durably.", retry_after_s=RETRY_AFTER_S
-    )
-    refused.__cause__ = error
-    return refused

@@ -35,7 +35,7 @@ from gateway.conformance.run import CaseResult
 from gateway.conformance.session import Session
 from gateway.conformance.wire import leaf_of_exchange, payload_type, signed_bytes, signed_digest
 from gateway.errors import RefusedError
-from gateway.exchange.answering.answer import SignedRefusalError
+from gateway.exchange.answering.refuse import SignedRefusalError
 from gateway.peers.card import Card
 
 LIST_SHARED = f"{AUDIT}/ListSharedEntries"

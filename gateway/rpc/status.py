@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 from creditexchange.v1.envelope_pb2 import SignedMessage
 from creditexchange.v1.reason_pb2 import Reason
 from gateway.errors import PeerFaultError, RefusedError
-from gateway.exchange.answering.answer import SignedRefusalError
+from gateway.exchange.answering.refuse import SignedRefusalError
 from gateway.peers.caller import RefusalDetails, RefusedByPeerError
 
 DOMAIN = "creditexchange.v1"

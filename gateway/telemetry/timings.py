@@ -41,12 +41,9 @@ class StepTimes:
         tracing.go_on_with(self._place)
 
     def done(self, step: str) -> None:
-        """Note that ``step``, or another piece of the same one, ended now."""
+        """Note that ``step`` ended now."""
         now_s = monotonic_s()
-        seconds = now_s - self._last_s
-        if self.steps and self.steps[-1][0] == step:
-            seconds += self.steps.pop()[1]
-        self.steps.append((step, seconds))
+        self.steps.append((step, now_s - self._last_s))
         tracing.step(step, now_s - self._last_s)
         self._last_s = now_s
 

@@ -12,7 +12,8 @@ import pytest
 from creditexchange.v1.envelope_pb2 import Refusal
 from gateway.errors import RefusedError
 from gateway.exchange.answering import answer as answering
-from gateway.exchange.answering.answer import SignedRefusalError, answer_query
+from gateway.exchange.answering.answer import answer_query
+from gateway.exchange.answering.refuse import SignedRefusalError
 from gateway.policy.purposes import KINDS, LEGAL_BASES, PURPOSES
 from tests.federation.simulator import LEARNER, STRANGER, Draft, Federation, draft, incoming, make_federation
 

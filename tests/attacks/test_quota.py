@@ -11,7 +11,8 @@ import pytest
 
 from gateway.clock import new_id
 from gateway.errors import RefusedError
-from gateway.exchange.answering.answer import SignedRefusalError, answer_query
+from gateway.exchange.answering.answer import answer_query
+from gateway.exchange.answering.refuse import SignedRefusalError
 from gateway.policy.grants import Access, AccessFile
 from gateway.rpc.status import fault_of, status_of
 from tests.exchange.bulk_asking import ask as ask_in_bulk

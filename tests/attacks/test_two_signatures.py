@@ -10,7 +10,7 @@ from creditexchange.v1.envelope_pb2 import SignedMessage
 from creditexchange.v1.exchange_pb2 import QueryRecordsRequest, QueryRecordsResponse
 from creditexchange.v1.node_pb2 import KEY_ROLE_MESSAGE
 from gateway.errors import CardError, ConfigError, EnvelopeError
-from gateway.exchange.answering.answer import SignedRefusalError
+from gateway.exchange.answering.refuse import SignedRefusalError
 from gateway.exchange.consent_keys import consent_keys
 from gateway.exchange.messages import QUERY_RECORDS, REFUSAL_TYPE
 from gateway.peers.caller import RefusedByPeerError

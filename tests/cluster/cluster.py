@@ -46,7 +46,7 @@ CONNECTIONS = 9
 AFTERWARDS = 100
 """Exchanges that are waited for after each event, enough to see what it cost."""
 AT_ONCE_S = 0.1
-"""What fails within this time was never sent, seconds."""
+"""What fails within this time was never sent, or had only just been, seconds."""
 GONE_S = 1.0
 """How long after a host has gone a caller may still hand a call to its connection, seconds."""
 

@@ -17,13 +17,12 @@ from creditexchange.v1.exchange_pb2 import (
 from creditexchange.v1.reason_pb2 import Reason
 from gateway.audit.commitment import RECORD, open_items, require_root
 from gateway.errors import RefusedError, StorageError
-from gateway.exchange.answering.answer import SignedRefusalError, answer_query
+from gateway.exchange.answering.answer import answer_query
+from gateway.exchange.answering.refuse import SignedRefusalError
 from gateway.exchange.messages import ECHO, ECHO_QUERY_TYPE, QUERY_RECORDS, REFUSAL_TYPE
 from gateway.peers.roster import SUSPENDED, Roster
 from gateway.signing.envelope import open_envelope, seal
 from gateway.signing.suites import SigningKey
-from gateway.storage.audit_rows import read_entries_before
-from gateway.storage.engine import reading
 from tests.federation.provinces import NOW, Province
 from tests.federation.simulator import STRANGER, Draft, Federation, SimulatedNode, draft, incoming
 
@@ -40,12 +39,6 @@ def refusal(node: SimulatedNode, request: bytes, **how: str) -> SignedRefusalErr
     return error.value
 
 
-def entries(node: SimulatedNode) -> list[dict]:
-    with reading(node.log._database) as connection:
-        rows = read_entries_before(connection, node.log.size, node.log.size)
-    return [json.loads(row.leaf) for row in reversed(rows)]
-
-
 def test_a_correct_query_is_answered_with_signed_committed_records(federation: Federation) -> None:
     shanghai = federation["shanghai"]
     query = draft("zhejiang", "shanghai", NOW)
@@ -57,7 +50,7 @@ def test_a_correct_query_is_answered_with_signed_committed_records(federation: F
     require_root(list(response.openings), RECORD, body.records_root)
     assert list(body.record_counts) == [2]
     assert payload.header.in_reply_to == query.query.header.message_id
-    assert entries(shanghai)[0]["count"] == 2
+    assert shanghai.entries()[0]["count"] == 2
 
 
 def test_signed_bytes_hold_nothing_about_a_person(federation: Federation) -> None:
@@ -68,7 +61,7 @@ def test_signed_bytes_hold_nothing_about_a_person(federation: Federation) -> Non
     for signed in (request.message.payload, response.message.payload):
         assert token not in signed
         assert b"calculus" not in signed
-    assert "calculus" not in json.dumps(entries(federation["shanghai"]))
+    assert "calculus" not in json.dumps(federation["shanghai"].entries())
 
 
 def test_a_learner_about_whom_nothing_is_held_looks_like_any_other(federation: Federation) -> None:
@@ -167,7 +160,7 @@ def test_a_refusal_to_an_authenticated_peer_is_logged_and_signed(federation: Fed
     payload = Refusal.FromString(opened.payload)
     assert Reason.Name(RefusalBody.FromString(payload.body).reason) == f"REASON_{reason}"
     assert payload.header.in_reply_to == query.query.header.message_id
-    assert entries(shanghai)[-1]["outcome"] == reason
+    assert shanghai.entries()[-1]["outcome"] == reason
     assert shanghai.shelf.asked == 0
 
 
@@ -259,7 +252,7 @@ def test_a_replayed_message_is_refused_and_the_refusal_logged(federation: Federa
     request = draft("zhejiang", "shanghai", NOW).signed(federation["zhejiang"].province)
     answer(shanghai, request)
     assert refusal(shanghai, request).reason == "REPLAYED_MESSAGE"
-    assert [e["outcome"] for e in entries(shanghai)] == ["OK", "REPLAYED_MESSAGE"]
+    assert [e["outcome"] for e in shanghai.entries()] == ["OK", "REPLAYED_MESSAGE"]
     assert shanghai.shelf.asked == 1
 
 
@@ -347,7 +340,7 @@ def test_an_answer_that_would_not_fit_is_refused_before_it_is_logged_as_given(fe
     shanghai.adopt(settings=replace(shanghai.snapshot.settings, message_bytes_max=8 * 1024 + 100))
     error = refusal(shanghai, draft("zhejiang", "shanghai", NOW).signed(federation["zhejiang"].province))
     assert error.reason == "ANSWER_TOO_LARGE"
-    assert [e["outcome"] for e in entries(shanghai)] == ["ANSWER_TOO_LARGE"]
+    assert [e["outcome"] for e in shanghai.entries()] == ["ANSWER_TOO_LARGE"]
 
 
 def test_nobody_works_for_a_caller_who_stopped_waiting(federation: Federation) -> None:

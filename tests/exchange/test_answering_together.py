@@ -1,6 +1,5 @@
 """Queries that are answered together: each gets its own answer or refusal, whatever the others are."""
 
-import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,12 +12,11 @@ from creditexchange.v1.exchange_pb2 import QueryRecordsResponse, RecordAnswer, R
 from gateway.audit.commitment import RECORD, require_root
 from gateway.errors import StorageError
 from gateway.exchange.answering import answer as answer_step
-from gateway.exchange.answering.answer import Query, SignedRefusalError, answer_queries
+from gateway.exchange.answering.answer import Query, answer_queries
 from gateway.exchange.answering.handlers import peer_handlers
+from gateway.exchange.answering.refuse import SignedRefusalError
 from gateway.exchange.messages import QUERY_RECORDS
 from gateway.policy.purposes import KINDS
-from gateway.storage.audit_rows import read_entries_before
-from gateway.storage.engine import reading
 from gateway.telemetry.timings import WAIT, StepTimes
 from tests.federation.provinces import NOW
 from tests.federation.simulator import (
@@ -26,17 +24,10 @@ from tests.federation.simulator import (
     STRANGER,
     Draft,
     Federation,
-    SimulatedNode,
     draft,
     incoming,
     make_federation,
 )
-
-
-def entries(node: SimulatedNode) -> list[dict]:
-    with reading(node.log._database) as connection:
-        rows = read_entries_before(connection, node.log.size, node.log.size)
-    return [json.loads(row.leaf) for row in reversed(rows)]
 
 
 def query(federation: Federation, made: Draft, **changes: object) -> Query:
@@ -91,7 +82,7 @@ def test_each_gets_what_it_would_get_alone(tmp_path_factory: pytest.TempPathFact
         change(made)
         queries.append(query(federation, made))
     assert together(federation, *queries) == [WAYS[way][2] for way in ways]
-    logged = sorted(entry["outcome"] for entry in entries(federation["shanghai"]))
+    logged = sorted(entry["outcome"] for entry in federation["shanghai"].entries())
     assert logged == sorted(
         str(what) if isinstance(what, str) else "OK" for _, _, what in map(WAYS.get, ways)
     )
@@ -102,7 +93,7 @@ def test_each_gets_what_it_would_get_alone(tmp_path_factory: pytest.TempPathFact
 def test_of_one_message_sent_twice_at_once_one_is_answered(federation: Federation) -> None:
     made = draft("zhejiang", "shanghai", NOW)
     assert together(federation, query(federation, made), query(federation, made)) == [2, "REPLAYED_MESSAGE"]
-    assert [entry["outcome"] for entry in entries(federation["shanghai"])] == ["OK", "REPLAYED_MESSAGE"]
+    assert [entry["outcome"] for entry in federation["shanghai"].entries()] == ["OK", "REPLAYED_MESSAGE"]
 
 
 def test_a_retry_beside_others_gets_the_answer_it_had(federation: Federation) -> None:

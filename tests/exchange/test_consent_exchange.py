@@ -19,7 +19,8 @@ from gateway.audit.entry import parse_leaf
 from gateway.audit.erasure import erase_learner
 from gateway.audit.evidence_rotation import rotate_evidence_key
 from gateway.errors import CallerError, PeerFaultError
-from gateway.exchange.answering.answer import SignedRefusalError, answer_query
+from gateway.exchange.answering.answer import answer_query
+from gateway.exchange.answering.refuse import SignedRefusalError
 from gateway.exchange.answering.revocations import signed_revocation
 from gateway.exchange.consents import (
     ConsentTerms,

@@ -5,6 +5,7 @@ A test changes one thing and looks at the reason that comes back.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
@@ -19,8 +20,9 @@ from gateway.audit import AuditLog, Witness
 from gateway.audit.commitment import SUBJECT_TOKEN, commitments_root, open_items
 from gateway.clock import monotonic_s, new_id
 from gateway.errors import PeerFaultError, RefusedError
-from gateway.exchange.answering.answer import Answering, SignedRefusalError
+from gateway.exchange.answering.answer import Answering
 from gateway.exchange.answering.handlers import peer_handlers, stream_handlers
+from gateway.exchange.answering.refuse import SignedRefusalError
 from gateway.exchange.asking.ask import ask
 from gateway.exchange.asking.ask_peer import Asking
 from gateway.exchange.asking.audit_log import PeerAudit
@@ -45,7 +47,8 @@ from gateway.records.source import StoredRecord
 from gateway.rpc.methods import METHODS
 from gateway.schemes import Scheme, load_scheme
 from gateway.signing.envelope import seal
-from gateway.storage.engine import open_engine
+from gateway.storage.audit_rows import read_entries_before
+from gateway.storage.engine import open_engine, reading
 from gateway.telemetry.metrics import Metrics
 from gateway.upkeep.reconciling import Reconciling, Step
 from gateway.upkeep.witnessing import Witnessing
@@ -108,6 +111,12 @@ class SimulatedNode:
     @property
     def node_id(self) -> str:
         return self.province.node_id
+
+    def entries(self) -> list[dict]:
+        """Return what the log's leaves say, the oldest first."""
+        with reading(self.log.database) as connection:
+            rows = read_entries_before(connection, self.log.size, self.log.size)
+        return [json.loads(row.leaf) for row in reversed(rows)]
 
     @property
     def answering(self) -> Answering:

@@ -18,7 +18,8 @@ from gateway.audit.commitment import SUBJECT_TOKEN, commitments_root, open_items
 from gateway.audit.proofs import prove_consistency
 from gateway.audit.tiles import bundle as bundle_leaves
 from gateway.exchange import messages
-from gateway.exchange.answering.answer import SignedRefusalError, answer_query
+from gateway.exchange.answering.answer import answer_query
+from gateway.exchange.answering.refuse import SignedRefusalError
 from gateway.exchange.asking.compose import query_header
 from gateway.exchange.collect_evidence import Collector
 from gateway.exports.exporting import SAVED

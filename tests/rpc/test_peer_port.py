@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from gateway.errors import AlreadyRunningError, PeerFaultError, RefusedError
-from gateway.exchange.answering.answer import SignedRefusalError
+from gateway.exchange.answering.refuse import SignedRefusalError
 from gateway.exchange.messages import ECHO, ExchangeSettings, IncomingCall, Snapshot
 from gateway.node.assemble import OUTCOMES
 from gateway.peers.caller import RefusedByPeerError

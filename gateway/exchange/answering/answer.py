@@ -16,6 +16,7 @@ from creditexchange.v1.envelope_pb2 import Opening, SignedMessage
 from creditexchange.v1.exchange_pb2 import RecordQuery
 from gateway.audit import AuditLog
 from gateway.clock import Clock, monotonic_s
+from gateway.combining import result_of
 from gateway.errors import EnvelopeError, RefusedError
 from gateway.exchange.answering.admit import admit
 from gateway.exchange.answering.authorise import authorise
@@ -24,7 +25,7 @@ from gateway.exchange.answering.count import count
 from gateway.exchange.answering.find import Wanted, find
 from gateway.exchange.answering.log import Answerable, log_exchanges
 from gateway.exchange.answering.open import open_message
-from gateway.exchange.answering.refuse import Owed, SignedRefusalError, sign_refusals
+from gateway.exchange.answering.refuse import Owed, sign_refusals
 from gateway.exchange.answering.seal import seal
 from gateway.exchange.answering.translate import translate
 from gateway.exchange.consents import is_revoked
@@ -83,10 +84,7 @@ def answer_query(request: bytes, call: IncomingCall, snapshot: Snapshot, node: A
     Raises:
         SignedRefusalError: the query is refused.
     """
-    (outcome,) = answer_queries([Query(request, call, snapshot)], node)
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
+    return result_of(answer_queries([Query(request, call, snapshot)], node)[0])
 
 
 def answer_queries(queries: Sequence[Query], node: Answering) -> list[bytes | Exception]:
@@ -216,14 +214,3 @@ def parse_request(request: bytes, method: str) -> tuple[SignedMessage, list[Open
     except EnvelopeError as error:
         raise error.refusal() from error
     return envelope.message, list(envelope.openings)
-
-
-__all__ = (
-    "Answering",
-    "Query",
-    "SignedRefusalError",
-    "answer_queries",
-    "answer_query",
-    "parse_request",
-    "require_time",
-)
