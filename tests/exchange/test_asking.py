@@ -14,7 +14,6 @@ from gateway.exchange.asking.question import Archive
 from gateway.exchange.messages import RECORD_ANSWER_TYPE
 from gateway.peers.roster import SUSPENDED, Roster
 from gateway.signing.envelope import seal
-from tests.exchange.test_answering import entries
 from tests.federation.provinces import NOW, Province
 from tests.federation.simulator import Federation, all_granted
 
@@ -39,7 +38,7 @@ def test_all_peers_records_come_merged_each_with_its_source(federation: Federati
 
 def test_both_sides_logged_the_same_exchange(federation: Federation) -> None:
     ask_all(federation, "shanghai")
-    (mine,), (theirs,) = entries(federation["zhejiang"]), entries(federation["shanghai"])
+    (mine,), (theirs,) = federation["zhejiang"].entries(), federation["shanghai"].entries()
     assert (mine["role"], theirs["role"]) == ("asker", "answerer")
     for member in (
         "exchange_id",
@@ -58,7 +57,7 @@ def test_sequence_numbers_count_each_pair_without_gaps(federation: Federation) -
     for _ in range(3):
         ask_all(federation)
     for peer in ("shanghai", "anhui"):
-        assert [e["peer_seq"] for e in entries(federation[peer])] == [1, 2, 3]
+        assert [e["peer_seq"] for e in federation[peer].entries()] == [1, 2, 3]
 
 
 def test_a_dead_peer_spoils_nobody_elses_answer_and_is_logged(federation: Federation) -> None:
@@ -67,7 +66,7 @@ def test_a_dead_peer_spoils_nobody_elses_answer_and_is_logged(federation: Federa
     archive = ask_all(federation)
     assert outcomes(archive) == {"shanghai": "OK", "anhui": "NO_ANSWER"}
     assert len(archive.records) == 2
-    kinds = {e["answerer"]: (e["kind"], e["outcome"]) for e in entries(zhejiang)}
+    kinds = {e["answerer"]: (e["kind"], e["outcome"]) for e in zhejiang.entries()}
     assert kinds == {"shanghai": ("exchange", "OK"), "anhui": ("no-answer", "NO_ANSWER")}
 
 
@@ -75,8 +74,8 @@ def test_a_refusal_is_verified_and_logged_on_both_sides(federation: Federation) 
     federation["anhui"].adopt(access=all_granted())
     archive = ask_all(federation)
     assert outcomes(archive) == {"shanghai": "OK", "anhui": "PURPOSE_NOT_GRANTED"}
-    (theirs,) = entries(federation["anhui"])
-    mine = next(e for e in entries(federation["zhejiang"]) if e["answerer"] == "anhui")
+    (theirs,) = federation["anhui"].entries()
+    mine = next(e for e in federation["zhejiang"].entries() if e["answerer"] == "anhui")
     assert (mine["kind"], mine["outcome"], mine["answer_digest"]) == (
         "exchange",
         "PURPOSE_NOT_GRANTED",
@@ -187,7 +186,7 @@ def test_a_lie_is_caught_named_and_logged(federation: Federation, name: str) -> 
     archive = ask_all(federation)
     assert outcomes(archive) == {"shanghai": expected, "anhui": "OK"}
     assert [e.record.record_id for e in archive.records] == ["history"]
-    logged = next(e for e in entries(zhejiang) if e["answerer"] == "shanghai")
+    logged = next(e for e in zhejiang.entries() if e["answerer"] == "shanghai")
     assert (logged["kind"], logged["outcome"]) == ("no-answer", expected)
 
 
@@ -286,7 +285,7 @@ def test_the_identifier_and_the_token_are_in_no_leaf_and_no_repr(federation: Fed
     question = zhejiang.question("shanghai")
     assert question.learner_identifier not in repr(question)
     ask_all(federation)
-    everything = json.dumps([entries(n) for n in federation.nodes.values()])
+    everything = json.dumps([n.entries() for n in federation.nodes.values()])
     assert question.learner_identifier not in everything
 
 

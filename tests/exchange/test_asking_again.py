@@ -16,7 +16,6 @@ from gateway.peers.caller import RefusalDetails, RefusedByPeerError
 from gateway.peers.card import Maintenance
 from gateway.peers.reach import FAILURES_TO_OPEN, LATENCIES_NEEDED, REST_S_MIN
 from gateway.peers.roster import Peer, Roster
-from tests.exchange.test_answering import entries
 from tests.federation.provinces import NOW
 from tests.federation.simulator import Federation, SimulatedNode
 
@@ -58,11 +57,11 @@ def test_a_lost_answer_is_fetched_by_a_new_message_of_the_same_exchange(federati
     assert first.header.message_id != second.header.message_id
     assert (first.header.pair_sequence, second.header.pair_sequence) == (1, 2)
 
-    assert [(e["kind"], e["outcome"]) for e in entries(zhejiang)] == [
+    assert [(e["kind"], e["outcome"]) for e in zhejiang.entries()] == [
         ("no-answer", "UNREACHABLE"),
         ("exchange", "OK"),
     ]
-    assert len({e["answer_digest"] for e in entries(shanghai)}) == 1, "one exchange, one answer"
+    assert len({e["answer_digest"] for e in shanghai.entries()}) == 1, "one exchange, one answer"
     assert shanghai.shelf.asked == 1
     federation.pass_time(120)
     assert zhejiang.reconcile("shanghai").findings == 0
@@ -107,7 +106,7 @@ def test_what_would_end_the_same_is_not_asked_again(federation: Federation, faul
     zhejiang.wire.request_tampering = once(fault)
     assert outcome(zhejiang) == fault.outcome
     assert zhejiang.wire.carried == []
-    assert len(entries(zhejiang)) == 1
+    assert len(zhejiang.entries()) == 1
 
 
 def test_a_forged_answer_is_not_asked_about_again(federation: Federation) -> None:
@@ -128,12 +127,12 @@ def test_a_dead_peer_is_left_alone_and_nothing_is_sent_or_logged(federation: Fed
     zhejiang = federation["zhejiang"]
     zhejiang.wire.faults["shanghai"] = LOST
     assert outcome(zhejiang) == "UNREACHABLE"
-    assert len(entries(zhejiang)) == FAILURES_TO_OPEN
+    assert len(zhejiang.entries()) == FAILURES_TO_OPEN
     (result,) = zhejiang.ask("shanghai").peers
     assert result.outcome == "PEER_LEFT_ALONE"
     assert "left alone until 2026-11-23 12:00:0" in result.explanation
     assert "peers retry shanghai" in result.explanation
-    assert len(entries(zhejiang)) == FAILURES_TO_OPEN
+    assert len(zhejiang.entries()) == FAILURES_TO_OPEN
     assert outcome(zhejiang, "anhui") == "OK"
 
     del zhejiang.wire.faults["shanghai"]
@@ -149,7 +148,7 @@ def test_after_the_rest_one_question_tries(federation: Federation) -> None:
     now_s[0] += REST_S_MIN
     assert outcome(zhejiang) == "UNREACHABLE"
     assert outcome(zhejiang) == "PEER_LEFT_ALONE"
-    assert len(entries(zhejiang)) == FAILURES_TO_OPEN + 1, "the trial is one message, without a retry"
+    assert len(zhejiang.entries()) == FAILURES_TO_OPEN + 1, "the trial is one message, without a retry"
     del zhejiang.wire.faults["shanghai"]
     now_s[0] += 2 * REST_S_MIN
     assert outcome(zhejiang) == "OK"
@@ -177,7 +176,7 @@ def test_a_peer_in_announced_maintenance_is_asked_afterwards_only(federation: Fe
     (result,) = zhejiang.ask("shanghai").peers
     assert result.outcome == "PEER_IN_MAINTENANCE"
     assert "until 2026-11-23 13:00:00 UTC (new disks)" in result.explanation
-    assert (zhejiang.wire.carried, entries(zhejiang)) == ([], [])
+    assert (zhejiang.wire.carried, zhejiang.entries()) == ([], [])
     assert outcome(zhejiang, is_even_in_maintenance=True) == "OK"
     federation.pass_time(3600)
     assert outcome(zhejiang) == "OK"
@@ -239,13 +238,13 @@ def test_a_slow_peer_is_sent_a_second_message_and_the_first_answer_counts(federa
     try:
         (result,) = zhejiang.ask("shanghai").peers
         assert (result.outcome, len(result.records)) == ("OK", 2)
-        assert len(entries(zhejiang)) == 1, "the first message is still under way"
+        assert len(zhejiang.entries()) == 1, "the first message is still under way"
     finally:
         released.set()
     zhejiang.stragglers.wait()
-    both = entries(zhejiang)
+    both = zhejiang.entries()
     assert [(e["outcome"], e["peer_seq"]) for e in both] == [("OK", 2), ("OK", 1)]
-    assert len({e["answer_digest"] for e in (*both, *entries(shanghai))}) == 1
+    assert len({e["answer_digest"] for e in (*both, *shanghai.entries())}) == 1
     federation.pass_time(120)
     assert zhejiang.reconcile("shanghai").findings == 0
     assert shanghai.reconcile("zhejiang").findings == 0

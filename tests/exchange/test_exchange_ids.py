@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.clock import from_unix_ms, new_exchange_id, unix_ms
-from tests.exchange.test_answering import entries
 from tests.federation.provinces import NOW
 from tests.federation.simulator import Federation
 
@@ -48,6 +47,6 @@ def test_an_asker_uses_them(federation: Federation) -> None:
     zhejiang.ask("shanghai")
     federation.pass_time(5)
     zhejiang.ask("shanghai")
-    first, second = (uuid.UUID(hex=entry["exchange_id"]) for entry in entries(shanghai))
+    first, second = (uuid.UUID(hex=entry["exchange_id"]) for entry in shanghai.entries())
     assert (first.version, second.version) == (7, 7)
     assert (second.int >> 80) - (first.int >> 80) == 5_000
